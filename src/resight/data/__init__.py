@@ -1,0 +1,1 @@
+"""Pixels: data sets on disk, and the clips cut from them."""

@@ -1,0 +1,1 @@
+"""One function per data set layout: folder in,  out."""

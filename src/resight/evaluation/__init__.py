@@ -1,0 +1,1 @@
+"""Rankings in, numbers out, by named protocols."""

@@ -1,0 +1,1 @@
+"""Why two tracklets match: evidence, pictures, a page."""

@@ -1,0 +1,1 @@
+"""The maths: clip encoder, importance, aggregators. Blind to files."""

@@ -1,0 +1,1 @@
+"""Similarity of tracklets from their clip features: readable for one pair, fast for all."""

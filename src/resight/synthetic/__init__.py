@@ -1,0 +1,1 @@
+"""People that never lived, rendered as tracklets in the layout of MARS."""
