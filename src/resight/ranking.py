@@ -77,8 +77,7 @@ class Ranking:
     def best(self, query: int, k: int) -> list[tuple[str, float]]:
         """The first `k` (gallery id, similarity) of query number `query`."""
         return [
-            (self.gallery_ids[i], float(s))
-            for i, s in zip(self.order[query, :k], self.scores[query, :k], strict=True)
+            (self.gallery_ids[i], float(s)) for i, s in zip(self.order[query, :k], self.scores[query, :k], strict=True)
         ]
 
     def save(self, path: Path) -> None:

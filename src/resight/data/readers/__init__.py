@@ -1,1 +1,1 @@
-"""One function per data set layout: folder in,  out."""
+"""One function per data set layout: folder in, `Split` out."""
