@@ -1,0 +1,149 @@
+"""Files of tensors that say what they are: safetensors with a JSON header, checked when read, replaced atomically."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from resight import __version__
+from resight.errors import CheckpointError
+from resight.models.aggregators import AGGREGATORS, Aggregator
+from resight.models.i3d import I3D
+from resight.recipe import Recipe
+
+MODEL_KIND = "resight model"
+
+
+@dataclass
+class Model:
+    """A clip encoder and an aggregator, ready to score.
+
+    Attributes:
+        encoder: clips (B, 3, L, H, W) to features (B, D).
+        aggregator: clip features to similarities.
+        recipe: how both were trained.
+        card: what else is known: aggregator kind, data set, validation scores, package version.
+    """
+
+    encoder: I3D
+    aggregator: Aggregator
+    recipe: Recipe
+    card: dict[str, Any]
+
+
+def save_model(path: Path, model: Model) -> None:
+    """Write encoder and aggregator into one file."""
+    tensors = {f"encoder.{k}": v for k, v in model.encoder.state_dict().items()}
+    tensors |= {f"aggregator.{k}": v for k, v in model.aggregator.state_dict().items()}
+    header = {"recipe": model.recipe.to_json(), "card": model.card | {"version": __version__}}
+    write_tensors(path, tensors, MODEL_KIND, header)
+
+
+def load_model(path: Path) -> Model:
+    """Read what `save_model` wrote.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged, of another kind, or does not fit its own recipe.
+    """
+    tensors, header = read_tensors(path, MODEL_KIND)
+    recipe = Recipe.from_json(json.loads(header["recipe"]))
+    card: dict[str, Any] = json.loads(header["card"])
+    encoder = I3D(width=recipe.stage1.encoder_width)
+    aggregator = make_aggregator(str(card["aggregator"]), encoder.dim, recipe)
+    for name, module in (("encoder", encoder), ("aggregator", aggregator)):
+        prefix = f"{name}."
+        own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        load_into(module, own, f"{name} in {path}")
+        module.eval()
+    return Model(encoder, aggregator, recipe, card)
+
+
+def make_aggregator(kind: str, dim: int, recipe: Recipe) -> Aggregator:
+    """An aggregator by its name in `AGGREGATORS`, sized by the recipe."""
+    if kind not in AGGREGATORS:
+        raise CheckpointError(f"unknown aggregator {kind!r}, expected one of {', '.join(AGGREGATORS)}")
+    stage = recipe.stage2
+    if kind == "learned":
+        return AGGREGATORS[kind](dim=dim, hidden=stage.hidden, dropout=stage.dropout, first=stage.first)
+    if kind == "top-share":
+        return AGGREGATORS[kind](dim=dim)
+    return AGGREGATORS[kind]()
+
+
+def load_into(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """`load_state_dict`, with a `CheckpointError` that names what does not fit."""
+    expected = module.state_dict()
+    wrong = [k for k, v in expected.items() if k not in tensors or tensors[k].shape != v.shape]
+    unknown = sorted(set(tensors) - set(expected))
+    if wrong or unknown:
+        raise CheckpointError(
+            f"{where} does not fit: {len(wrong)} tensors missing or of another shape (first: {wrong[:1]}), "
+            f"{len(unknown)} unknown (first: {unknown[:1]}); use the recipe that it was trained with"
+        )
+    module.load_state_dict(dict(tensors))
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], kind: str, header: Mapping[str, Any]) -> None:
+    """Write tensors with a header of JSON values and the hash of the contents."""
+    plain = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    text = {k: json.dumps(v) for k, v in header.items()} | {"kind": kind, "hash": content_hash(plain)}
+    with replace_file(path) as temporary:
+        save_file(plain, temporary, text)
+
+
+def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and header of a file that this package wrote.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged, or of another kind.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"no file {path}: expected a {kind} written by this package")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header: dict[str, str] = dict(file.metadata() or {})
+            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is damaged or not safetensors ({error}); restore it from a copy or make it again"
+        ) from error
+    if header.get("kind") != kind:
+        raise CheckpointError(f"{path} is a {header.get('kind', 'safetensors file of unknown kind')}, expected a {kind}")
+    if "hash" in header and header["hash"] != content_hash(tensors):
+        raise CheckpointError(f"{path} does not hold what its header promises; restore it from a copy or make it again")
+    return tensors, header
+
+
+def content_hash(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and values, in the order of names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+@contextmanager
+def replace_file(path: Path) -> Iterator[Path]:
+    """A temporary name to write under; it becomes `path` if the block ends well, and vanishes if not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,282 @@
+"""What tracklets look like: M clip features of D numbers each, computed once and kept under a content hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from resight.checkpoints import content_hash, read_tensors, replace_file
+from resight.data.clips import sample_clips
+from resight.data.frames import load_clips
+from resight.data.transforms import Augmentation, augment_clip, draw_augmentation, enlarged_size, prepare_clips
+from resight.errors import ShapeError
+from resight.recipe import ClipSpec, Stage1
+from resight.tracklet import Tracklet
+
+READER_VERSION = 1
+"""Raise when decoding, resizing or sampling changes what the encoder sees, so that old caches are not used."""
+
+PADDING = -1
+"""Fills `ClipFeatures.frame_numbers` where tracklets have clips of different lengths (sampler ``all``)."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class ClipFeatures:
+    """Clip features of some tracklets, with the labels that scoring and judging need.
+
+    Attributes:
+        ids: T tracklet ids.
+        persons: (T,) int64.
+        cameras: (T,) int64.
+        values: (T, M, D) float32, not normalised.
+        frame_numbers: (T, M, L) int64: which frames each clip was made of, `PADDING` where there is none.
+    """
+
+    ids: tuple[str, ...]
+    persons: NDArray[np.int64]
+    cameras: NDArray[np.int64]
+    values: NDArray[np.float32]
+    frame_numbers: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 3 or self.values.shape[0] != len(self.ids):
+            raise ShapeError(f"clip features are {self.values.shape}, expected ({len(self.ids)}, M, D)")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def rows(self, positions: Sequence[int] | NDArray[np.int64]) -> ClipFeatures:
+        """Some of the tracklets, in the order given."""
+        chosen = np.asarray(positions, np.int64)
+        return ClipFeatures(
+            tuple(self.ids[i] for i in chosen),
+            self.persons[chosen],
+            self.cameras[chosen],
+            self.values[chosen],
+            self.frame_numbers[chosen],
+        )
+
+    def of(self, tracklets: Sequence[Tracklet]) -> ClipFeatures:
+        """The rows of these tracklets, in their order."""
+        position = {id_: i for i, id_ in enumerate(self.ids)}
+        return self.rows([position[t.id] for t in tracklets])
+
+    def mixed_with(self, other: ClipFeatures, chosen: NDArray[np.bool_]) -> ClipFeatures:
+        """These features, with those of `other` where `chosen` (T, M) is True: clean with corrupted clips."""
+        if other.ids != self.ids or chosen.shape != self.values.shape[:2]:
+            raise ShapeError(f"cannot mix: the tracklets differ, or chosen {chosen.shape} is not (T, M)")
+        values = np.where(chosen[:, :, None], other.values, self.values)
+        return ClipFeatures(self.ids, self.persons, self.cameras, values, self.frame_numbers)
+
+    def save(self, path: Path) -> None:
+        """Write as safetensors, by way of a temporary name."""
+        arrays = {"values": self.values, "frame_numbers": self.frame_numbers}
+        labels = {"persons": self.persons, "cameras": self.cameras}
+        with replace_file(path) as temporary:
+            save_file(arrays | labels, temporary, {"ids": json.dumps(self.ids), "kind": "resight clip features"})
+
+    @classmethod
+    def load(cls, path: Path) -> ClipFeatures:
+        """Read what `save` wrote.
+
+        Raises:
+            CheckpointError: if the file is damaged or of another kind.
+        """
+        tensors, header = read_tensors(path, "resight clip features")
+        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+        return cls(
+            tuple(json.loads(header["ids"])),
+            arrays["persons"],
+            arrays["cameras"],
+            arrays["values"],
+            arrays["frame_numbers"],
+        )
+
+
+@dataclass(frozen=True)
+class View:
+    """How pixels are looked at during extraction: as they are, corrupted, or augmented as in training.
+
+    Attributes:
+        corrupted: every clip is corrupted (paper, Sec. 4.4); mix with the clean features for M_c < M.
+        augmentation: the stage-1 settings to draw crops and flips from; None looks straight.
+        seed: of the augmentation and of the samplers that draw.
+    """
+
+    corrupted: bool = False
+    augmentation: Stage1 | None = None
+    seed: int = 0
+
+
+def extract_clip_features(
+    encoder: nn.Module,
+    tracklets: Sequence[Tracklet],
+    spec: ClipSpec,
+    *,
+    view: View | None = None,
+    cache: Path | None = None,
+    workers: int = 0,
+    batch: int = 8,
+    device: torch.device | str = "cpu",
+    progress: Progress | None = None,
+) -> ClipFeatures:
+    """Clip features of tracklets: sample, load, prepare, encode.
+
+    Args:
+        encoder: (B, 3, L, H, W) in [-1, 1] to (B, D); evaluated in evaluation mode, its mode restored.
+        tracklets: T of them.
+        spec: how they are cut.
+        view: clean and unaugmented by default.
+        cache: folder of earlier results; a result is reused when encoder weights, spec, view, reader version and
+            the frame files (name, size, time of change) are the same.
+        workers: processes that decode; 0 decodes in this one.
+        batch: tracklets encoded at once.
+        device: where the encoder runs.
+        progress: called with (tracklets done, T).
+
+    Returns:
+        Features in the order of `tracklets`.
+
+    Raises:
+        FrameError: if a frame cannot be read.
+    """
+    view = view or View()
+    clips = [sample_clips(len(t), spec, _rng(t, view.seed)) for t in tracklets]
+    path = None
+    if cache is not None:
+        path = cache / f"features-{_cache_key(encoder, tracklets, clips, spec, view)}.safetensors"
+        if path.is_file():
+            features = ClipFeatures.load(path)
+            if features.ids == tuple(t.id for t in tracklets):
+                return features
+    dataset = _TrackletClips(tracklets, clips, spec, view)
+    loader: DataLoader[Tensor] = DataLoader(
+        dataset, batch_size=1 if spec.sampler == "all" else batch, num_workers=workers
+    )
+    was_training = encoder.training
+    encoder.eval()
+    rows: list[Tensor] = []
+    done = 0
+    try:
+        with torch.inference_mode():
+            for pixels in loader:
+                rows.append(encode_clips(encoder, pixels.to(device)).cpu())
+                done += len(pixels)
+                if progress is not None:
+                    progress(done, len(tracklets))
+    finally:
+        encoder.train(was_training)
+    longest = max((c.shape[1] for c in clips), default=spec.length)
+    features = ClipFeatures(
+        tuple(t.id for t in tracklets),
+        np.array([t.person for t in tracklets], np.int64),
+        np.array([t.camera for t in tracklets], np.int64),
+        torch.cat(rows).numpy() if rows else np.zeros((0, spec.count, 1), np.float32),
+        np.array(
+            [np.pad(c, ((0, 0), (0, longest - c.shape[1])), constant_values=PADDING) for c in clips], np.int64
+        ).reshape(len(tracklets), spec.count, longest),
+    )
+    if path is not None:
+        features.save(path)
+    return features
+
+
+def encode_clips(encoder: nn.Module, pixels: Tensor) -> Tensor:
+    """Clip features of decoded clips.
+
+    Args:
+        encoder: clip encoder.
+        pixels: (T, M, L, H, W, 3) uint8.
+
+    Returns:
+        (T, M, D) float32.
+    """
+    values: Tensor = encoder(prepare_clips(pixels.flatten(0, 1)))
+    return values.float().unflatten(0, pixels.shape[:2])
+
+
+class _TrackletClips(Dataset[Tensor]):
+    """Decoded clips of one tracklet an item: (M, L, H, W, 3) uint8."""
+
+    def __init__(
+        self, tracklets: Sequence[Tracklet], clips: Sequence[NDArray[np.int64]], spec: ClipSpec, view: View
+    ) -> None:
+        self.tracklets = tracklets
+        self.clips = clips
+        self.spec = spec
+        self.view = view
+
+    def __len__(self) -> int:
+        return len(self.tracklets)
+
+    def __getitem__(self, index: int) -> Tensor:
+        tracklet = self.tracklets[index]
+        rng = _rng(tracklet, self.view.seed + 1) if self.view.augmentation is not None else None
+        return torch.from_numpy(
+            load_view(
+                tracklet,
+                self.clips[index],
+                self.spec,
+                augmentation=self.view.augmentation,
+                rng=rng,
+                corrupted=np.full(len(self.clips[index]), self.view.corrupted),
+            )
+        )
+
+
+def load_view(
+    tracklet: Tracklet,
+    frame_numbers: NDArray[np.int64],
+    spec: ClipSpec,
+    *,
+    augmentation: Stage1 | None = None,
+    rng: np.random.Generator | None = None,
+    corrupted: NDArray[np.bool_] | None = None,
+) -> NDArray[np.uint8]:
+    """Pixels of some clips at the size that the encoder takes, augmented when `augmentation` and `rng` are given.
+
+    Returns:
+        (M, L, H, W, 3) uint8.
+    """
+    size = spec.height, spec.width
+    if augmentation is None or rng is None:
+        return load_clips(tracklet, frame_numbers, size, corrupted)
+    clips = load_clips(tracklet, frame_numbers, enlarged_size(*size, augmentation), corrupted)
+    drawn: list[Augmentation] = [draw_augmentation(augmentation, rng) for _ in clips]
+    return np.stack([augment_clip(clip, size, one) for clip, one in zip(clips, drawn, strict=True)])
+
+
+def _rng(tracklet: Tracklet, seed: int) -> np.random.Generator:
+    digest = hashlib.sha256(f"{seed}/{tracklet.id}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "little"))
+
+
+def _cache_key(
+    encoder: nn.Module,
+    tracklets: Sequence[Tracklet],
+    clips: Sequence[NDArray[np.int64]],
+    spec: ClipSpec,
+    view: View,
+) -> str:
+    key = hashlib.sha256()
+    key.update(content_hash(encoder.state_dict()).encode())
+    key.update(repr((READER_VERSION, asdict(spec), asdict(view))).encode())
+    for tracklet, numbers in zip(tracklets, clips, strict=True):
+        key.update(f"{tracklet.id} {tracklet.person} {tracklet.camera}".encode())
+        for number in np.unique(numbers).tolist():
+            frame = tracklet.frame(number)
+            state = frame.stat() if frame.is_file() else None
+            key.update(repr((frame.name, state and (state.st_size, state.st_mtime_ns))).encode())
+    return key.hexdigest()[:24]

@@ -1,0 +1,263 @@
+"""Every setting of a run, as frozen dataclasses whose defaults are the paper's values.
+
+A recipe is named (`RECIPES`) or is a TOML file that starts from a named one and replaces some values::
+
+    base = "demo"
+    seed = 3
+    [stage1]
+    epochs = 40
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from resight.errors import RecipeError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Sampler = Literal["spaced", "consec", "random", "evenly", "all"]
+Schedule = Literal["steps", "cosine"]
+FirstImportance = Literal["constant", "pair"]
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class ClipSpec:
+    """How a tracklet is cut into clips, and at which size its frames are looked at (paper, Sec. 3.1 and 4.3).
+
+    Attributes:
+        length: L, frames of a clip.
+        count: M, clips of a tracklet.
+        sampler: ``spaced`` places M clips of consecutive frames evenly; the other four cut one clip (Table 1).
+        height: rows of a frame, in pixels.
+        width: columns of a frame, in pixels.
+    """
+
+    length: int = 4
+    count: int = 8
+    sampler: Sampler = "spaced"
+    height: int = 256
+    width: int = 128
+
+    def __post_init__(self) -> None:
+        _positive(self, "length", "count", "height", "width")
+        if self.sampler not in ("spaced", "consec", "random", "evenly", "all"):
+            raise RecipeError(
+                f"sampler is {self.sampler!r}, expected one of 'spaced', 'consec', 'random', 'evenly', 'all'"
+            )
+        if self.sampler != "spaced" and self.count != 1:
+            raise RecipeError(f"sampler {self.sampler!r} cuts one clip, but count is {self.count}: set count = 1")
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """Adam with AMSGrad, and how its learning rate falls (paper, Appendix A).
+
+    Attributes:
+        epochs: passes in which each identity is drawn once.
+        learning_rate: at the start.
+        schedule: ``steps`` divides by ten at each of `milestones`; ``cosine`` falls to zero at the end.
+        milestones: epochs at which ``steps`` divides.
+        warm_up: epochs over which the rate first rises from zero.
+        weight_decay: of every parameter.
+        persons: P, persons of a batch.
+        tracklets: K, tracklets of each.
+        margin: m of the triplet loss.
+        validate_every: epochs between two validations.
+    """
+
+    epochs: int = 1200
+    learning_rate: float = 3e-4
+    schedule: Schedule = "steps"
+    milestones: tuple[int, ...] = (400, 800)
+    warm_up: int = 0
+    weight_decay: float = 5e-4
+    persons: int = 8
+    tracklets: int = 4
+    margin: float = 0.3
+    validate_every: int = 50
+
+    def __post_init__(self) -> None:
+        _positive(self, "epochs", "learning_rate", "validate_every")
+        if self.persons < 2 or self.tracklets < 2:
+            raise RecipeError(
+                f"a batch of P = {self.persons} persons x K = {self.tracklets} tracklets has no triplets: both must "
+                "be at least 2"
+            )
+        if self.schedule not in ("steps", "cosine"):
+            raise RecipeError(f"schedule is {self.schedule!r}, expected 'steps' or 'cosine'")
+
+
+@dataclass(frozen=True)
+class Stage1:
+    """Training of the clip encoder with Eq. 7 + Eq. 8, one clip a tracklet (paper, Sec. 3.2, Appendix A.1).
+
+    Attributes:
+        optimisation: batch and learning rate.
+        encoder_width: multiplies all channel counts of the I3D; 1 is the paper's.
+        enlarge: frames are resized to this multiple of the clip size before the random crop (288/256).
+        flip: probability that a clip is mirrored.
+        colour: strength of a random colour cast and contrast per clip, 0 (the paper) … 1.
+    """
+
+    optimisation: Optimisation = field(default_factory=Optimisation)
+    encoder_width: float = 1.0
+    enlarge: float = 1.125
+    flip: float = 0.5
+    colour: float = 0.0
+
+
+@dataclass(frozen=True)
+class Stage2:
+    """Training of the importance with the encoder frozen (paper, Sec. 3.2, Appendix A.2).
+
+    Attributes:
+        optimisation: batch and learning rate.
+        hidden: units of both hidden layers of g.
+        dropout: probability after both hidden layers.
+        first: α_1 = g(0) (``constant``, r_0 = c_1) or g(-c_1) (``pair``, r_0 = 0).
+        random_order: visit the clip pairs in a new random order in every step.
+        max_corrupted: M_c^max, at most this many clips of a training tracklet are corrupted.
+        variants: augmentations of each tracklet whose features are computed once and drawn from;
+            0 computes the features of fresh augmentations in every step, as the paper does.
+    """
+
+    optimisation: Optimisation = field(
+        default_factory=lambda: Optimisation(
+            epochs=12, learning_rate=3e-5, milestones=(8,), persons=12, margin=1.0, validate_every=1
+        )
+    )
+    hidden: int = 1024
+    dropout: float = 0.5
+    first: FirstImportance = "constant"
+    random_order: bool = False
+    max_corrupted: int = 0
+    variants: int = 0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All settings of a model: what a checkpoint carries, so that it can be made again.
+
+    Attributes:
+        name: what it is called in tables.
+        clips: clips at test time and in stage 2; stage 1 uses one clip of the same length and size.
+        stage1: of the clip encoder.
+        stage2: of the aggregator.
+        validation_share: share of the training persons kept back for every choice; never trained on.
+        precision: of training, as Lightning Fabric names it, such as ``32-true`` or ``bf16-mixed``.
+        seed: of everything that is drawn.
+    """
+
+    name: str = "paper"
+    clips: ClipSpec = field(default_factory=ClipSpec)
+    stage1: Stage1 = field(default_factory=Stage1)
+    stage2: Stage2 = field(default_factory=Stage2)
+    validation_share: float = 0.1
+    precision: str = "32-true"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.validation_share <= 0.5:
+            raise RecipeError(f"validation_share is {self.validation_share}, expected more than 0 and at most 0.5")
+        if not 0 <= self.stage2.max_corrupted <= self.clips.count:
+            raise RecipeError(
+                f"stage2.max_corrupted is {self.stage2.max_corrupted}, expected 0 to clips.count = {self.clips.count}"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain dictionaries and lists."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Recipe:
+        """What `to_json` gave; unknown names are a `RecipeError`."""
+        return _replaced(cls(), values, "recipe")
+
+
+def paper() -> Recipe:
+    """The paper's system to the letter."""
+    return Recipe()
+
+
+def demo() -> Recipe:
+    """A reduced system that trains in minutes on two cores without a GPU."""
+    return Recipe(
+        name="demo",
+        clips=ClipSpec(height=128, width=64),
+        stage1=Stage1(
+            Optimisation(epochs=60, learning_rate=1e-3, schedule="cosine", warm_up=2, validate_every=20),
+            encoder_width=0.25,
+        ),
+        stage2=Stage2(
+            Optimisation(
+                epochs=30, learning_rate=1e-3, schedule="cosine", persons=8, margin=1.0, validate_every=5
+            ),
+            hidden=128,
+            max_corrupted=6,
+            variants=2,
+        ),
+    )
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {"paper": paper, "demo": demo}
+
+
+def read_recipe(name: str) -> Recipe:
+    """A recipe by its name in `RECIPES`, or from a TOML file.
+
+    Raises:
+        RecipeError: if there is no such recipe or file, or the file holds unknown names or impossible values.
+    """
+    if name in RECIPES:
+        return RECIPES[name]()
+    path = Path(name)
+    if not path.is_file():
+        raise RecipeError(
+            f"no recipe is called {name!r} and no such file exists: expected one of {', '.join(RECIPES)}, "
+            "or the path of a TOML file"
+        )
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not TOML: {error}") from error
+    base = values.pop("base", "paper")
+    if base not in RECIPES:
+        raise RecipeError(f"{path}: base is {base!r}, expected one of {', '.join(RECIPES)}")
+    return _replaced(RECIPES[base](), {"name": path.stem, **values}, str(path))
+
+
+def _replaced(settings: _T, values: dict[str, Any], where: str) -> _T:
+    """`settings` (a dataclass) with `values` put in, nested dictionaries into nested dataclasses."""
+    known = {f.name for f in fields(settings)}  # type: ignore[arg-type]
+    changes: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in known:
+            raise RecipeError(f"{where}: unknown setting {key!r}, expected one of {', '.join(sorted(known))}")
+        current = getattr(settings, key)
+        if is_dataclass(current):
+            if not isinstance(value, dict):
+                raise RecipeError(f"{where}: {key} is {value!r}, expected a table of settings")
+            value = _replaced(current, value, f"{where}: {key}")
+        elif isinstance(current, tuple):
+            value = tuple(value) if isinstance(value, list | tuple) else (value,)
+        elif isinstance(current, float) and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if type(value) is not type(getattr(settings, key)):
+            raise RecipeError(f"{where}: {key} is {value!r}, expected a {type(current).__name__}")
+        changes[key] = value
+    return replace(settings, **changes)  # type: ignore[type-var]
+
+
+def _positive(settings: object, *names: str) -> None:
+    for name in names:
+        if not getattr(settings, name) > 0:
+            raise RecipeError(f"{name} is {getattr(settings, name)}, expected more than 0")
