@@ -1,0 +1,205 @@
+"""MARS: 1,261 people on a campus, six cameras, tracklets found by a detector and a tracker.
+
+Layout and tables: https://github.com/liangzheng06/MARS-evaluation (Zheng et al., ECCV 2016).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.io import loadmat
+
+from resight.errors import DatasetError
+from resight.tracklet import JUNK, Split, Tracklet
+
+_FRAME = re.compile(r"(?P<tracklet>(?P<person>\d{4}|00-1)C(?P<camera>\d)T\d+)F\d+\.jpg")
+_LAYOUT = (
+    "a MARS folder holds bbox_train/, bbox_test/ and info/ with tracks_train_info.mat, tracks_test_info.mat and "
+    "query_IDX.mat (info/ comes with the authors' evaluation code)"
+)
+_REPAIR = (
+    "frames are missing on disk, or the names belong to another table: put the official train_name.txt and "
+    "test_name.txt into info/"
+)
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class MarsInfo:
+    """The official tables.
+
+    Attributes:
+        train: (N, 4) int64, a tracklet a row: first and last frame (from 1, inclusive, into the list of names), person,
+            camera.
+        test: (N', 4) int64, the same, into the list of test names; junk has person -1 and distractors person 0.
+        query: (Q,) int64, rows of `test`, counted from 0.
+    """
+
+    train: NDArray[np.int64]
+    test: NDArray[np.int64]
+    query: NDArray[np.int64]
+
+
+def read_mars(root: Path) -> Split:
+    """Read the official layout.
+
+    Train is every training tracklet, query the tracklets that ``query_IDX`` names, gallery *all* test tracklets:
+    queries, junk (person -1) and distractors (person 0) included, as in the official protocol. A frame that is listed
+    but missing on disk is left out of its tracklet, and a tracklet without frames out of the split; `Split.notes`
+    says so.
+
+    Args:
+        root: the folder of ``bbox_train/``, ``bbox_test/`` and ``info/``. The name lists ``info/train_name.txt`` and
+            ``info/test_name.txt`` are used if present, and otherwise rebuilt from the sorted folders.
+
+    Raises:
+        DatasetError: if a folder, table or list is missing, damaged, or does not fit the others.
+    """
+    for folder in (root, root / "info", root / "bbox_train", root / "bbox_test"):
+        if not folder.is_dir():
+            raise DatasetError(f"there is no folder {folder}: {_LAYOUT}")
+    info = read_mars_info(root / "info")
+    train, train_notes = _read_part(root, "train", info.train)
+    test, test_notes = _read_part(root, "test", info.test)
+    query = [test[row] for row in info.query]
+    lost = query.count(None)
+    query_notes = [f"{lost} of {len(query)} queries are left out: none of their frames is there"] if lost else []
+    return Split(
+        name="mars",
+        root=root,
+        train=tuple(t for t in train if t),
+        query=tuple(t for t in query if t),
+        gallery=tuple(t for t in test if t),
+        notes=(*train_notes, *test_notes, *query_notes),
+    )
+
+
+def read_mars_info(folder: Path) -> MarsInfo:
+    """Read the three official tables; no frame is needed for it.
+
+    Args:
+        folder: where ``tracks_train_info.mat``, ``tracks_test_info.mat`` and ``query_IDX.mat`` lie.
+
+    Raises:
+        DatasetError: if a table is missing, unreadable, of another shape, or names rows that are not there.
+    """
+    train = _read_tracks(folder / "tracks_train_info.mat", "track_train_info")
+    test = _read_tracks(folder / "tracks_test_info.mat", "track_test_info")
+    path = folder / "query_IDX.mat"
+    query = _read_table(path, "query_IDX").ravel() - 1
+    if query.size == 0 or query.min() < 0 or query.max() >= len(test):
+        found = f"{query.min() + 1} to {query.max() + 1}" if query.size else "none"
+        raise DatasetError(f"{path}: expected rows of tracks_test_info.mat, 1 to {len(test)}, found {found}: {_LAYOUT}")
+    return MarsInfo(train, test, query)
+
+
+def tracklets_from_rows(rows: NDArray[np.int64], names: Sequence[str], folder: Path) -> list[Tracklet]:
+    """Turn a table of tracklets and the list of frame names that it points into, into tracklets. Reads nothing.
+
+    A tracklet's id is what its frame names share, ``0001C1T0001``; should two rows share it, the later one is named
+    after its first frame, ``0001C1T0001F017``.
+
+    Args:
+        rows: (N, 4) first and last frame (from 1, inclusive), person, camera.
+        names: all frame names, in the order that `rows` counts in.
+        folder: the folder of the identity folders.
+
+    Raises:
+        DatasetError: if a row points outside `names`, or at frames that are not of its person and camera.
+    """
+    tracklets: list[Tracklet] = []
+    seen: set[str] = set()
+    for number, (first, last, person, camera) in enumerate(rows.tolist(), start=1):
+        if not 1 <= first <= last <= len(names):
+            raise DatasetError(
+                f"row {number} of the table for {folder} says frames {first} to {last}, but there are {len(names)} "
+                f"names; {_REPAIR}"
+            )
+        frames = names[first - 1 : last]
+        match = _FRAME.fullmatch(frames[0])
+        label = f"{person:04d}" if person != JUNK else "00-1"
+        prefix = f"{label}C{camera}T"
+        if match is None or not all(name.startswith(prefix) for name in frames):
+            wrong = next((name for name in frames if not name.startswith(prefix)), frames[0])
+            raise DatasetError(
+                f"row {number} of the table for {folder} is person {person}, camera {camera}, so its frames must be "
+                f"named {prefix}0001F001.jpg and so on, but {wrong!r} is among them; {_REPAIR}"
+            )
+        tracklet_id = match["tracklet"] if match["tracklet"] not in seen else frames[0].removesuffix(".jpg")
+        seen.add(tracklet_id)
+        # Frame numbers are padded with zeros, so by length and then by letters is by number.
+        in_order = tuple(sorted(frames, key=lambda name: (len(name), name)))
+        tracklets.append(Tracklet(tracklet_id, person, camera, folder / label, in_order))
+    return tracklets
+
+
+def _read_part(root: Path, part: str, rows: NDArray[np.int64]) -> tuple[list[Tracklet | None], list[str]]:
+    """One tracklet a row, with the frames that exist, None where none does; and what to note about the missing ones."""
+    folder = root / f"bbox_{part}"
+    # One listing an identity: asking the disk for every single frame would take minutes.
+    present = {person.name: _list_frames(person) for person in folder.iterdir() if person.is_dir()}
+    if not any(present.values()):
+        raise DatasetError(f"{folder} holds no frame such as 0001/0001C1T0001F001.jpg: {_LAYOUT}")
+    name_list = root / "info" / f"{part}_name.txt"
+    if name_list.is_file():
+        names = name_list.read_text(encoding="utf-8").split()
+    else:
+        names = [name for person in sorted(present) for name in sorted(present[person])]
+
+    tracklets: list[Tracklet | None] = []
+    missing: list[str] = []
+    left_out: list[str] = []
+    for tracklet in tracklets_from_rows(rows, names, folder):
+        there = present.get(tracklet.folder.name, set())
+        kept = tuple(name for name in tracklet.names if name in there)
+        missing += (name for name in tracklet.names if name not in there)
+        tracklets.append(replace(tracklet, names=kept) if kept else None)
+        if not kept:
+            left_out.append(tracklet.id)
+    notes: list[str] = []
+    if missing:
+        notes.append(f"{folder.name}: {len(missing)} listed frames are missing on disk, {_first(missing)}")
+    if left_out:
+        notes.append(
+            f"{folder.name}: {len(left_out)} tracklets have no frame left and are left out, {_first(left_out)}"
+        )
+    return tracklets, notes
+
+
+def _list_frames(folder: Path) -> set[str]:
+    with os.scandir(folder) as entries:
+        return {entry.name for entry in entries if _FRAME.fullmatch(entry.name)}
+
+
+def _first(items: Sequence[str]) -> str:
+    return f"the first: {', '.join(items[:_SHOWN])}"
+
+
+def _read_tracks(path: Path, variable: str) -> NDArray[np.int64]:
+    rows = _read_table(path, variable)
+    if rows.ndim != 2 or rows.shape[1] != 4 or len(rows) == 0:
+        raise DatasetError(
+            f"{path}: expected {variable} to have four columns (first frame, last frame, person, camera), found an "
+            f"array of shape {rows.shape}; use the official file"
+        )
+    return rows
+
+
+def _read_table(path: Path, variable: str) -> NDArray[np.int64]:
+    if not path.is_file():
+        raise DatasetError(f"there is no table {path}: {_LAYOUT}")
+    try:
+        variables: dict[str, Any] = loadmat(path)
+    except Exception as error:  # loadmat raises whatever its parser stumbles over
+        raise DatasetError(f"{path} is not a readable MATLAB file ({error}); copy the official file again") from error
+    if variable not in variables:
+        found = ", ".join(sorted(name for name in variables if not name.startswith("__"))) or "none"
+        raise DatasetError(f"{path}: expected a variable {variable}, found {found}; use the official file")
+    return np.asarray(variables[variable]).astype(np.int64)
