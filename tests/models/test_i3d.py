@@ -1,0 +1,181 @@
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from resight.errors import CheckpointError, ShapeError
+from resight.models.i3d import I3D, load_kinetics
+
+GOLDEN = os.environ.get("RESIGHT_I3D_GOLDEN")
+BLOCKS = [f"Mixed_{name}" for name in ["3b", "3c", "4b", "4c", "4d", "4e", "4f", "5b", "5c"]]
+
+
+def pad_same(x: Tensor, size: tuple[int, ...], stride: tuple[int, ...]) -> Tensor:
+    """Zeros at both ends of time, height and width, more at the end: the port's compute_pad, axis by axis."""
+    padding: list[int] = []
+    for n, k, s in zip(x.shape[2:], size, stride, strict=True):
+        total = max(k - s, 0) if n % s == 0 else max(k - n % s, 0)
+        padding = [total // 2, total - total // 2, *padding]
+    return F.pad(x, padding)
+
+
+def twin(model: I3D, x: Tensor) -> Tensor:
+    """The same network written out: every tap, explicit padding, BatchNorm as a layer of its own."""
+
+    def unit(name: str, x: Tensor, stride: int = 1) -> Tensor:
+        convolution, norm = model.get_submodule(f"{name}.conv3d"), model.get_submodule(f"{name}.bn")
+        assert isinstance(convolution, nn.Conv3d)
+        x = pad_same(x, convolution.weight.shape[2:], (stride,) * 3)
+        return F.relu(norm(F.conv3d(x, convolution.weight, stride=stride)))
+
+    def pool(x: Tensor, size: tuple[int, ...], stride: tuple[int, ...]) -> Tensor:
+        return F.max_pool3d(pad_same(x, size, stride), size, stride)
+
+    x = pool(unit("Conv3d_1a_7x7", x, 2), (1, 3, 3), (1, 2, 2))
+    x = pool(unit("Conv3d_2c_3x3", unit("Conv3d_2b_1x1", x)), (1, 3, 3), (1, 2, 2))
+    for block in BLOCKS:
+        if block == "Mixed_4b":
+            x = pool(x, (3, 3, 3), (2, 2, 2))
+        if block == "Mixed_5b":
+            x = pool(x, (2, 2, 2), (2, 2, 2))
+        branches = [
+            unit(f"{block}.b0", x),
+            unit(f"{block}.b1b", unit(f"{block}.b1a", x)),
+            unit(f"{block}.b2b", unit(f"{block}.b2a", x)),
+            unit(f"{block}.b3b", pool(x, (3, 3, 3), (1, 1, 1))),
+        ]
+        x = torch.cat(branches, 1)
+    return x.flatten(2).mean(2)
+
+
+@pytest.fixture(scope="module")
+def small() -> I3D:
+    torch.manual_seed(0)
+    model = I3D(width=0.125).double()
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm3d):
+            assert layer.running_mean is not None and layer.running_var is not None
+            layer.running_mean.normal_(0, 0.1)
+            layer.running_var.uniform_(0.5, 1.5)
+            nn.init.normal_(layer.weight, 1, 0.1)
+            nn.init.normal_(layer.bias, 0, 0.1)
+    return model
+
+
+@pytest.mark.parametrize("length", range(1, 10))
+def test_equals_the_plain_network_in_evaluation(small: I3D, length: int) -> None:
+    height, width = [(32, 16), (33, 17), (47, 19), (8, 5), (1, 2)][length % 5]
+    clips = torch.rand(2, 3, length, height, width, dtype=torch.float64) * 2 - 1
+    small.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(small(clips), twin(small, clips), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("length", [1, 2, 4, 5])
+def test_equals_the_plain_network_in_training_with_its_gradients(small: I3D, length: int) -> None:
+    clips = torch.rand(3, 3, length, 39, 34, dtype=torch.float64) * 2 - 1
+    direction = torch.randn(3, small.dim, dtype=torch.float64)
+    small.train()
+    gradients = []
+    for features in (small(clips), twin(small, clips)):
+        small.zero_grad()
+        (features * direction).sum().backward()
+        gradients.append({name: p.grad.clone() for name, p in small.named_parameters() if p.grad is not None})
+    assert gradients[0].keys() == gradients[1].keys() == dict(small.named_parameters()).keys()
+    for name, expected in gradients[1].items():
+        torch.testing.assert_close(
+            gradients[0][name], expected, rtol=1e-6, atol=1e-8, msg=lambda m, n=name: f"{n}: {m}"
+        )
+
+
+def test_published_width_has_1024_features_and_narrow_ones_are_multiples_of_8() -> None:
+    with torch.device("meta"):
+        assert I3D().dim == 1024
+        assert I3D(0.25).dim == 256
+        assert I3D(0.01).dim == 32
+
+
+def test_starts_where_training_can_work() -> None:
+    torch.manual_seed(0)
+    model = I3D(0.125).train()
+    features = model(torch.rand(4, 3, 4, 64, 32) * 2 - 1)
+    assert features.std(0).mean() > 1e-3 and features.abs().max() < 100
+
+
+def test_refuses_frames_in_another_layout(small: I3D) -> None:
+    with pytest.raises(ShapeError, match=r"\(B, 3, L, H, W\)"):
+        small(torch.zeros(1, 4, 3, 32, 16))
+
+
+def test_load_kinetics_accounts_for_every_name(tmp_path: Path) -> None:
+    source, target = I3D(0.125), I3D(0.125)
+    weights = {f"module.{name}": value for name, value in source.state_dict().items()}
+    del weights["module.Mixed_5c.b0.bn.weight"]
+    weights["module.Mixed_5b.b0.bn.bias"] = torch.zeros(3)
+    weights["module.logits.conv3d.bias"] = torch.zeros(400)
+    torch.save(weights, tmp_path / "weights.pt")
+
+    report = load_kinetics(target, tmp_path / "weights.pt")
+
+    assert report.missing == ("Mixed_5c.b0.bn.weight",)
+    assert report.wrong_shape == ("Mixed_5b.b0.bn.bias",)
+    assert report.unexpected == ("logits.conv3d.bias",)
+    counted = [n for n in target.state_dict() if not n.endswith("num_batches_tracked")]
+    assert len(report.matched) == len(counted) - 2
+    name = "Mixed_4c.b1b.conv3d.weight"
+    assert torch.equal(target.get_parameter(name), source.get_parameter(name))
+    for words in ("tensors loaded", "1 missing", "logits.conv3d.bias", "Mixed_5b.b0.bn.bias"):
+        assert words in str(report)
+
+
+@pytest.mark.parametrize("content", ["nothing", "text", "list", "foreign"])
+def test_load_kinetics_refuses_what_is_no_state_dict_of_an_i3d(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "weights.pt"
+    if content == "text":
+        path.write_text("not weights")
+    elif content == "list":
+        torch.save([torch.zeros(3)], path)
+    elif content == "foreign":
+        torch.save({"layer1.0.conv1.weight": torch.zeros(64, 64, 3, 3)}, path)
+    with pytest.raises(CheckpointError, match=r"weights\.pt"):
+        load_kinetics(I3D(0.125), path)
+
+
+def published_weights(shapes: dict[str, list[int]]) -> dict[str, Tensor]:
+    """The weights that the golden features were computed with; their recipe is in the folder's README."""
+    rng = np.random.RandomState(0)
+    weights = {}
+    for name in sorted(n for n in shapes if not n.endswith("num_batches_tracked")):
+        x = rng.standard_normal(shapes[name])
+        if name.endswith("running_var"):
+            x = 1 + 0.5 * x**2
+        elif name.endswith("bn.weight"):
+            x = 1 + 0.1 * x
+        elif name.endswith(("running_mean", "bias")):
+            x = 0.1 * x
+        else:
+            x = x * np.sqrt(2 / np.prod(shapes[name][1:]))
+        weights[name] = torch.from_numpy(x).float()
+    return weights
+
+
+@pytest.mark.skipif(GOLDEN is None, reason="RESIGHT_I3D_GOLDEN names no folder with features.npz of the public port")
+def test_gives_the_features_of_the_public_port(tmp_path: Path) -> None:
+    folder = Path(str(GOLDEN))
+    torch.save(published_weights(json.loads((folder / "state_dict_shapes.json").read_text())), tmp_path / "port.pt")
+    model = I3D().eval()
+    report = load_kinetics(model, tmp_path / "port.pt")
+    assert not report.missing and not report.wrong_shape
+    assert report.unexpected == ("logits.conv3d.bias", "logits.conv3d.weight")
+    features = np.load(folder / "features.npz")
+    for length in (1, 4, 8, 16):
+        pixels = np.random.RandomState(length).uniform(-1, 1, (2, 3, length, 16, 8)).repeat(16, 3).repeat(16, 4)
+        with torch.inference_mode():
+            found = model(torch.from_numpy(pixels).float()).numpy()
+        expected = features[f"L{length}"]
+        assert np.linalg.norm(found - expected) <= 1e-4 * np.linalg.norm(expected)
