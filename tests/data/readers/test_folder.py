@@ -68,7 +68,7 @@ def test_a_picture_too_high_is_an_error(tmp_path: Path, path: str) -> None:
 
 def test_tracklets_too_deep_are_an_error(tmp_path: Path) -> None:
     touch(tmp_path, "set/a/c/1/1.jpg")
-    with pytest.raises(DatasetError, match="holds folders.*perhaps .*set is the folder to read"):
+    with pytest.raises(DatasetError, match=r"holds folders.*perhaps .*set is the folder to read"):
         read_folder(tmp_path)
 
 

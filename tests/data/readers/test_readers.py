@@ -31,5 +31,5 @@ def test_known_kinds_are_listed() -> None:
 
 
 def test_a_path_must_exist(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="no folder .*nowhere"):
+    with pytest.raises(DatasetError, match=r"no folder .*nowhere"):
         read_dataset(f"mars:{tmp_path / 'nowhere'}")
