@@ -155,7 +155,7 @@ def _read_part(root: Path, part: str, rows: NDArray[np.int64]) -> tuple[list[Tra
         # One frame too many or too few would shift all rows behind it, unseen where neighbours are of one person.
         if len(names) != rows[:, 1].max():
             raise DatasetError(
-                f"{folder} holds {len(names)} frames, but its table counts {rows[:, 1].max()}; copy the data set again, "
+                f"{folder} holds {len(names)} frames, but its table counts {rows[:, 1].max()}: copy the data set again "
                 f"or put the official {name_list.name} into info/, which says which ones"
             )
 
