@@ -89,7 +89,7 @@ def test_equals_the_plain_network_in_training_with_its_gradients(small: I3D, len
     assert gradients[0].keys() == gradients[1].keys() == dict(small.named_parameters()).keys()
     for name, expected in gradients[1].items():
         torch.testing.assert_close(
-            gradients[0][name], expected, rtol=1e-6, atol=1e-8, msg=lambda m, n=name: f"{n}: {m}"
+            gradients[0][name], expected, rtol=1e-6, atol=1e-8
         )
 
 
