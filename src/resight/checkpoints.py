@@ -119,7 +119,9 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, st
             f"{path} is damaged or not safetensors ({error}); restore it from a copy or make it again"
         ) from error
     if header.get("kind") != kind:
-        raise CheckpointError(f"{path} is a {header.get('kind', 'safetensors file of unknown kind')}, expected a {kind}")
+        raise CheckpointError(
+            f"{path} is a {header.get('kind', 'safetensors file of unknown kind')}, expected a {kind}"
+        )
     if "hash" in header and header["hash"] != content_hash(tensors):
         raise CheckpointError(f"{path} does not hold what its header promises; restore it from a copy or make it again")
     return tensors, header

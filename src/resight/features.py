@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from resight.checkpoints import content_hash, read_tensors, replace_file
 from resight.data.clips import sample_clips
-from resight.data.frames import load_clips
-from resight.data.transforms import Augmentation, augment_clip, draw_augmentation, enlarged_size, prepare_clips
+from resight.data.frames import load_augmented, load_clips
+from resight.data.transforms import prepare_clips
 from resight.errors import ShapeError
 from resight.recipe import ClipSpec, Stage1
 from resight.tracklet import Tracklet
@@ -223,39 +223,14 @@ class _TrackletClips(Dataset[Tensor]):
 
     def __getitem__(self, index: int) -> Tensor:
         tracklet = self.tracklets[index]
-        rng = _rng(tracklet, self.view.seed + 1) if self.view.augmentation is not None else None
+        corrupted = np.full(len(self.clips[index]), self.view.corrupted)
+        if self.view.augmentation is None:
+            size = self.spec.height, self.spec.width
+            return torch.from_numpy(load_clips(tracklet, self.clips[index], size, corrupted))
+        rng = _rng(tracklet, self.view.seed + 1)
         return torch.from_numpy(
-            load_view(
-                tracklet,
-                self.clips[index],
-                self.spec,
-                augmentation=self.view.augmentation,
-                rng=rng,
-                corrupted=np.full(len(self.clips[index]), self.view.corrupted),
-            )
+            load_augmented(tracklet, self.clips[index], self.spec, self.view.augmentation, rng, corrupted)
         )
-
-
-def load_view(
-    tracklet: Tracklet,
-    frame_numbers: NDArray[np.int64],
-    spec: ClipSpec,
-    *,
-    augmentation: Stage1 | None = None,
-    rng: np.random.Generator | None = None,
-    corrupted: NDArray[np.bool_] | None = None,
-) -> NDArray[np.uint8]:
-    """Pixels of some clips at the size that the encoder takes, augmented when `augmentation` and `rng` are given.
-
-    Returns:
-        (M, L, H, W, 3) uint8.
-    """
-    size = spec.height, spec.width
-    if augmentation is None or rng is None:
-        return load_clips(tracklet, frame_numbers, size, corrupted)
-    clips = load_clips(tracklet, frame_numbers, enlarged_size(*size, augmentation), corrupted)
-    drawn: list[Augmentation] = [draw_augmentation(augmentation, rng) for _ in clips]
-    return np.stack([augment_clip(clip, size, one) for clip, one in zip(clips, drawn, strict=True)])
 
 
 def _rng(tracklet: Tracklet, seed: int) -> np.random.Generator:

@@ -198,9 +198,7 @@ def demo() -> Recipe:
             encoder_width=0.25,
         ),
         stage2=Stage2(
-            Optimisation(
-                epochs=30, learning_rate=1e-3, schedule="cosine", persons=8, margin=1.0, validate_every=5
-            ),
+            Optimisation(epochs=30, learning_rate=1e-3, schedule="cosine", persons=8, margin=1.0, validate_every=5),
             hidden=128,
             max_corrupted=6,
             variants=2,

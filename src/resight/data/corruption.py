@@ -31,9 +31,7 @@ def corrupt_frame(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(decoded).resize((width, height), Image.Resampling.BILINEAR))
 
 
-def choose_corrupted(
-    tracklet_ids: Sequence[str], n_clips: int, max_corrupted: int, seed: int
-) -> NDArray[np.bool_]:
+def choose_corrupted(tracklet_ids: Sequence[str], n_clips: int, max_corrupted: int, seed: int) -> NDArray[np.bool_]:
     """Which clips are corrupted: M_c uniform in 0 … M_c^max, then M_c clips without repeats. Paper: Sec. 4.4.
 
     Each tracklet draws from its own seed, so that two methods, or two subsets of a data set, see the same damage.

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from resight.data.corruption import corrupt_frame
+from resight.data.transforms import augment_clip, draw_augmentation, enlarged_size
 from resight.errors import FrameError
+from resight.recipe import ClipSpec, Stage1
 from resight.tracklet import Tracklet
 
 Pixels = NDArray[np.uint8]
@@ -25,7 +27,9 @@ def read_frame(path: Path) -> Pixels:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise FrameError(f"cannot read frame {path}: {error.strerror}; restore the file or drop its tracklet") from error
+        raise FrameError(
+            f"cannot read frame {path}: {error.strerror}; restore the file or drop its tracklet"
+        ) from error
     try:
         if data[:2] == b"\xff\xd8":
             return np.asarray(simplejpeg.decode_jpeg(data, colorspace="RGB", fastdct=False))
@@ -72,6 +76,24 @@ def load_clips(
                 ready[number] = resize_frame(corrupt_frame(frame) if is_corrupted else frame, size)
             clips[m, place] = ready[number]
     return clips
+
+
+def load_augmented(
+    tracklet: Tracklet,
+    frame_numbers: NDArray[np.int64],
+    spec: ClipSpec,
+    augmentation: Stage1,
+    rng: np.random.Generator,
+    corrupted: NDArray[np.bool_] | None = None,
+) -> Pixels:
+    """Pixels of some clips, each seen through one random crop, flip and tint of its own.
+
+    Returns:
+        (M, L, spec.height, spec.width, 3) uint8.
+    """
+    size = spec.height, spec.width
+    clips = load_clips(tracklet, frame_numbers, enlarged_size(*size, augmentation), corrupted)
+    return np.stack([augment_clip(clip, size, draw_augmentation(augmentation, rng)) for clip in clips])
 
 
 def resize_frame(frame: Pixels, size: tuple[int, int]) -> Pixels:

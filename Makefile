@@ -1,0 +1,32 @@
+# The same commands that CI runs. `make demo` needs nothing but Python and about ten minutes on two cores.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check bench study clean
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $(READY)
+
+demo: $(READY)
+	$(BIN)/python experiments/demo.py --out demo
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2 -q
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python benchmarks/run.py
+
+study: $(READY)
+	$(BIN)/python experiments/demo.py --out runs/study --seeds 3
+
+clean:
+	rm -rf demo .mypy_cache .ruff_cache .pytest_cache

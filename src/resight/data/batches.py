@@ -1,0 +1,136 @@
+"""P x K batches for the triplet loss, each a pure function of the seed and the step, so that a run can be resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from resight.data.clips import sample_clips
+from resight.data.corruption import choose_corrupted
+from resight.data.frames import load_augmented
+from resight.errors import DatasetError
+from resight.recipe import ClipSpec, Optimisation, Stage1
+from resight.tracklet import Tracklet, by_person
+
+
+class BatchPlan:
+    """Which tracklets make up the batch of each step. Paper: Sec. 3.2.
+
+    An epoch draws each person once, in a new order, P at a time; persons left over when no full batch remains are
+    not drawn in that epoch. K tracklets of each person are drawn without repeats where the person has K.
+
+    Attributes:
+        targets: (T,) number of each tracklet's person among the training persons, 0 … C-1; -1 where it has none.
+        n_persons: C.
+        steps_per_epoch: full batches of an epoch.
+    """
+
+    def __init__(self, tracklets: Sequence[Tracklet], optimisation: Optimisation, seed: int) -> None:
+        """Raises DatasetError if there are fewer than P persons."""
+        position = {t.id: i for i, t in enumerate(tracklets)}
+        self._groups = [[position[t.id] for t in own] for own in by_person(tracklets).values()]
+        self._optimisation = optimisation
+        self._seed = seed
+        self.n_persons = len(self._groups)
+        self.targets = np.full(len(tracklets), -1, np.int64)
+        for target, group in enumerate(self._groups):
+            self.targets[group] = target
+        self.steps_per_epoch = self.n_persons // optimisation.persons
+        if self.steps_per_epoch == 0:
+            raise DatasetError(
+                f"{self.n_persons} persons to train on, but a batch needs P = {optimisation.persons}: "
+                "use more data or lower optimisation.persons"
+            )
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of the whole training."""
+        return self.steps_per_epoch * self._optimisation.epochs
+
+    def batch(self, step: int) -> list[int]:
+        """Positions of the P·K tracklets of a step, person by person."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        order = np.random.default_rng([self._seed, 1, epoch]).permutation(self.n_persons)
+        size = self._optimisation.persons
+        rng = self.rng(step)
+        drawn: list[int] = []
+        for person in order[place * size : (place + 1) * size]:
+            group = self._groups[person]
+            wanted = self._optimisation.tracklets
+            rounds = -(-wanted // len(group))
+            shuffled = np.concatenate([rng.permutation(group) for _ in range(rounds)])
+            drawn.extend(shuffled[:wanted].tolist())
+        return drawn
+
+    def rng(self, step: int, purpose: int = 0) -> np.random.Generator:
+        """Random numbers of a step; another purpose, other numbers."""
+        return np.random.default_rng([self._seed, 2, step, purpose])
+
+
+class ClipBatches(Dataset[tuple[Tensor, Tensor]]):
+    """Item `step`: augmented clips (P·K, M, L, H, W, 3) uint8 and the persons' numbers (P·K,) int64."""
+
+    def __init__(
+        self,
+        tracklets: Sequence[Tracklet],
+        plan: BatchPlan,
+        spec: ClipSpec,
+        augmentation: Stage1,
+        max_corrupted: int = 0,
+    ) -> None:
+        self._tracklets = tracklets
+        self._plan = plan
+        self._spec = spec
+        self._augmentation = augmentation
+        self._max_corrupted = max_corrupted
+
+    def __len__(self) -> int:
+        return self._plan.n_steps
+
+    def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
+        chosen = self._plan.batch(step)
+        rng = self._plan.rng(step, purpose=1)
+        ids = [self._tracklets[i].id for i in chosen]
+        corrupted = choose_corrupted(ids, self._spec.count, self._max_corrupted, int(rng.integers(2**31)))
+        clips = [
+            load_augmented(
+                self._tracklets[i],
+                sample_clips(len(self._tracklets[i]), self._spec, rng),
+                self._spec,
+                self._augmentation,
+                rng,
+                damage,
+            )
+            for i, damage in zip(chosen, corrupted, strict=True)
+        ]
+        return torch.from_numpy(np.stack(clips)), torch.from_numpy(self._plan.targets[chosen])
+
+
+def hold_out_persons(tracklets: Sequence[Tracklet], share: float, seed: int) -> tuple[list[Tracklet], list[Tracklet]]:
+    """Tracklets to train on, and those of persons kept back to choose by; no person is in both.
+
+    Only persons seen by at least two cameras are kept back: others could never be a right answer.
+
+    Args:
+        tracklets: of the training persons; junk and distractors are left out.
+        share: of the persons to keep back, 0 … 1; at least two are.
+        seed: another seed, other persons.
+
+    Raises:
+        DatasetError: if fewer than two persons are seen by two cameras.
+    """
+    groups = by_person(tracklets)
+    possible = [person for person, own in groups.items() if len({t.camera for t in own}) > 1]
+    wanted = max(2, round(share * len(groups)))
+    if len(possible) < wanted:
+        raise DatasetError(
+            f"{len(possible)} training persons are seen by two cameras or more, but {wanted} are needed for validation: "
+            "add tracklets of the same persons from other cameras"
+        )
+    held = set(np.random.default_rng([seed, 3]).permutation(possible)[:wanted].tolist())
+    train = [t for person, own in groups.items() if person not in held for t in own]
+    return train, [t for person, own in groups.items() if person in held for t in own]

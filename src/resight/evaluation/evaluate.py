@@ -1,0 +1,87 @@
+"""From clip features to a ranking and its scores."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from resight.evaluation.metrics import Scores, score_ranking
+from resight.evaluation.protocols import PROTOCOLS, Labels, Protocol
+from resight.features import ClipFeatures, Progress
+from resight.models.aggregators import Aggregator
+from resight.ranking import Ranking
+from resight.scoring.all_pairs import score_all_pairs
+from resight.tracklet import JUNK
+
+EXPLAINED_MATCHES = 5
+"""Best answers of a query over which the weight of its clips is averaged."""
+
+
+def rank_features(
+    query: ClipFeatures,
+    gallery: ClipFeatures,
+    aggregator: Aggregator,
+    k: int | None = None,
+    *,
+    memory_budget: int = 2**30,
+    progress: Progress | None = None,
+) -> Ranking:
+    """Rank the gallery for each query by the aggregator's similarity; `k` keeps the best of each."""
+    scores = score_all_pairs(query.values, gallery.values, aggregator, memory_budget=memory_budget, progress=progress)
+    return Ranking.from_scores(scores, query.ids, gallery.ids, k)
+
+
+def evaluate_features(
+    query: ClipFeatures,
+    gallery: ClipFeatures,
+    aggregator: Aggregator,
+    protocol: Protocol,
+    *,
+    progress: Progress | None = None,
+) -> tuple[Ranking, Scores]:
+    """Rank and score.
+
+    Raises:
+        ProtocolError: if no query has a match.
+    """
+    ranking = rank_features(query, gallery, aggregator, progress=progress)
+    return ranking, score_ranking(ranking, labels_of(query), labels_of(gallery), protocol)
+
+
+def evaluate_among(features: ClipFeatures, aggregator: Aggregator) -> float:
+    """MAP of tracklets searched among themselves by the ``standard`` protocol: how a training run is judged."""
+    return evaluate_features(features, features, aggregator, PROTOCOLS["standard"])[1].map
+
+
+def labels_of(features: ClipFeatures) -> Labels:
+    """The labels that a protocol looks at."""
+    return Labels(features.ids, features.persons, features.cameras)
+
+
+def clip_weights(
+    query: ClipFeatures, gallery: ClipFeatures, ranking: Ranking, aggregator: Aggregator
+) -> NDArray[np.float64]:
+    """How much each query clip counts: its share of the weight, averaged over the query's best answers.
+
+    A clip's share against one gallery tracklet is the sum of the weights of its pairs; 1/M each is no preference.
+    Answers from the query's own camera and junk are passed over, as they are when a match is explained.
+
+    Args:
+        query: Q tracklets, the ranking's queries.
+        gallery: G tracklets, the ranking's gallery.
+        ranking: (Q, K).
+        aggregator: whose weights.
+
+    Returns:
+        (Q, M), rows sum to 1.
+    """
+    shares = np.empty(query.values.shape[:2])
+    for q, row in enumerate(ranking.order):
+        others = row[(gallery.cameras[row] != query.cameras[q]) & (gallery.persons[row] != JUNK)]
+        best = (others if len(others) else row)[:EXPLAINED_MATCHES]
+        clips = torch.from_numpy(query.values[q])
+        accounts = [aggregator.pair_weights(clips, torch.from_numpy(gallery.values[g])) for g in best]
+        weights = torch.stack([account.weight.double().sum(1) for account in accounts])
+        shares[q] = (weights / weights.sum(1, keepdim=True)).mean(0).numpy()
+    return shares

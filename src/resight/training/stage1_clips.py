@@ -1,0 +1,88 @@
+"""Stage 1: the clip encoder learns to tell persons apart, one clip a tracklet (paper, Sec. 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import cast
+
+from torch import Tensor, nn
+
+from resight.data.batches import BatchPlan, ClipBatches, hold_out_persons
+from resight.data.transforms import prepare_clips
+from resight.evaluation.evaluate import evaluate_among
+from resight.features import extract_clip_features
+from resight.losses import stage1_loss
+from resight.models.aggregators import MeanPair
+from resight.models.i3d import I3D
+from resight.recipe import Recipe
+from resight.tracklet import Tracklet
+from resight.training.loop import Batch, RunOptions, Task, fingerprint, run_training
+
+
+class ClipClassifier(nn.Module):
+    """The clip encoder with a linear layer over the training persons, which is left behind after training."""
+
+    def __init__(self, encoder: I3D, n_persons: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.classifier = nn.Linear(encoder.dim, n_persons, bias=False)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, L, H, W, 3) uint8 to clip features (B, D) and logits (B, C)."""
+        features: Tensor = self.encoder(prepare_clips(pixels)).float()
+        return features, self.classifier(features)
+
+
+def train_encoder(
+    encoder: I3D, tracklets: Sequence[Tracklet], recipe: Recipe, options: RunOptions
+) -> tuple[I3D, float]:
+    """Train a clip encoder with Eq. 7 + Eq. 8, keeping the weights of the best validation.
+
+    Args:
+        encoder: random, or with Kinetics weights; trained in place.
+        tracklets: of the training persons; some persons are kept back for validation.
+        recipe: stage 1 of it.
+        options: folder and such; an interrupted run in that folder is continued.
+
+    Returns:
+        The encoder and its validation mAP (mean of clip-pair cosines, M clips, no damage).
+
+    Raises:
+        DatasetError: if there are too few persons.
+        CheckpointError: if the folder holds another run.
+    """
+    train, validation = hold_out_persons(tracklets, recipe.validation_share, recipe.seed)
+    optimisation = recipe.stage1.optimisation
+    plan = BatchPlan(train, optimisation, recipe.seed)
+    spec = replace(recipe.clips, count=1, sampler="consec")
+    module = ClipClassifier(encoder, plan.n_persons)
+
+    def loss(module: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, float]]:
+        pixels, targets = batch
+        features, logits = module(pixels.flatten(0, 1))
+        total = stage1_loss(features, logits, targets, targets, optimisation.margin)
+        return total.loss, {
+            "triplet": total.triplet.item(),
+            "cross_entropy": total.cross_entropy.item(),
+            "active": total.active_share.item(),
+        }
+
+    def validate() -> float:
+        device = next(encoder.parameters()).device
+        features = extract_clip_features(encoder, validation, recipe.clips, workers=options.workers, device=device)
+        return evaluate_among(features, MeanPair())
+
+    task = Task(
+        name="stage1",
+        module=module,
+        batches=ClipBatches(train, plan, spec, recipe.stage1),
+        loss=loss,
+        validate=validate,
+        optimisation=optimisation,
+        steps_per_epoch=plan.steps_per_epoch,
+        clips_per_step=optimisation.persons * optimisation.tracklets,
+        identity={"train": fingerprint(train), "validation": fingerprint(validation)},
+    )
+    best = run_training(task, recipe, options)
+    return cast(I3D, module.encoder.eval()), best
