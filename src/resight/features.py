@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from resight.checkpoints import content_hash, read_tensors, replace_file
+from resight.checkpoints import content_hash, read_tensors, write_tensors
 from resight.data.clips import sample_clips
 from resight.data.frames import load_augmented, load_clips
 from resight.data.transforms import prepare_clips
@@ -25,6 +24,8 @@ from resight.tracklet import Tracklet
 
 READER_VERSION = 1
 """Raise when decoding, resizing or sampling changes what the encoder sees, so that old caches are not used."""
+
+FEATURES_KIND = "resight clip features"
 
 PADDING = -1
 """Fills `ClipFeatures.frame_numbers` where tracklets have clips of different lengths (sampler ``all``)."""
@@ -82,10 +83,13 @@ class ClipFeatures:
 
     def save(self, path: Path) -> None:
         """Write as safetensors, by way of a temporary name."""
-        arrays = {"values": self.values, "frame_numbers": self.frame_numbers}
-        labels = {"persons": self.persons, "cameras": self.cameras}
-        with replace_file(path) as temporary:
-            save_file(arrays | labels, temporary, {"ids": json.dumps(self.ids), "kind": "resight clip features"})
+        arrays = {
+            "values": torch.from_numpy(self.values),
+            "frame_numbers": torch.from_numpy(self.frame_numbers),
+            "persons": torch.from_numpy(self.persons),
+            "cameras": torch.from_numpy(self.cameras),
+        }
+        write_tensors(path, arrays, FEATURES_KIND, {"ids": self.ids})
 
     @classmethod
     def load(cls, path: Path) -> ClipFeatures:
@@ -94,7 +98,7 @@ class ClipFeatures:
         Raises:
             CheckpointError: if the file is damaged or of another kind.
         """
-        tensors, header = read_tensors(path, "resight clip features")
+        tensors, header = read_tensors(path, FEATURES_KIND)
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
         return cls(
             tuple(json.loads(header["ids"])),
@@ -204,7 +208,7 @@ def encode_clips(encoder: nn.Module, pixels: Tensor) -> Tensor:
         (T, M, D) float32.
     """
     values: Tensor = encoder(prepare_clips(pixels.flatten(0, 1)))
-    return values.float().unflatten(0, pixels.shape[:2])
+    return values.float().view(*pixels.shape[:2], -1)
 
 
 class _TrackletClips(Dataset[Tensor]):

@@ -128,7 +128,7 @@ def hold_out_persons(tracklets: Sequence[Tracklet], share: float, seed: int) -> 
     wanted = max(2, round(share * len(groups)))
     if len(possible) < wanted:
         raise DatasetError(
-            f"{len(possible)} training persons are seen by two cameras or more, but {wanted} are needed for validation: "
+            f"{len(possible)} training persons are seen by two cameras, but {wanted} are needed for validation: "
             "add tracklets of the same persons from other cameras"
         )
     held = set(np.random.default_rng([seed, 3]).permutation(possible)[:wanted].tolist())

@@ -37,7 +37,7 @@ def read_frame(path: Path) -> Pixels:
             return np.asarray(picture.convert("RGB"))
     except (ValueError, UnidentifiedImageError, OSError) as error:
         raise FrameError(
-            f"frame {path} ({len(data)} bytes) is not a readable picture: {error}; restore the file or drop its tracklet"
+            f"frame {path} ({len(data)} bytes) is not a readable picture: {error}; restore it or drop its tracklet"
         ) from error
 
 

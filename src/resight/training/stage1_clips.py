@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import cast
 
 from torch import Tensor, nn
 
@@ -85,4 +84,4 @@ def train_encoder(
         identity={"train": fingerprint(train), "validation": fingerprint(validation)},
     )
     best = run_training(task, recipe, options)
-    return cast(I3D, module.encoder.eval()), best
+    return encoder.eval(), best

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from resight.data.transforms import Augmentation, augment_clip, draw_augmentation, enlarged_size, prepare_clips
+from resight.recipe import Stage1
+
+
+def test_prepare_puts_channels_second_and_values_in_range() -> None:
+    pixels = torch.arange(2 * 3 * 4 * 5 * 3).remainder(256).to(torch.uint8).view(2, 3, 4, 5, 3)
+    out = prepare_clips(pixels)
+    assert out.shape == (2, 3, 3, 4, 5)
+    assert out[1, 2, 0, 3, 4] == pixels[1, 0, 3, 4, 2] / 127.5 - 1
+    assert out.min() >= -1 and out.max() <= 1
+    assert prepare_clips(torch.full((1, 1, 1, 1, 3), 255, dtype=torch.uint8)).max() == 1
+
+
+def test_the_paper_s_sizes() -> None:
+    assert enlarged_size(256, 128, Stage1()) == (288, 144)
+
+
+def test_crop_flip_and_tint() -> None:
+    clip = np.random.default_rng(0).integers(0, 256, (2, 9, 9, 3), np.uint8)
+    corner = augment_clip(clip, (8, 8), Augmentation(crop=(1.0, 0.0)))
+    assert (corner == clip[:, 1:, :8]).all()
+    assert (augment_clip(clip, (9, 9), Augmentation(flip=True)) == clip[:, :, ::-1]).all()
+    tinted = augment_clip(clip, (9, 9), Augmentation(gain=(1.2, 1.0, 0.8), contrast=1.1))
+    expected = ((clip * np.array([1.2, 1.0, 0.8]) - 128) * 1.1 + 128).clip(0, 255)
+    assert np.abs(tinted - expected).max() <= 1
+
+
+def test_draws_cover_the_room_and_flip_half() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [draw_augmentation(Stage1(), rng) for _ in range(500)]
+    assert 0.4 < np.mean([d.flip for d in drawn]) < 0.6
+    assert min(d.crop[0] for d in drawn) < 0.05 and max(d.crop[1] for d in drawn) > 0.95
+    assert all(d.gain == (1, 1, 1) and d.contrast == 1 for d in drawn)  # the paper does not touch colours
