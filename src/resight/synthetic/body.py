@@ -1,0 +1,333 @@
+"""From a person and the phase of the walk to solids: about thirty tapered capsules, jointed, dressed, walking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resight.synthetic.people import COLOURS, HAIR, PATTERNS, Cloth, Colour, Person
+
+Array = NDArray[np.float32]
+_Point = Callable[[float, float, float], Array]
+
+SKIN_CLOTH, HAIR_CLOTH, UPPER, INNER, LOWER, SHOES, BAG, HAT = range(8)
+LIMB, FACE, TRUNK = range(3)
+"""What a solid is painted as: cloth round a limb, a face, or the trunk (which can be open in front and bear a print)."""
+
+
+@dataclass
+class Solids:
+    """The solids of one body over N frames; P solids, each a capsule with two radii and an oval section.
+
+    Coordinates are the body's own in metres: x to its side, y up from the ground, z the way it faces.
+
+    Attributes:
+        start: (N, P, 3) centre of the first end.
+        end: (N, P, 3) centre of the second end.
+        side: (N, P, 3) direction of the section's wide axis.
+        radii: (P, 2) half width at both ends, metres.
+        oval: (P,) depth of the section against its width.
+        flat: (P,) True where the second end is cut flat (hems) instead of round.
+        cloth: (P, 2) rows of `cloths` before and beyond `cut`.
+        cut: (P,) where the cloth changes, as a fraction of the length; 2 for never.
+        paint: (P,) `LIMB`, `FACE` or `TRUNK`.
+        offset: (P,) where along its garment the solid starts, metres: patterns run on over joints.
+        cloths: (8, 9) per cloth: colour, second colour, pattern number, period in metres, 1 if open in front.
+    """
+
+    start: Array
+    end: Array
+    side: Array
+    radii: Array
+    oval: Array
+    flat: NDArray[np.bool_]
+    cloth: NDArray[np.int64]
+    cut: Array
+    paint: NDArray[np.int64]
+    offset: Array
+    cloths: Array
+
+
+@dataclass
+class _Builder:
+    frames: int
+    rows: list[tuple[Array, Array, Array, tuple[float, float], float, bool, tuple[int, int], float, int, float]] = (
+        field(default_factory=list)
+    )
+
+    def add(
+        self,
+        start: Array,
+        end: Array,
+        radii: tuple[float, float],
+        cloth: int,
+        *,
+        oval: float = 1.0,
+        side: tuple[float, float, float] | Array = (1.0, 0.0, 0.0),
+        flat: bool = False,
+        beyond: int | None = None,
+        cut: float = 2.0,
+        paint: int = LIMB,
+        offset: float = 0.0,
+    ) -> None:
+        wide = np.broadcast_to(np.asarray(side, np.float32), (self.frames, 3))
+        pair = (cloth, cloth if beyond is None else beyond)
+        self.rows.append((start, end, wide, radii, oval, flat, pair, cut, paint, offset))
+
+    def solids(self, cloths: Array) -> Solids:
+        start, end, side, radii, oval, flat, cloth, cut, paint, offset = zip(*self.rows, strict=True)
+        return Solids(
+            start=np.stack(start, 1).astype(np.float32),
+            end=np.stack(end, 1).astype(np.float32),
+            side=np.stack(side, 1).astype(np.float32),
+            radii=np.array(radii, np.float32),
+            oval=np.array(oval, np.float32),
+            flat=np.array(flat),
+            cloth=np.array(cloth),
+            cut=np.array(cut, np.float32),
+            paint=np.array(paint),
+            offset=np.array(offset, np.float32),
+            cloths=cloths,
+        )
+
+
+def body_solids(person: Person, phase: NDArray[np.floating], effort: NDArray[np.floating]) -> Solids:
+    """Pose the person.
+
+    Args:
+        person: whom.
+        phase: (N,) of the walk in radians; 2π is two steps.
+        effort: (N,) 0 standing … 1 walking: scales the swing of legs and arms.
+    """
+    n, h, w = len(phase), person.height, person.girth
+    o = person.outfit
+    build = _Builder(n)
+    zero = np.zeros(n)
+
+    def at(x: NDArray[np.floating] | float, y: NDArray[np.floating] | float, z: NDArray[np.floating] | float) -> Array:
+        return np.stack([zero + x, zero + y, zero + z], 1).astype(np.float32)
+
+    # Legs hang from a hip whose height keeps the lower foot on the ground.
+    thigh, shin = 0.235 * h, 0.24 * h
+    swing = effort * (0.36 + 0.25 * (person.stride - 0.72))
+    legs = []
+    for leg in (0, 1):
+        p = phase + leg * np.pi
+        hip_angle = swing * np.sin(p) + 0.04
+        knee = 0.08 + effort * 0.85 * np.clip(np.cos(p - 0.35), 0, 1) ** 1.5
+        legs.append((hip_angle, hip_angle - knee, np.cos(p)))
+    reach = [thigh * np.cos(upper) + shin * np.cos(lower) for upper, lower, _ in legs]
+    hip_y = np.maximum(*reach) + 0.045 * h
+    rise = hip_y - 0.52 * h
+    roll = 0.03 * effort * np.sin(phase)
+
+    lean = person.stoop
+    spin = 0.16 * effort * np.sin(phase)
+
+    def trunk(x: float, y: float, z: float) -> Array:
+        """A point of the upper body given in parts of the height: turned by the gait, leaning, bobbing."""
+        up = (y - 0.54) * h
+        turn = -spin * np.clip((y - 0.54) / 0.28, 0, 1)
+        px = x * h * np.cos(turn) + z * h * np.sin(turn)
+        pz = -x * h * np.sin(turn) + z * h * np.cos(turn)
+        return at(px, 0.54 * h + rise + up * np.cos(lean) - pz * np.sin(lean), up * np.sin(lean) + pz * np.cos(lean))
+
+    coat = o.upper == "long coat"
+    skirt = o.lower in ("skirt", "long skirt")
+    puff = 1.10 if o.upper in ("open jacket", "long coat") else 1.0
+    leg_cut = {"trousers": 2.0, "shorts": 0.85, "skirt": 0.3, "long skirt": 0.3}[o.lower]
+    loose = 1.12 if o.lower in ("trousers", "shorts") else 1.0
+
+    for leg, (upper, lower, lift) in enumerate(legs):
+        x = (0.052 if leg else -0.052) * h * w**0.5
+        hip = at(x, hip_y, 0.0)
+        knee_at = at(x * 0.95, hip_y - thigh * np.cos(upper), thigh * np.sin(upper))
+        ankle = knee_at + at(-0.1 * x, -shin * np.cos(lower), shin * np.sin(lower))
+        pitch = np.clip(lower, -1.2, 0.4)
+        toe = ankle + at(0.15 * x, -0.022 * h + 0.11 * h * np.sin(pitch), 0.105 * h * np.cos(pitch))
+        heel = ankle + at(0, -0.018 * h, -0.012 * h)
+        bare = LOWER if o.lower == "trousers" else SKIN_CLOTH
+        build.add(
+            hip,
+            knee_at,
+            (0.056 * h * w * loose, 0.036 * h * w * loose),
+            LOWER,
+            beyond=SKIN_CLOTH,
+            cut=leg_cut,
+            offset=0.1 * h,
+        )
+        build.add(knee_at, ankle, (0.036 * h * w * loose, 0.023 * h * loose), bare, offset=0.1 * h + thigh)
+        build.add(heel, toe, (0.026 * h, 0.020 * h), SHOES)
+        build.add(ankle, heel, (0.027 * h, 0.026 * h), SHOES)
+
+    # The trunk, from the seat up. Offsets count downwards from the shoulders, so that prints and stripes line up.
+    seat = UPPER if coat else LOWER
+    tight = w * puff
+    build.add(
+        trunk(0, 0.625, 0),
+        trunk(0, 0.53, 0),
+        (0.083 * h * w, 0.093 * h * w),
+        seat,
+        oval=0.70,
+        paint=TRUNK if coat else LIMB,
+    )
+    build.add(
+        trunk(0, 0.745, 0), trunk(0, 0.585, 0.004 * w), (0.098 * h * tight**0.7, 0.086 * h * tight), UPPER,
+        oval=0.62 + 0.10 * (w - 1), paint=TRUNK, offset=0.06 * h,
+    )  # fmt: skip
+    if w > 1.1:
+        build.add(
+            trunk(0, 0.66, 0.02),
+            trunk(0, 0.62, 0.025),
+            (0.085 * h * w,) * 2,
+            UPPER,
+            oval=0.75,
+            paint=TRUNK,
+            offset=0.15 * h,
+        )
+    shoulder_y = 0.800
+    half = 0.098 * (0.6 + 0.4 * w)
+    build.add(
+        trunk(-half, shoulder_y, 0), trunk(half, shoulder_y, 0), (0.040 * h * puff,) * 2, UPPER, oval=0.9, side=(0, 0, 1), offset=0.0
+    )  # fmt: skip
+    if skirt or coat:
+        hem_y, flare = {"skirt": (0.33, 0.125), "long skirt": (0.10, 0.135)}.get(o.lower, (0.30, 0.118))
+        cloth = LOWER
+        if coat:
+            hem_y, flare, cloth = 0.30, 0.118, UPPER
+        sway = 0.02 * h * effort * np.sin(2 * phase)
+        build.add(
+            trunk(0, 0.60, 0), at(0, hem_y * h + rise, sway), (0.088 * h * w, flare * h * w), cloth,
+            oval=0.78, flat=True, paint=TRUNK if coat else LIMB, offset=0.2 * h,
+        )  # fmt: skip
+        if coat and skirt and o.lower == "long skirt":
+            build.add(
+                at(0, 0.34 * h + rise, 0),
+                at(0, 0.10 * h + rise, sway),
+                (0.095 * h * w, 0.125 * h * w),
+                LOWER,
+                oval=0.75,
+                flat=True,
+            )
+
+    # Arms swing against the legs; an arm that carries something hangs.
+    sleeve = {"T-shirt": 0.75, "shirt": 2.0, "open jacket": 2.0, "long coat": 2.0, "vest": 0.0}[o.upper]
+    hands = []
+    for arm in (0, 1):
+        sign = 1.0 if arm else -1.0
+        carries = arm == 1 and o.bag in ("handbag", "suitcase")
+        angle = effort * person.arm_swing * (0.2 if carries else 1.0) * np.sin(phase + arm * np.pi + np.pi) - 0.03
+        bend = (0.05 if carries else 0.22) + 0.35 * person.arm_swing * np.clip(
+            np.sin(phase + arm * np.pi + np.pi), 0, 1
+        ) * effort
+        shoulder = trunk(sign * (half + 0.012), shoulder_y - 0.008, 0)
+        out = 0.10 + 0.1 * (w - 0.9)
+        elbow = shoulder + at(sign * 0.17 * h * np.sin(out), -0.17 * h * np.cos(angle), 0.17 * h * np.sin(angle))
+        fore = angle + bend
+        wrist = elbow + at(sign * 0.006 * h, -0.145 * h * np.cos(fore), 0.145 * h * np.sin(fore))
+        hand = wrist + at(-sign * 0.004 * h, -0.05 * h * np.cos(fore), 0.05 * h * np.sin(fore))
+        long = UPPER if sleeve > 1 else SKIN_CLOTH
+        build.add(
+            shoulder, elbow, (0.036 * h * tight**0.6, 0.028 * h * tight**0.6), UPPER if sleeve else SKIN_CLOTH,
+            beyond=SKIN_CLOTH, cut=sleeve, offset=0.02 * h,
+        )  # fmt: skip
+        build.add(elbow, wrist, (0.027 * h * tight**0.5, 0.020 * h), long, beyond=SKIN_CLOTH, cut=0.97, offset=0.19 * h)
+        build.add(wrist, hand, (0.019 * h, 0.017 * h), SKIN_CLOTH)
+        hands.append(hand)
+
+    _head(build, person, trunk)
+    _bag(build, person, trunk, hands, at)
+    return build.solids(_cloths(person))
+
+
+def _head(build: _Builder, person: Person, trunk: _Point) -> None:
+    h, o = person.height, person.outfit
+    build.add(trunk(0, 0.80, -0.005), trunk(0, 0.875, 0.012), (0.034 * h, 0.030 * h), SKIN_CLOTH)
+    build.add(trunk(0, 0.947, 0.012), trunk(0, 0.908, 0.022), (0.050 * h, 0.038 * h), SKIN_CLOTH, paint=FACE)
+    hood = o.hat == "hood"
+    if o.hair_style != "bald" and not hood:
+        build.add(trunk(0, 0.956, 0.000), trunk(0, 0.930, -0.012), (0.053 * h, 0.047 * h), HAIR_CLOTH)
+    if o.hair_style == "long" and not hood:
+        build.add(trunk(0, 0.93, -0.022), trunk(0, 0.80, -0.050), (0.050 * h, 0.062 * h), HAIR_CLOTH, oval=0.55)
+        for sign in (-1, 1):
+            build.add(
+                trunk(sign * 0.040, 0.93, 0.0), trunk(sign * 0.048, 0.83, 0.012), (0.020 * h, 0.018 * h), HAIR_CLOTH
+            )
+    if o.hair_style == "ponytail" and not hood:
+        build.add(trunk(0, 0.955, -0.060), trunk(0, 0.82, -0.085), (0.024 * h, 0.016 * h), HAIR_CLOTH)
+    if o.hair_style == "bun" and not hood:
+        build.add(trunk(0, 0.985, -0.040), trunk(0, 0.99, -0.045), (0.030 * h, 0.028 * h), HAIR_CLOTH)
+    flat = (1.0, 0.0, 0.0)
+    if o.hat == "cap":
+        build.add(trunk(0, 0.972, 0.005), trunk(0, 0.962, 0.003), (0.054 * h, 0.055 * h), HAT)
+        build.add(trunk(0, 0.962, 0.040), trunk(0, 0.955, 0.085), (0.040 * h, 0.030 * h), HAT, oval=0.22, side=flat)
+    if o.hat == "beanie":
+        build.add(trunk(0, 0.985, 0.0), trunk(0, 0.955, 0.0), (0.048 * h, 0.057 * h), HAT, flat=True)
+    if o.hat == "brimmed hat":
+        build.add(trunk(0, 0.995, 0.005), trunk(0, 0.968, 0.005), (0.046 * h, 0.054 * h), HAT)
+        build.add(trunk(0, 0.964, -0.01), trunk(0, 0.962, 0.02), (0.092 * h, 0.092 * h), HAT, oval=0.12, side=flat)
+    if hood:
+        build.add(trunk(0, 0.955, -0.008), trunk(0, 0.86, -0.020), (0.060 * h, 0.060 * h), UPPER)
+
+
+def _bag(build: _Builder, person: Person, trunk: _Point, hands: list[Array], at: _Point) -> None:
+    h, w, bag = person.height, person.girth, person.outfit.bag
+    if bag == "backpack":
+        deep = -0.062 * w - 0.035
+        build.add(trunk(0, 0.775, deep), trunk(0, 0.645, deep - 0.01), (0.068 * h, 0.085 * h), BAG, oval=0.62)
+        for sign in (-1, 1):
+            front = 0.066 * w
+            build.add(trunk(sign * 0.062, 0.838, 0.0), trunk(sign * 0.062, 0.795, front), (0.014 * h,) * 2, BAG)
+            build.add(trunk(sign * 0.062, 0.795, front), trunk(sign * 0.075, 0.69, front * 0.9), (0.014 * h,) * 2, BAG)
+    if bag == "shoulder bag":
+        side = 0.115 * w + 0.02
+        build.add(
+            trunk(side, 0.56, -0.01), trunk(side, 0.50, -0.01), (0.060 * h, 0.066 * h), BAG, oval=0.5, side=(0, 0, 1)
+        )
+        for z in (-0.064 * w, 0.070 * w):
+            build.add(trunk(-0.07, 0.835, 0.0), trunk(-0.05, 0.77, z), (0.012 * h,) * 2, BAG)
+            build.add(trunk(-0.05, 0.77, z), trunk(side, 0.58, z * 0.6), (0.012 * h,) * 2, BAG)
+    if bag == "handbag":
+        hand = hands[1]
+        build.add(
+            hand + at(0, -0.08 * h, 0),
+            hand + at(0, -0.14 * h, 0),
+            (0.052 * h, 0.062 * h),
+            BAG,
+            oval=0.45,
+            side=(0, 0, 1),
+        )
+        build.add(hand, hand + at(0, -0.07 * h, 0), (0.010 * h, 0.02 * h), BAG)
+    if bag == "suitcase":
+        base = at(0.16 * h, 0.06 * h, -0.16 * h)
+        build.add(base + at(0, 0.24 * h, 0), base, (0.075 * h, 0.075 * h), BAG, oval=0.6, side=(1, 0, 0))
+        build.add(hands[1], base + at(0, 0.30 * h, 0), (0.010 * h,) * 2, BAG)
+
+
+def _cloths(person: Person) -> Array:
+    o = person.outfit
+    opened = o.upper in ("open jacket", "long coat")
+
+    def plain(colour: Colour) -> list[float]:
+        return [*colour, *colour, 0.0, 0.15, 0.0]
+
+    def woven(cloth: Cloth, opening: bool = False) -> list[float]:
+        first, second = COLOURS[cloth.colour][0], COLOURS[cloth.second][0]
+        return [*first, *second, float(PATTERNS.index(cloth.pattern)), cloth.size, float(opening)]
+
+    return np.array(
+        [
+            plain(person.skin),
+            plain(HAIR[o.hair]),
+            woven(o.upper_cloth, opened),
+            plain(COLOURS[o.inner_colour][0]),
+            woven(o.lower_cloth),
+            plain(COLOURS[o.shoes][0]),
+            plain(COLOURS[o.bag_colour][0]),
+            plain(COLOURS[o.hat_colour][0]),
+        ],
+        np.float32,
+    )
