@@ -77,6 +77,11 @@ def test_names_and_defaults() -> None:
         find_protocol("strict")
 
 
+def test_the_documentation_lists_every_protocol() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "protocols.md").read_text(encoding="utf-8")
+    assert [name for name in PROTOCOLS if f"| `{name}` |" not in text] == []
+
+
 def test_official_mars_tables() -> None:
     folder = os.environ.get("RESIGHT_MARS_INFO")
     if not folder:

@@ -33,3 +33,8 @@ def test_known_kinds_are_listed() -> None:
 def test_a_path_must_exist(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"no folder .*nowhere"):
         read_dataset(f"mars:{tmp_path / 'nowhere'}")
+
+
+def test_the_documentation_lists_every_kind() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "datasets.md").read_text(encoding="utf-8")
+    assert [kind for kind in READERS if f"| `{kind}` |" not in text or f"## `{kind}:PATH`" not in text] == []
