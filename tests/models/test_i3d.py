@@ -88,9 +88,7 @@ def test_equals_the_plain_network_in_training_with_its_gradients(small: I3D, len
         gradients.append({name: p.grad.clone() for name, p in small.named_parameters() if p.grad is not None})
     assert gradients[0].keys() == gradients[1].keys() == dict(small.named_parameters()).keys()
     for name, expected in gradients[1].items():
-        torch.testing.assert_close(
-            gradients[0][name], expected, rtol=1e-6, atol=1e-8
-        )
+        torch.testing.assert_close(gradients[0][name], expected, rtol=1e-6, atol=1e-8)
 
 
 def test_published_width_has_1024_features_and_narrow_ones_are_multiples_of_8() -> None:

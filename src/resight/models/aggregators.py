@@ -211,6 +211,8 @@ class Learned(Aggregator):
         order = _checked_order(order, query, gallery)
         cosine = _cosines(query, gallery).flatten(2)[:, :, order]
         alpha = self._importances(query, gallery, order, self.importance if self.training else self.importance.folded())
+        if self.training:
+            self.importance.settle()
         return (alpha * cosine).sum(2) / alpha.sum(2)
 
     @torch.no_grad()
@@ -244,9 +246,9 @@ class Learned(Aggregator):
             if t == 0 and self.first == "constant":
                 alpha = self.importance.at_zero().expand(len(c))
             elif t == 0:
-                alpha = g.from_hidden(-projected, calls=len(order))
+                alpha = g.from_hidden(-projected)
             else:
-                alpha = g.from_hidden(hidden - projected, calls=len(order))
+                alpha = g.from_hidden(hidden - projected)
             total = alpha if t == 0 else total + alpha
             hidden = projected if t == 0 else torch.lerp(hidden, projected, (alpha / total)[:, None])
             alphas.append(alpha)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resight.errors import ShapeError
+from resight.errors import RecipeError, ShapeError
 
 
 class Importance(nn.Module):
@@ -20,27 +20,33 @@ class Importance(nn.Module):
     Linear, ReLU, BatchNorm, Dropout, twice; Linear to one number; softplus. Paper: Sec. 3.3, the g of Eq. 1.
 
     **Batch statistics.** One training step calls g once for every pair of clips, 63 times or so, each time on another
-    stage of the recurrence. Two measures make the running statistics, and so evaluation, agree with training. First,
-    the caller says into how many calls a step is split (`from_hidden`), and one step moves the running statistics as
-    far as one call of an ordinary BatchNorm would; else only the last dozen pairs of the order would shape them.
-    Second, g(0) never sees batch statistics (`at_zero`): a batch of identical rows has no variance, would come out as
-    the bias of the BatchNorm whatever the weights are, and would drag the running variance towards 0.
+    stage of the recurrence. Three measures make the running statistics, and so evaluation, agree with training.
+    They move once per step, by the mean over its calls (`settle`); else the last dozen pairs of the order would shape
+    them. The first steps replace what they started from: differences of unit vectors are small, and a variance that
+    starts at 1 would hide them for a hundred steps. And g(0) never sees batch statistics (`at_zero`): a batch of
+    identical rows has no variance, would come out as the bias of the BatchNorm whatever the weights are, and would
+    drag the running variance towards 0.
 
     Args:
         dim: features per clip, D.
         hidden: units in both hidden layers, H.
         dropout: share of hidden units dropped in training, in [0, 1).
+
+    Raises:
+        RecipeError: if `dropout` is out of its range.
     """
 
     def __init__(self, dim: int = 1024, hidden: int = 1024, dropout: float = 0.5) -> None:
         super().__init__()
+        if not 0 <= dropout < 1:
+            raise RecipeError(f"expected a dropout in [0, 1), found {dropout}")
         self.dim, self.hidden = dim, hidden
         self.first = nn.Linear(dim, hidden)
-        self.first_norm = nn.BatchNorm1d(hidden)
+        self.first_norm = _StepNorm(hidden)
         self.second = nn.Linear(hidden, hidden)
-        self.second_norm = nn.BatchNorm1d(hidden)
+        self.second_norm = _StepNorm(hidden)
         self.last = nn.Linear(hidden, 1)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
 
     def forward(self, x: Tensor) -> Tensor:
         """Importance of differences between representations.
@@ -56,25 +62,29 @@ class Importance(nn.Module):
         """
         if x.shape[-1] != self.dim:
             raise ShapeError(f"expected (..., {self.dim}) for this importance network, found {tuple(x.shape)}")
-        hidden = F.linear(x.reshape(-1, self.dim), self.first.weight)
-        return self.from_hidden(hidden).reshape(x.shape[:-1])
+        importance = self.from_hidden(F.linear(x.reshape(-1, self.dim), self.first.weight))
+        self.settle()
+        return importance.reshape(x.shape[:-1])
 
-    def from_hidden(self, hidden: Tensor, calls: int = 1) -> Tensor:
+    def from_hidden(self, hidden: Tensor) -> Tensor:
         """G after the product of its first layer: the recurrence is linear, so it can run on the far side of it.
 
         Args:
             hidden: (P, H), the first weight matrix times r_{t-1} - c_t, without bias.
-            calls: into how many calls this training step is split, so that together they move the running
-                statistics as far as one.
 
         Returns:
             (P,), all > 0.
         """
         x = F.relu(hidden + self.first.bias)
-        x = self.dropout(self._normalised(x, self.first_norm, calls))
+        x = self._dropped(self.first_norm(x))
         x = F.relu(self.second(x))
-        x = self.dropout(self._normalised(x, self.second_norm, calls))
+        x = self._dropped(self.second_norm(x))
         return F.softplus(self.last(x)).squeeze(-1)
+
+    def settle(self) -> None:
+        """End a training step: move the running statistics by those of all calls since the last time."""
+        self.first_norm.settle()
+        self.second_norm.settle()
 
     def at_zero(self) -> Tensor:
         """g(0) as evaluation computes it, also in training; a scalar, differentiable."""
@@ -82,8 +92,8 @@ class Importance(nn.Module):
 
     def folded(self) -> FoldedImportance:
         """G as it is in evaluation mode, with each BatchNorm folded into the layer after it; differentiable."""
-        scale1, shift1 = _affine(self.first_norm)
-        scale2, shift2 = _affine(self.second_norm)
+        scale1, shift1 = self.first_norm.scale_and_shift()
+        scale2, shift2 = self.second_norm.scale_and_shift()
         last = self.last.weight[0]
         return FoldedImportance(
             weight1=self.first.weight,
@@ -94,18 +104,11 @@ class Importance(nn.Module):
             bias3=self.last.bias[0] + last @ shift2,
         )
 
-    def _normalised(self, x: Tensor, norm: nn.BatchNorm1d, calls: int) -> Tensor:
-        assert norm.momentum is not None
-        return F.batch_norm(
-            x,
-            norm.running_mean,
-            norm.running_var,
-            norm.weight,
-            norm.bias,
-            training=self.training,
-            momentum=norm.momentum / calls,
-            eps=norm.eps,
-        )
+    def _dropped(self, x: Tensor) -> Tensor:
+        if not self.training or self.dropout == 0:
+            return x
+        # On a CPU torch.dropout takes four times as long to draw its mask, as long as all else in a training step.
+        return x * torch.rand_like(x).ge_(self.dropout).div_(1 - self.dropout)
 
 
 @dataclass(frozen=True)
@@ -128,13 +131,49 @@ class FoldedImportance:
     weight3: Tensor
     bias3: Tensor
 
-    def from_hidden(self, hidden: Tensor, calls: int = 1) -> Tensor:
-        """As `Importance.from_hidden` in evaluation mode, where `calls` does not matter: (P, H) to (P,)."""
+    def from_hidden(self, hidden: Tensor) -> Tensor:
+        """As `Importance.from_hidden` in evaluation mode: (P, H) to (P,)."""
         x = F.relu(torch.addmm(self.bias2, F.relu(hidden + self.bias1), self.weight2.t()))
         return F.softplus(x @ self.weight3 + self.bias3)
 
 
-def _affine(norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
-    assert norm.running_mean is not None and norm.running_var is not None
-    scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-    return scale, norm.bias - norm.running_mean * scale
+class _StepNorm(nn.BatchNorm1d):
+    """BatchNorm whose running statistics move once per training step, by the mean over its calls."""
+
+    step_mean: Tensor
+    step_var: Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__(features)
+        self.calls = 0
+        self.register_buffer("step_mean", torch.zeros(features), persistent=False)
+        self.register_buffer("step_var", torch.ones(features), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        self.calls += 1  # a momentum of 1/n in call n keeps the mean of the calls so far
+        return F.batch_norm(
+            x, self.step_mean, self.step_var, self.weight, self.bias, True, momentum=1 / self.calls, eps=self.eps
+        )
+
+    def settle(self) -> None:
+        if self.calls == 0:
+            return
+        mean, var = self.statistics()
+        assert self.num_batches_tracked is not None and self.momentum is not None
+        self.num_batches_tracked += 1
+        share = (1 / self.num_batches_tracked).clamp(min=self.momentum)
+        mean.lerp_(self.step_mean, share)
+        var.lerp_(self.step_var, share)
+        self.calls = 0
+
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        assert self.running_mean is not None and self.running_var is not None
+        return self.running_mean, self.running_var
+
+    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        """Scale and shift of evaluation mode."""
+        mean, var = (x.clone() for x in self.statistics())  # `settle` may change them before the backward pass
+        scale = self.weight * torch.rsqrt(var + self.eps)
+        return scale, self.bias - mean * scale
