@@ -208,7 +208,7 @@ class Learned(Aggregator):
             order: (T,) int64, a permutation of 0 ... T - 1: which clip pair (query-major number) comes when.
                 None is query-major. Same for all tracklet pairs.
         """
-        order = _checked_order(order, query, gallery)
+        order = check_order(order, query, gallery)
         cosine = _cosines(query, gallery).flatten(2)[:, :, order]
         alpha = self._importances(query, gallery, order, self.importance if self.training else self.importance.folded())
         if self.training:
@@ -219,7 +219,7 @@ class Learned(Aggregator):
     def pair_weights(self, query: Tensor, gallery: Tensor, order: Tensor | None = None) -> PairWeights:
         """Learned importances; see `Aggregator.pair_weights`, and `forward` for `order`."""
         query, gallery = query[None], gallery[None]
-        order = _checked_order(order, query, gallery)
+        order = check_order(order, query, gallery)
         cosine = _cosines(query, gallery)[0, 0]
         importance = torch.empty_like(cosine).view(-1)
         importance[order] = self._importances(query, gallery, order, self.importance.folded())[0, 0]
@@ -283,7 +283,12 @@ def _shares(importance: Tensor, cosine: Tensor) -> PairWeights:
     return PairWeights(importance, importance / importance.sum(), cosine)
 
 
-def _checked_order(order: Tensor | None, query: Tensor, gallery: Tensor) -> Tensor:
+def check_order(order: Tensor | None, query: Tensor, gallery: Tensor) -> Tensor:
+    """The order of the clip pairs, query-major if None, for (Q, M, D) and (G, N, D): (T,) int64.
+
+    Raises:
+        ShapeError: if the features do not fit together, or `order` is not a permutation of 0 ... T - 1.
+    """
     _check(query, gallery)
     pairs = torch.arange(query.shape[1] * gallery.shape[1], device=query.device)
     if order is None:

@@ -1,0 +1,90 @@
+"""The similarity of one pair of tracklets, with its reasons: the paper in plain words, slow and in double precision.
+
+M query clips, N gallery clips, D features per clip, T = M * N clip pairs.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from resight.errors import RecipeError
+from resight.models.aggregators import Aggregator, Learned, check_order
+
+Features = NDArray[np.floating] | Tensor
+
+
+@dataclass(frozen=True)
+class PairScore:
+    """Why two tracklets are as similar as they are.
+
+    Attributes:
+        score: the similarity, higher is better.
+        cosine: (M, N), how similar each clip pair is, in [-1, 1].
+        importance: (M, N), what the method makes of each clip pair; only ratios have a meaning.
+        weight: (M, N), the share of each cosine in the score.
+        contribution: (M, N), weight * cosine; they sum to the score.
+    """
+
+    score: float
+    cosine: NDArray[np.float64]
+    importance: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    contribution: NDArray[np.float64]
+
+
+@torch.no_grad()
+def score_one_pair(
+    query: Features, gallery: Features, aggregator: Aggregator, *, order: Tensor | None = None
+) -> PairScore:
+    """Compare two tracklets and keep the account.
+
+    Args:
+        query: (M, D) clip features, not normalised.
+        gallery: (N, D) clip features, not normalised.
+        aggregator: how to compare; used as in evaluation mode, and not changed.
+        order: (T,) for `Learned` only: which clip pair (query-major number) comes when; None is query-major.
+
+    Raises:
+        ShapeError: if the features do not have two axes, or differ in D, or `order` is not a permutation.
+        RecipeError: if `order` is given and the aggregator does not depend on one.
+    """
+    q, g = (torch.as_tensor(x).detach().to("cpu", torch.float64) for x in (query, gallery))
+    pairs = check_order(order, q[None], g[None])
+    exact = copy.deepcopy(aggregator).to("cpu", torch.float64).eval()
+    if isinstance(exact, Learned):
+        return _learned(q, g, exact, pairs.tolist())
+    if order is not None:
+        raise RecipeError(
+            f"expected no order for {type(aggregator).__name__}, which does not depend on one: leave it out"
+        )
+    found = exact.pair_weights(q, g)
+    return _account(found.cosine, found.importance, found.weight)
+
+
+def _learned(query: Tensor, gallery: Tensor, learned: Learned, order: list[int]) -> PairScore:
+    """Paper: Eq. 1-3, one clip pair after the other."""
+    query = query / query.norm(dim=1, keepdim=True).clamp(min=1e-12)
+    gallery = gallery / gallery.norm(dim=1, keepdim=True).clamp(min=1e-12)
+    cosine, importance = torch.zeros(2, len(query), len(gallery), dtype=torch.float64)
+    r, total = torch.zeros(query.shape[1], dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+    for t, pair in enumerate(order):
+        i, j = divmod(pair, len(gallery))
+        c = query[i] * gallery[j]
+        if t == 0 and learned.first == "constant":
+            r = c
+        alpha = learned.importance((r - c)[None])[0]  # Eq. 1
+        r = (total * r + alpha * c) / (total + alpha)  # Eq. 2
+        total = total + alpha
+        cosine[i, j], importance[i, j] = c.sum(), alpha
+    return _account(cosine, importance, importance / total)  # Eq. 3
+
+
+def _account(cosine: Tensor, importance: Tensor, weight: Tensor) -> PairScore:
+    contribution = (weight * cosine).numpy()
+    return PairScore(float(contribution.sum()), cosine.numpy(), importance.numpy(), weight.numpy(), contribution)
