@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from resight.scoring.one_pair import PairScore
 
 from resight.explain.evidence import MatchEvidence
+from resight.scoring.one_pair import PairScore
 from resight.tracklet import Tracklet
 
 IMPORTANCE = np.array([[4.0, 1.0, 0.5], [0.01, 2.0, 0.5]])

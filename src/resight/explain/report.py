@@ -87,19 +87,19 @@ def write_search_page(
     """
     among = f"{searched} tracklets" if searched is not None else "the gallery"
     if not ranked:
-        lead = [f"No answer was found among {among}."]
+        lead = f"No answer was found among {among}."
     else:
         best, score, _ = ranked[0]
-        lead = [f"The best answer among {among} is {best.id}, camera {best.camera}, similarity {score:.2f}."]
+        lead = f"The best answer among {among} is {best.id}, camera {best.camera}, similarity {score:.2f}."
         if len(ranked) > 1:
             ahead = score - ranked[1][1]
-            lead.append(f"It is {ahead:.2f} ahead of the second." if ahead >= 0.005 else "The second is as similar.")
+            lead += f" It is {ahead:.2f} ahead of the second." if ahead >= 0.005 else " The second is as similar."
     question = Strips("", (query_strip(query),))
     answers = Strips("", tuple(ranked_strips(ranked, links=links)))
     page = Page(
         title=f"Who is like {query.id}?",
         kicker="A search",
-        lead=tuple(lead),
+        lead=(lead,),
         sections=(Section("The question", (question,)), Section("The answers, best first", (answers,))),
         evidence={
             "query": query.id,
