@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from resight.errors import RecipeError, ShapeError
 from resight.models.importance import FoldedImportance, Importance
 
+_TINY = 1e-12  # what `normalize` takes for the length of nothing
+
 
 @dataclass(frozen=True)
 class PairWeights:
@@ -50,7 +52,7 @@ class Aggregator(nn.Module, ABC):
             (Q, G).
 
         Raises:
-            ShapeError: if the two do not have three axes, or differ in D.
+            ShapeError: if the two do not have three axes, or differ in D, or D is not the one learned for.
         """
 
     @abstractmethod
@@ -89,7 +91,7 @@ class MeanFeature(Aggregator):
         """A clip pair counts by the product of its features' lengths; see `Aggregator.pair_weights`."""
         q, g = self._clips(query), self._clips(gallery)
         importance = torch.outer(q.norm(dim=-1), g.norm(dim=-1))
-        lengths = q.mean(0).norm() * g.mean(0).norm()
+        lengths = q.mean(0).norm().clamp(min=_TINY) * g.mean(0).norm().clamp(min=_TINY)
         return PairWeights(importance, importance / (importance.numel() * lengths), _cosines(q[None], g[None])[0, 0])
 
     def floats_per_pair(self, m: int, n: int) -> int:
@@ -145,7 +147,7 @@ class TopShare(Aggregator):
         super().__init__()
         if not 0 < share <= 100:
             raise RecipeError(f"expected a share of clip pairs in (0, 100] percent, found {share}")
-        self.share = share
+        self.share, self.dim = share, dim
         self.projection: nn.Module = nn.Identity()
         if dim is not None:
             self.projection = nn.Linear(dim, dim, bias=False)
@@ -153,13 +155,16 @@ class TopShare(Aggregator):
 
     def forward(self, query: Tensor, gallery: Tensor) -> Tensor:
         """Mean of the largest cosines, (Q, M, D) and (G, N, D) to (Q, G); see `Aggregator.forward`."""
+        _check(query, gallery, self.dim)
         cosine = _cosines(self.projection(query), self.projection(gallery)).flatten(2)
         return cosine.topk(self._count(cosine.shape[2]), dim=2, sorted=False).values.mean(2)
 
     @torch.no_grad()
     def pair_weights(self, query: Tensor, gallery: Tensor) -> PairWeights:
         """The top clip pairs count alike, the others not at all; see `Aggregator.pair_weights`."""
-        cosine = _cosines(self.projection(query[None]), self.projection(gallery[None]))[0, 0]
+        query, gallery = query[None], gallery[None]
+        _check(query, gallery, self.dim)
+        cosine = _cosines(self.projection(query), self.projection(gallery))[0, 0]
         importance = torch.zeros_like(cosine).view(-1)
         importance[cosine.view(-1).topk(self._count(cosine.numel())).indices] = 1
         return _shares(importance.view_as(cosine), cosine)
@@ -208,6 +213,7 @@ class Learned(Aggregator):
             order: (T,) int64, a permutation of 0 ... T - 1: which clip pair (query-major number) comes when.
                 None is query-major. Same for all tracklet pairs.
         """
+        _check(query, gallery, self.importance.dim)
         order = check_order(order, query, gallery)
         cosine = _cosines(query, gallery).flatten(2)[:, :, order]
         alpha = self._importances(query, gallery, order, self.importance if self.training else self.importance.folded())
@@ -219,6 +225,7 @@ class Learned(Aggregator):
     def pair_weights(self, query: Tensor, gallery: Tensor, order: Tensor | None = None) -> PairWeights:
         """Learned importances; see `Aggregator.pair_weights`, and `forward` for `order`."""
         query, gallery = query[None], gallery[None]
+        _check(query, gallery, self.importance.dim)
         order = check_order(order, query, gallery)
         cosine = _cosines(query, gallery)[0, 0]
         importance = torch.empty_like(cosine).view(-1)
@@ -239,7 +246,7 @@ class Learned(Aggregator):
         n = gallery.shape[1]
         weight = g.first.weight if isinstance(g, Importance) else g.weight1
         alphas: list[Tensor] = []
-        hidden = total = torch.zeros(())
+        hidden = total = q.new_zeros(())
         for t, pair in enumerate(order.tolist()):
             c = (q[:, None, pair // n] * gal[None, :, pair % n]).flatten(0, 1)
             projected = F.linear(c, weight)
@@ -265,10 +272,15 @@ AGGREGATORS: dict[str, Callable[..., Aggregator]] = {
 """By name; to add one, write a subclass of `Aggregator` and name it here."""
 
 
-def _check(query: Tensor, gallery: Tensor) -> None:
+def _check(query: Tensor, gallery: Tensor, dim: int | None = None) -> None:
     if query.ndim != 3 or gallery.ndim != 3 or query.shape[2] != gallery.shape[2]:
         raise ShapeError(
             f"expected query (Q, M, D) and gallery (G, N, D), found {tuple(query.shape)} and {tuple(gallery.shape)}"
+        )
+    if dim is not None and query.shape[2] != dim:
+        raise ShapeError(
+            f"expected clip features of D = {dim}, for which the aggregator was made, found {query.shape[2]}: "
+            "give features of the encoder that it was trained with"
         )
 
 
