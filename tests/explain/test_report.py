@@ -90,6 +90,12 @@ def test_match_page_holds_its_numbers(tmp_path: Path, evidence: MatchEvidence) -
     assert len(page.tags["img"]) == 5 + 4 * 6 + 3 * 5
 
 
+def test_no_clip_pair_is_shown_twice(tmp_path: Path, evidence: MatchEvidence) -> None:
+    path = tmp_path / "match.html"
+    write_match_page(path, evidence, k=4)
+    assert parse(path).values("importance") == [4.0, 2.0, 1.0, 0.5, 0.01, 0.5]
+
+
 def test_search_page_ranks_and_links(tmp_path: Path, query: Tracklet, gallery: Tracklet) -> None:
     path = tmp_path / "search.html"
     other = replace(gallery, id="0002C2T0001")

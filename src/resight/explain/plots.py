@@ -94,13 +94,15 @@ def plot_importance(evidence: MatchEvidence) -> Figure:
         _draw_margin(top, gallery, down=False)
         top.set_title(name, fontsize=11)
         cells = _panel(figure, inner, 0.5, n * cell, m * cell)
-        image = cells.imshow(values, cmap="Blues", aspect="auto", vmin=low, vmax=max(float(values.max()), low + 1e-9))
+        high = float(values.max()) if values.max() > low else low + 1
+        image = cells.imshow(values, cmap="Blues", aspect="auto", vmin=low, vmax=high)
         cells.set_xticks(range(n), [str(j + 1) for j in range(n)])
         cells.set_xlabel("gallery clip", color=COLOURS["gallery"])
         cells.set(yticks=[], frame_on=False)
         cells.tick_params(length=0, labelsize=8)
         bar = _panel(figure, inner + (n + 0.2) * cell, 0.5, 0.12, m * cell)
         figure.colorbar(image, cax=bar, drawedges=False)
+        bar.ticklabel_format(useOffset=False)
         bar.tick_params(length=0, labelsize=8)
         bar.set_frame_on(False)
     return figure
@@ -110,9 +112,10 @@ def plot_clip_pairs(evidence: MatchEvidence, k: int = 2) -> Figure:
     """The `k` clip pairs of highest and the `k` of lowest importance, as film strips. Paper: Fig. 7.
 
     Query clips are outlined green, gallery clips orange; importance and cosine stand beside each pair. Two panels a
-    pair, for at most four frames of each clip.
+    pair, for at most four frames of each clip; no pair is shown twice.
     """
-    strongest, weakest = evidence.strongest_pairs(k), evidence.weakest_pairs(k)
+    strongest = evidence.strongest_pairs(k)
+    weakest = [pair for pair in evidence.weakest_pairs(k) if pair not in strongest]
     pairs = [*strongest, *weakest]
     width = _strip_width(4)
     figure = Figure(figsize=(2 * width + 2.1, 0.5 + (_STRIP + 0.2) * len(pairs)))

@@ -63,10 +63,13 @@ def share_blocks(evidence: MatchEvidence) -> tuple[Block, ...]:
 
 
 def pair_blocks(evidence: MatchEvidence, k: int = 2) -> Row:
-    """The clip pairs of highest and of lowest importance, as film strips. Paper: Fig. 7."""
-    strongest = [_pair(evidence, i, j) for i, j in evidence.strongest_pairs(k)]
-    weakest = [_pair(evidence, i, j) for i, j in evidence.weakest_pairs(k)]
-    return Row((ClipPairs("Highest importance", tuple(strongest)), ClipPairs("Lowest importance", tuple(weakest))))
+    """The clip pairs of highest and of lowest importance, as film strips, none twice. Paper: Fig. 7."""
+    strongest = evidence.strongest_pairs(k)
+    weakest = [pair for pair in evidence.weakest_pairs(k) if pair not in strongest]
+    ends = (("Highest importance", strongest), ("Lowest importance", weakest))
+    return Row(
+        tuple(ClipPairs(title, tuple(_pair(evidence, i, j) for i, j in pairs)) for title, pairs in ends if pairs)
+    )
 
 
 def matrix_blocks(evidence: MatchEvidence) -> tuple[Block, ...]:
