@@ -76,6 +76,13 @@ def test_takes_arrays_of_half_precision_and_leaves_the_module_as_it_was() -> Non
     assert all(torch.equal(before[name], value) for name, value in aggregator.state_dict().items())
 
 
+def test_takes_read_only_arrays() -> None:
+    clips = np.ones((2, 3, 4), np.float32)
+    clips.flags.writeable = False
+    assert score_all_pairs(clips, clips, MeanPair()) == pytest.approx(1)
+    assert score_one_pair(clips[0], clips[1], MeanPair()).score == pytest.approx(1)
+
+
 def test_reports_progress_in_tracklet_pairs() -> None:
     told: list[tuple[int, int]] = []
     one_pair = 4 * MeanPair().floats_per_pair(1, 1)

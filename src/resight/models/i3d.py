@@ -35,7 +35,7 @@ _MIXED: dict[str, tuple[int, int, int, int, int, int]] = {
 class I3D(nn.Module):
     """One clip in, one feature out: I3D through Mixed_5c, then the mean over time, height and width.
 
-    Paper: Sec. 3.1. Parameters are named as in the public PyTorch port, so its Kinetics weights load as they are.
+    Paper: Sec. 4.2. Parameters are named as in the public PyTorch port, so its Kinetics weights load as they are.
     Any clip length from 1 and any picture size from 1 x 1 will do.
 
     Args:

@@ -17,7 +17,7 @@ from resight.errors import RecipeError, ShapeError
 class Importance(nn.Module):
     """g: how much a clip pair should count, given how it differs from the pairs seen before it.
 
-    Linear, ReLU, BatchNorm, Dropout, twice; Linear to one number; softplus. Paper: Sec. 3.3, the g of Eq. 1.
+    Linear, ReLU, BatchNorm, Dropout, twice; Linear to one number; softplus. Paper: Sec. 4.2, the g of Eq. 1.
 
     **Batch statistics.** One training step calls g once for every pair of clips, 63 times or so, each time on another
     stage of the recurrence. Three measures make the running statistics, and so evaluation, agree with training.

@@ -48,10 +48,9 @@ def score_all_pairs(
         ShapeError: if the features do not have three axes, or differ in D, or `order` is not a permutation.
         RecipeError: if `order` is given and the aggregator does not depend on one.
     """
-    queries, galleries = torch.as_tensor(query), torch.as_tensor(gallery)
-    if queries.ndim != 3 or galleries.ndim != 3 or queries.shape[2] != galleries.shape[2]:
+    if query.ndim != 3 or gallery.ndim != 3 or query.shape[2] != gallery.shape[2]:
         raise ShapeError(
-            f"expected query (Q, M, D) and gallery (G, N, D), found {tuple(queries.shape)} and {tuple(galleries.shape)}"
+            f"expected query (Q, M, D) and gallery (G, N, D), found {tuple(query.shape)} and {tuple(gallery.shape)}"
         )
     if order is not None and not isinstance(aggregator, Learned):
         raise RecipeError(
@@ -59,25 +58,31 @@ def score_all_pairs(
         )
     # A copy, because other threads may be using the original, in its own mode and on its own device.
     module = copy.deepcopy(aggregator).eval()
-    weight = next(module.parameters(), torch.zeros(()))
-    device = weight.device if device is None else torch.device(device)
-    module.to(device)
+    if device is not None:
+        module.to(device)
+    weight = next(module.parameters(), torch.zeros((), device=device))
 
-    scores = np.empty((len(queries), len(galleries)), np.float32)
+    scores = np.empty((len(query), len(gallery)), np.float32)
     rows, columns = _tile(
-        *scores.shape, 4 * aggregator.floats_per_pair(queries.shape[1], galleries.shape[1]), memory_budget
+        *scores.shape, 4 * aggregator.floats_per_pair(query.shape[1], gallery.shape[1]), memory_budget
     )
     done = 0
-    for left in range(0, len(galleries), columns):
-        g = galleries[left : left + columns].to(device, weight.dtype)
-        for top in range(0, len(queries), rows):
-            q = queries[top : top + rows].to(device, weight.dtype)
+    for left in range(0, len(gallery), columns):
+        g = _moved(gallery[left : left + columns], weight)
+        for top in range(0, len(query), rows):
+            q = _moved(query[top : top + rows], weight)
             tile = module(q, g) if order is None else module(q, g, order=order)
             scores[top : top + rows, left : left + columns] = tile.float().cpu().numpy()
             done += tile.numel()
             if progress is not None:
                 progress(done, scores.size)
     return scores
+
+
+def _moved(features: Features, like: Tensor) -> Tensor:
+    # A copy of an array: a tensor cannot share the memory of one that is read-only, such as a cache's.
+    tensor = torch.tensor(features) if isinstance(features, np.ndarray) else features
+    return tensor.to(like.device, like.dtype)
 
 
 def _tile(q: int, g: int, pair_bytes: int, memory_budget: int) -> tuple[int, int]:

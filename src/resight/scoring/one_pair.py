@@ -54,7 +54,10 @@ def score_one_pair(
         ShapeError: if the features do not have two axes, or differ in D, or `order` is not a permutation.
         RecipeError: if `order` is given and the aggregator does not depend on one.
     """
-    q, g = (torch.as_tensor(x).detach().to("cpu", torch.float64) for x in (query, gallery))
+    q, g = (
+        torch.tensor(x, dtype=torch.float64) if isinstance(x, np.ndarray) else x.detach().to("cpu", torch.float64)
+        for x in (query, gallery)
+    )
     pairs = check_order(order, q[None], g[None])
     exact = copy.deepcopy(aggregator).to("cpu", torch.float64).eval()
     if isinstance(exact, Learned):
