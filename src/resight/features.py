@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,9 +16,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from resight.checkpoints import content_hash, read_tensors, write_tensors
 from resight.data.clips import sample_clips
+from resight.data.corruption import choose_corrupted
 from resight.data.frames import load_augmented, load_clips
 from resight.data.transforms import prepare_clips
 from resight.errors import ShapeError
+from resight.progress import Progress
 from resight.recipe import ClipSpec, Stage1
 from resight.tracklet import Tracklet
 
@@ -29,8 +31,6 @@ FEATURES_KIND = "resight clip features"
 
 PADDING = -1
 """Fills `ClipFeatures.frame_numbers` where tracklets have clips of different lengths (sampler ``all``)."""
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,12 @@ class ClipFeatures:
 
     def of(self, tracklets: Sequence[Tracklet]) -> ClipFeatures:
         """The rows of these tracklets, in their order."""
-        position = {id_: i for i, id_ in enumerate(self.ids)}
-        return self.rows([position[t.id] for t in tracklets])
+        return self.rows(self.places(tracklets))
+
+    def places(self, tracklets: Sequence[Tracklet]) -> list[int]:
+        """In which rows these tracklets are."""
+        place = {id_: i for i, id_ in enumerate(self.ids)}
+        return [place[t.id] for t in tracklets]
 
     def mixed_with(self, other: ClipFeatures, chosen: NDArray[np.bool_]) -> ClipFeatures:
         """These features, with those of `other` where `chosen` (T, M) is True: clean with corrupted clips."""
@@ -197,6 +201,57 @@ def extract_clip_features(
     return features
 
 
+def extract_damaged_features(
+    encoder: nn.Module,
+    tracklets: Sequence[Tracklet],
+    spec: ClipSpec,
+    max_corrupted: int,
+    seed: int = 0,
+    *,
+    cache: Path | None = None,
+    workers: int = 0,
+    device: torch.device | str = "cpu",
+    progress: Progress | None = None,
+) -> tuple[ClipFeatures, NDArray[np.bool_]]:
+    """Clip features with the paper's damage: 0 to M_c^max clips of each tracklet corrupted. Paper: Sec. 4.4.
+
+    Clean and corrupted features are extracted (and cached) apart and then mixed, so that every M_c^max and seed
+    costs nothing more.
+
+    Args:
+        encoder: as for `extract_clip_features`, like what is not named here.
+        tracklets: T of them.
+        spec: M clips.
+        max_corrupted: M_c^max, 0 … M; 0 extracts clean features only.
+        seed: of the damage.
+        cache: folder of earlier results.
+        workers: processes that decode.
+        device: where the encoder runs.
+        progress: called with (done, all).
+
+    Returns:
+        The features, and (T, M) which clips are corrupted.
+    """
+    passes = 2 if max_corrupted else 1
+
+    def one(number: int) -> ClipFeatures:
+        before, total = number * len(tracklets), passes * len(tracklets)
+        return extract_clip_features(
+            encoder,
+            tracklets,
+            spec,
+            view=View(corrupted=number == 1),
+            cache=cache,
+            workers=workers,
+            device=device,
+            progress=progress and (lambda done, _: progress(before + done, total)),
+        )
+
+    clean = one(0)
+    damage = choose_corrupted(clean.ids, clean.values.shape[1], max_corrupted, seed)
+    return (clean.mixed_with(one(1), damage) if max_corrupted else clean), damage
+
+
 def encode_clips(encoder: nn.Module, pixels: Tensor) -> Tensor:
     """Clip features of decoded clips.
 
@@ -250,7 +305,7 @@ def _cache_key(
     view: View,
 ) -> str:
     key = hashlib.sha256()
-    key.update(content_hash(encoder.state_dict()).encode())
+    key.update(f"{type(encoder).__qualname__} {content_hash(encoder.state_dict())}".encode())
     key.update(repr((READER_VERSION, asdict(spec), asdict(view))).encode())
     for tracklet, numbers in zip(tracklets, clips, strict=True):
         key.update(f"{tracklet.id} {tracklet.person} {tracklet.camera}".encode())

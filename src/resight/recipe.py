@@ -106,6 +106,8 @@ class Stage1:
         enlarge: frames are resized to this multiple of the clip size before the random crop (288/256).
         flip: probability that a clip is mirrored.
         colour: strength of a random colour cast and contrast per clip, 0 (the paper) … 1.
+        triplet_weight: of Eq. 7 beside Eq. 8; 1 is the paper's. Batch-hard triplets collapse the features of an
+            encoder that starts from random weights, and a tenth does not.
     """
 
     optimisation: Optimisation = field(default_factory=Optimisation)
@@ -113,6 +115,7 @@ class Stage1:
     enlarge: float = 1.125
     flip: float = 0.5
     colour: float = 0.0
+    triplet_weight: float = 1.0
 
 
 @dataclass(frozen=True)

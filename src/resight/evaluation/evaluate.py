@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from resight.evaluation.metrics import Scores, score_ranking
 from resight.evaluation.protocols import PROTOCOLS, Labels, Protocol
-from resight.features import ClipFeatures, Progress
+from resight.features import ClipFeatures
 from resight.models.aggregators import Aggregator
+from resight.progress import Progress
 from resight.ranking import Ranking
 from resight.scoring.all_pairs import score_all_pairs
 from resight.tracklet import JUNK

@@ -61,7 +61,8 @@ def train_encoder(
         pixels, targets = batch
         features, logits = module(pixels.flatten(0, 1))
         total = stage1_loss(features, logits, targets, targets, optimisation.margin)
-        return total.loss, {
+        weighted = recipe.stage1.triplet_weight * total.triplet + total.cross_entropy
+        return weighted, {
             "triplet": total.triplet.item(),
             "cross_entropy": total.cross_entropy.item(),
             "active": total.active_share.item(),

@@ -15,10 +15,11 @@ from resight.checkpoints import content_hash
 from resight.data.batches import BatchPlan, ClipBatches, hold_out_persons
 from resight.data.corruption import choose_corrupted
 from resight.evaluation.evaluate import evaluate_among
-from resight.features import ClipFeatures, Progress, View, encode_clips, extract_clip_features
+from resight.features import ClipFeatures, View, encode_clips, extract_clip_features
 from resight.losses import stage2_loss
 from resight.models.aggregators import Aggregator, Learned
 from resight.models.i3d import I3D
+from resight.progress import Progress
 from resight.recipe import Recipe
 from resight.tracklet import Tracklet
 from resight.training.loop import Batch, RunOptions, Task, fingerprint, run_training

@@ -1,0 +1,1 @@
+"""Studies: what is run, on what, and the tables and pictures that come of it."""

@@ -1,0 +1,164 @@
+"""The whole path on a world of people that never lived: render, train, evaluate, search, explain, report.
+
+``python -m experiments.demo --out demo`` takes about ten minutes on two cores; ``--seeds 3`` repeats the training
+with other seeds and reports mean and spread. Every step is kept: run again, and it goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from cyclopts import run
+
+from experiments.baselines import ColourHistogram
+from experiments.demo_report import SeedResult, write_demo_report
+from resight.checkpoints import replace_file
+from resight.data.readers import read_dataset
+from resight.evaluation.compare import Comparison, clip_faults, compare_aggregators
+from resight.evaluation.protocols import default_protocol
+from resight.features import extract_damaged_features
+from resight.models.aggregators import Aggregator, MeanFeature, MeanPair, TopShare
+from resight.models.i3d import I3D
+from resight.progress import progress_bar
+from resight.recipe import Recipe, read_recipe
+from resight.synthetic.faults import read_faults
+from resight.synthetic.world import SCALES, make_world
+from resight.tracklet import Split
+from resight.training.loop import RunOptions
+from resight.training.stage2_importance import prepare_stage2, train_aggregator
+from resight.training.train import train_model
+
+DAMAGE = 6
+"""M_c^max of the damaged evaluation."""
+
+SHARES = (10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
+TRAINED_SHARES = (20, 50, 100)
+LEARNED = "learned importance"
+
+
+def demo(
+    *,
+    out: Path = Path("demo"),
+    seeds: int = 1,
+    recipe: str = "demo",
+    scale: str = "demo",
+    data: Path | None = None,
+    workers: int = os.cpu_count() or 1,
+) -> None:
+    """Run the demo.
+
+    Args:
+        out: Folder for world, models, features and report.html.
+        seeds: Number of trainings, with seeds 0, 1, …
+        recipe: demo, or a TOML file.
+        scale: Size of the world.
+        data: A world that exists, instead of a new one.
+        workers: Processes that render and read.
+    """
+    times: dict[str, float] = {}
+    world = data or out / "world"
+    if not world.exists():
+        with progress_bar("rendering", "frames") as progress:
+            report = make_world(world, SCALES[scale], 0, workers=workers, progress=progress)
+        times["world"] = report.seconds
+        print(f"world: {report.frames} frames in {report.seconds:.0f} s ({report.frames_per_second:.0f} frames/s)")
+    split = read_dataset(f"mars:{world}")
+    base = read_recipe(recipe)
+    results = []
+    for seed in range(seeds):
+        result = run_seed(split, replace(base, seed=seed), out / f"seed{seed}", workers)
+        print(f"\nseed {seed}, clean\n{result.clean.to_text()}")
+        print(f"\nseed {seed}, M_c^max = {DAMAGE}\n{result.damaged.to_text()}")
+        results.append(result)
+    page = out / "report.html"
+    write_demo_report(page, results, split, times, DAMAGE)
+    numbers = [{"clean": r.clean.to_json(), "damaged": r.damaged.to_json(), "seconds": r.seconds} for r in results]
+    with replace_file(out / "results.json") as temporary:
+        temporary.write_text(json.dumps({"max_corrupted": DAMAGE, "seeds": numbers}, indent=1), encoding="utf-8")
+    print(f"\nwrote {page}, {out / 'results.json'}, and the model {results[0].model_path}")
+
+
+def run_seed(split: Split, recipe: Recipe, folder: Path, workers: int) -> SeedResult:
+    """Train encoder, importance and the top-t % baselines with one seed, and evaluate all of them."""
+    seconds: dict[str, float] = {}
+    options = RunOptions(folder, workers=workers, accelerator="cpu", progress=True)
+    start = time.monotonic()
+    trained = train_model(split.train, recipe, options)
+    seconds["training"] = time.monotonic() - start
+    encoder = trained.model.encoder
+
+    start = time.monotonic()
+    data = prepare_stage2(encoder, split.train, recipe, folder / "features", workers=workers)
+    tops: dict[int, Aggregator] = {}
+    for share in TRAINED_SHARES:
+        top = TopShare(share, dim=encoder.dim)
+        tops[share], _ = train_aggregator(top, encoder, data, split.train, recipe, options, name=f"top{share}")
+    seconds["baselines"] = time.monotonic() - start
+
+    start = time.monotonic()
+    untrained = I3D(width=recipe.stage1.encoder_width)
+    scores: list[Comparison] = []
+    for max_corrupted in (0, DAMAGE):
+        learned = {"mean of pairs": MeanPair(), "mean feature": MeanFeature(), LEARNED: trained.model.aggregator}
+        rest = split, recipe, folder, max_corrupted, workers
+        compared = [
+            _compare(encoder, {**_top_share(tops), **learned}, *rest),
+            _compare(ColourHistogram(), {"colour histogram": MeanFeature()}, *rest),
+            _compare(untrained, {"untrained encoder": MeanFeature()}, *rest),
+        ]
+        scores.append(
+            Comparison(
+                {name: s for one in compared for name, s in one.scores.items()},
+                {name: r for one in compared for name, r in one.rankings.items()},
+                compared[0].auroc,
+            )
+        )
+        scores[-1].save(folder / f"evaluation-{max_corrupted}")
+    seconds["evaluation"] = time.monotonic() - start
+    return SeedResult(recipe, trained.path, scores[0], scores[1], seconds)
+
+
+def _top_share(tops: Mapping[int, Aggregator]) -> dict[str, Aggregator]:
+    """The paper's two variants (Sec. 4.4): t used in evaluation only, and t used in training too."""
+    everywhere = tops[100].state_dict()
+    made: dict[str, Aggregator] = {}
+    for share in SHARES:
+        top = TopShare(share, dim=everywhere["projection.weight"].shape[0])
+        top.load_state_dict(everywhere)
+        made[f"top {share} %-eval"] = top.eval()
+    return made | {f"top {share} %-traineval": top for share, top in tops.items() if share != 100}
+
+
+def _compare(
+    encoder: torch.nn.Module,
+    aggregators: Mapping[str, Aggregator],
+    split: Split,
+    recipe: Recipe,
+    folder: Path,
+    max_corrupted: int,
+    workers: int,
+) -> Comparison:
+    everyone = list({t.id: t for t in (*split.gallery, *split.query)}.values())
+    with progress_bar("encoding", "tracklets") as progress:
+        features, damage = extract_damaged_features(
+            encoder, everyone, recipe.clips, max_corrupted, recipe.seed,
+            cache=folder / "features", workers=workers, progress=progress,
+        )  # fmt: skip
+    faults = clip_faults(everyone, features, read_faults(split.root), damage)[features.places(split.query)]
+    protocol = default_protocol(split.name)
+    return compare_aggregators(
+        aggregators, features.of(split.query), features.of(split.gallery), protocol, faults=faults
+    )
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(os.cpu_count() or 1)
+    np.seterr(all="raise", under="ignore")
+    run(demo)
