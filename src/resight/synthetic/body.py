@@ -15,7 +15,7 @@ _Point = Callable[[float, float, float], Array]
 
 SKIN_CLOTH, HAIR_CLOTH, UPPER, INNER, LOWER, SHOES, BAG, HAT = range(8)
 LIMB, FACE, TRUNK = range(3)
-"""What a solid is painted as: cloth round a limb, a face, or the trunk (which can be open in front and bear a print)."""
+"""What a solid is painted as: cloth round a limb, a face, or the trunk (it may be open in front, or bear a print)."""
 
 
 @dataclass
@@ -112,17 +112,20 @@ def body_solids(person: Person, phase: NDArray[np.floating], effort: NDArray[np.
 
     # Legs hang from a hip whose height keeps the lower foot on the ground.
     thigh, shin = 0.235 * h, 0.24 * h
-    swing = effort * (0.36 + 0.25 * (person.stride - 0.72))
+    coat = o.upper == "long coat"
+    skirt = o.lower in ("skirt", "long skirt")
+    # Cloth round both legs shortens the step; it does not bend.
+    narrow = {"skirt": 0.8, "long skirt": 0.55}.get(o.lower, 0.75 if coat else 1.0)
+    swing = narrow * effort * (0.36 + 0.25 * (person.stride - 0.72))
     legs = []
     for leg in (0, 1):
         p = phase + leg * np.pi
         hip_angle = swing * np.sin(p) + 0.04
         knee = 0.08 + effort * 0.85 * np.clip(np.cos(p - 0.35), 0, 1) ** 1.5
-        legs.append((hip_angle, hip_angle - knee, np.cos(p)))
-    reach = [thigh * np.cos(upper) + shin * np.cos(lower) for upper, lower, _ in legs]
+        legs.append((hip_angle, hip_angle - knee))
+    reach = [thigh * np.cos(upper) + shin * np.cos(lower) for upper, lower in legs]
     hip_y = np.maximum(*reach) + 0.045 * h
     rise = hip_y - 0.52 * h
-    roll = 0.03 * effort * np.sin(phase)
 
     lean = person.stoop
     spin = 0.16 * effort * np.sin(phase)
@@ -135,19 +138,18 @@ def body_solids(person: Person, phase: NDArray[np.floating], effort: NDArray[np.
         pz = -x * h * np.sin(turn) + z * h * np.cos(turn)
         return at(px, 0.54 * h + rise + up * np.cos(lean) - pz * np.sin(lean), up * np.sin(lean) + pz * np.cos(lean))
 
-    coat = o.upper == "long coat"
-    skirt = o.lower in ("skirt", "long skirt")
     puff = 1.10 if o.upper in ("open jacket", "long coat") else 1.0
     leg_cut = {"trousers": 2.0, "shorts": 0.85, "skirt": 0.3, "long skirt": 0.3}[o.lower]
     loose = 1.12 if o.lower in ("trousers", "shorts") else 1.0
 
-    for leg, (upper, lower, lift) in enumerate(legs):
+    for leg, (upper, lower) in enumerate(legs):
         x = (0.052 if leg else -0.052) * h * w**0.5
         hip = at(x, hip_y, 0.0)
         knee_at = at(x * 0.95, hip_y - thigh * np.cos(upper), thigh * np.sin(upper))
         ankle = knee_at + at(-0.1 * x, -shin * np.cos(lower), shin * np.sin(lower))
         pitch = np.clip(lower, -1.2, 0.4)
         toe = ankle + at(0.15 * x, -0.022 * h + 0.11 * h * np.sin(pitch), 0.105 * h * np.cos(pitch))
+        toe[:, 1] = np.maximum(toe[:, 1], 0.02 * h)
         heel = ankle + at(0, -0.018 * h, -0.012 * h)
         bare = LOWER if o.lower == "trousers" else SKIN_CLOTH
         build.add(
@@ -169,14 +171,14 @@ def body_solids(person: Person, phase: NDArray[np.floating], effort: NDArray[np.
     build.add(
         trunk(0, 0.625, 0),
         trunk(0, 0.53, 0),
-        (0.083 * h * w, 0.093 * h * w),
+        (0.076 * h * w, 0.093 * h * w),
         seat,
-        oval=0.70,
+        oval=0.68,
         paint=TRUNK if coat else LIMB,
     )
     build.add(
-        trunk(0, 0.745, 0), trunk(0, 0.585, 0.004 * w), (0.098 * h * tight**0.7, 0.086 * h * tight), UPPER,
-        oval=0.62 + 0.10 * (w - 1), paint=TRUNK, offset=0.06 * h,
+        trunk(0, 0.745, 0), trunk(0, 0.570, 0.004 * w), (0.098 * h * tight**0.7, 0.092 * h * tight), UPPER,
+        oval=0.66 + 0.10 * (w - 1), paint=TRUNK, offset=0.06 * h,
     )  # fmt: skip
     if w > 1.1:
         build.add(
@@ -191,17 +193,18 @@ def body_solids(person: Person, phase: NDArray[np.floating], effort: NDArray[np.
     shoulder_y = 0.800
     half = 0.098 * (0.6 + 0.4 * w)
     build.add(
-        trunk(-half, shoulder_y, 0), trunk(half, shoulder_y, 0), (0.040 * h * puff,) * 2, UPPER, oval=0.9, side=(0, 0, 1), offset=0.0
+        trunk(-half, shoulder_y, 0), trunk(half, shoulder_y, 0), (0.040 * h * puff,) * 2, UPPER,
+        oval=0.9, side=(0, 0, 1),
     )  # fmt: skip
     if skirt or coat:
-        hem_y, flare = {"skirt": (0.33, 0.125), "long skirt": (0.10, 0.135)}.get(o.lower, (0.30, 0.118))
+        hem_y, flare = {"skirt": (0.33, 0.125), "long skirt": (0.10, 0.145)}.get(o.lower, (0.30, 0.118))
         cloth = LOWER
         if coat:
             hem_y, flare, cloth = 0.30, 0.118, UPPER
         sway = 0.02 * h * effort * np.sin(2 * phase)
         build.add(
             trunk(0, 0.60, 0), at(0, hem_y * h + rise, sway), (0.088 * h * w, flare * h * w), cloth,
-            oval=0.78, flat=True, paint=TRUNK if coat else LIMB, offset=0.2 * h,
+            oval=0.95, flat=True, paint=TRUNK if coat else LIMB, offset=0.2 * h,
         )  # fmt: skip
         if coat and skirt and o.lower == "long skirt":
             build.add(
@@ -209,7 +212,7 @@ def body_solids(person: Person, phase: NDArray[np.floating], effort: NDArray[np.
                 at(0, 0.10 * h + rise, sway),
                 (0.095 * h * w, 0.125 * h * w),
                 LOWER,
-                oval=0.75,
+                oval=0.95,
                 flat=True,
             )
 

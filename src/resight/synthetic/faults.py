@@ -20,7 +20,7 @@ FAULTS = (
     "motion_blur",
     "low_resolution",
 )
-"""Kinds of faulty frames: something or somebody in front, nobody there, somebody else, a box far off, smear, few pixels."""
+"""Kinds of faulty frames: something or somebody in front, nobody, somebody else, a box far off, smear, few pixels."""
 
 _SHARE = (1.5, 1.5, 1.2, 1.6, 1.4, 1.0, 1.0)
 _CLEAN = 0.50
@@ -43,8 +43,11 @@ class Stretch:
 
 
 def draw_stretches(rng: np.random.Generator, frames: int) -> tuple[Stretch, ...]:
-    """Faults of one tracklet: none in half of them, else one or two stretches over 10 … 65 % of the frames."""
-    if rng.random() < _CLEAN:
+    """Faults of one tracklet: none in half of them, else one or two stretches over 10 … 65 % of the frames.
+
+    Tracklets of less than four frames have none.
+    """
+    if rng.random() < _CLEAN or frames < 4:
         return ()
     total = max(2, round(frames * rng.uniform(0.10, 0.65)))
     weights = np.array(_SHARE) / sum(_SHARE)
@@ -96,4 +99,4 @@ def read_faults(root: Path) -> dict[str, str]:
     for number, row in enumerate(rows[1:], 2):
         if len(row) != 2 or row[1] not in FAULTS:
             raise DatasetError(f"{path}, line {number}: expected a frame and one of {', '.join(FAULTS)}, found {row}")
-    return {frame: fault for frame, fault in rows[1:]}
+    return dict(rows[1:])

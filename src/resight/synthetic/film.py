@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from resight.synthetic.body import body_solids
-from resight.synthetic.development import develop, low_resolution, motion_blur, overlay, window_of
+from resight.synthetic.development import (
+    cast_shadow,
+    develop,
+    low_resolution,
+    motion_blur,
+    noise_bank,
+    overlay,
+    window_of,
+)
 from resight.synthetic.faults import Stretch
 from resight.synthetic.motion import Walk, draw_walk, follow
 from resight.synthetic.obstacles import Obstacle, draw_obstacle
@@ -25,6 +33,9 @@ from resight.synthetic.view import Placed, place
 from resight.tracklet import JUNK
 
 Array = NDArray[np.float32]
+
+SHADOW = 0.45
+"""How much darker the ground is under a person."""
 
 PICTURE_ROWS = 3
 """Height of a camera's whole picture, in heights of a frame."""
@@ -56,16 +67,16 @@ def film(
         height: of a frame, pixels.
         width: half the height.
         device: where to render.
-        chunk: frames rendered at once; does not change the people, but the grain of the noise.
+        chunk: frames rendered at once; does not change the people, but the noise.
 
     Yields:
         (n, height, width, 3) uint8, up to `chunk` frames at a time, in order.
     """
     stage = _set_stage(shot, seed)
-    noise = torch.Generator(device).manual_seed(int(stream(seed, "noise", shot.id).integers(2**62)))
+    grain = noise_bank(seed, device)
     tint = stream(seed, "tint", shot.id)
     mood = (float(tint.uniform(0.88, 1.12)), tuple(float(g) for g in tint.uniform(0.96, 1.04, 3)))
-    behind = torch.from_numpy(picture(seed, shot.camera, PICTURE_ROWS * height)).to(device)
+    behind = torch.from_numpy(picture(seed, shot.camera, PICTURE_ROWS * height)).permute(2, 0, 1).to(device)
     for first in range(0, shot.frames, chunk):
         part = slice(first, min(first + chunk, shot.frames))
         frames = _render(stage, part, behind, height, width, device)
@@ -75,7 +86,7 @@ def film(
                 frames[begin:end] = motion_blur(frames[begin:end], stream(seed, "smear", shot.id))
             if begin < end and stretch.fault == "low_resolution":
                 frames[begin:end] = low_resolution(frames[begin:end], stream(seed, "few pixels", shot.id))
-        yield develop(frames, stage.camera, mood, noise).cpu().numpy()
+        yield develop(frames, stage.camera, mood, grain, stream(seed, "noise", shot.id, first)).cpu().numpy()
 
 
 def _set_stage(shot: Shot, seed: int) -> _Stage:
@@ -167,7 +178,7 @@ def _passer_by(rng: np.random.Generator, other: Person, walk: Walk, stretch: Str
 
 
 def _render(stage: _Stage, part: slice, behind: Tensor, height: int, width: int, device: str) -> Tensor:
-    """Frames of one part of the tracklet, (n, height, width, 3) in 0 … 1, before the camera's own colours."""
+    """Frames of one part of the tracklet, (n, 3, height, width) in 0 … 1, before the camera's own colours."""
     view, boxes = stage.camera, stage.boxes[part]
     frames = window_of(behind, torch.from_numpy(boxes).to(device), height, width)
     placed: list[Placed] = []
@@ -178,11 +189,12 @@ def _render(stage: _Stage, part: slice, behind: Tensor, height: int, width: int,
             placed.append(
                 place(solids, walk.ground[part], walk.heading[part], view.lens, boxes, height, actor.shown[part])
             )
+    for body in placed:
+        cast_shadow(frames, body.feet, SHADOW * body.shown)
     if placed:
         cones, paint = gather_scene(placed, device)
-        hits = cast_rays(cones, height, width)
-        where, colour = paint_hits(hits, cones, paint, Light(view.light, view.light_strength, view.ambient))
-        frames.view(-1, 3)[where] = colour
+        hits = cast_rays(cones, height, width, device)
+        paint_hits(frames, hits, paint, Light(view.light, view.light_strength, view.ambient))
     if stage.obstacle is not None:
-        frames = overlay(frames, stage.obstacle, part)
+        overlay(frames, stage.obstacle, part)
     return frames

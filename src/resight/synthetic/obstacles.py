@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from resight.synthetic.scene import smooth_noise
+
 Array = NDArray[np.float32]
 
 KINDS = ("pole", "sign", "bush", "car", "wall")
@@ -46,7 +48,7 @@ def draw_obstacle(rng: np.random.Generator, frames: int, start: int, stop: int) 
         colour = np.where((border | writing)[..., None], 1.0 - tone, colour)
     elif kind == "bush":
         size, y = (rng.uniform(1.4, 2.2), rng.uniform(0.75, 0.95)), rng.uniform(0.72, 0.85)
-        leaf = np.kron(rng.random((16, 16)), np.ones((4, 4))).astype(np.float32)
+        leaf = smooth_noise(rng, u * 17, v * 15)
         cover = ((u - 0.5) ** 2 * 4 + (v - 0.5) ** 2 * 4 < 0.75 + 0.4 * leaf).astype(np.float32)
         colour = np.array([0.18, 0.38, 0.12]) * (0.45 + 0.9 * leaf[..., None])
     elif kind == "car":

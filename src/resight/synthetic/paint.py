@@ -16,24 +16,17 @@ from resight.synthetic.view import Placed
 
 @dataclass
 class Paint:
-    """How each of P cones is painted.
+    """How the cones are painted.
 
     Attributes:
-        per_cone: (P, 5) first pixel of cloth row, row beyond the cut, cut, paint kind, offset along the garment.
-        scale: (N, P) pixels per metre.
-        breadth: (P,) mean radius in metres.
-        cloths: (K, 9) see `resight.synthetic.body.Solids`; K counts the cloths of all bodies.
-        inner: (P,) row of what an open jacket shows.
+        table: (23, N·P) what a pixel needs of its cone, in the order in which `paint_hits` takes it apart.
+        cloths: (9, K) see `resight.synthetic.body.Solids`; K counts the cloths of all bodies.
+        cones: P.
     """
 
-    rows: Tensor
-    cut: Tensor
-    kind: Tensor
-    offset: Tensor
-    scale: Tensor
-    breadth: Tensor
+    table: Tensor
     cloths: Tensor
-    inner: Tensor
+    cones: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,65 +47,57 @@ class Light:
 def gather_scene(bodies: list[Placed], device: str) -> tuple[Cones, Paint]:
     """Put the bodies of one scene into one list of cones."""
 
-    def join(name: str) -> Tensor:
-        return torch.from_numpy(np.concatenate([getattr(b, name) for b in bodies], 1)).to(device)
-
-    def listed(arrays: list[NDArray[np.generic]]) -> Tensor:
-        return torch.from_numpy(np.concatenate(arrays)).to(device)
+    def join(name: str) -> NDArray[np.float32]:
+        return np.concatenate([getattr(b, name) for b in bodies], 1)
 
     solids = [b.solids for b in bodies]
     first = np.cumsum([0] + [len(s.cloths) for s in solids])
-    shown = np.concatenate([np.repeat(b.shown[:, None], b.length.shape[1], 1) for b in bodies], 1)
     cones = Cones(
         origin=join("origin"),
         to_own=join("to_own"),
         length=join("length"),
         radii=join("radii"),
-        flat=[bool(f) for s in solids for f in s.flat],
-        shown=torch.from_numpy(shown).to(device),
+        flat=np.concatenate([s.flat for s in solids]),
+        shown=np.concatenate([np.repeat(b.shown[:, None], b.length.shape[1], 1) for b in bodies], 1),
     )
+    still = [
+        np.column_stack(
+            [s.cloth + k, s.cut, s.paint, s.offset, s.radii.mean(1), np.full(len(s.cut), k + INNER)],
+        )
+        for s, k in zip(solids, first, strict=False)
+    ]
+    n, count = cones.length.shape
+    table = np.concatenate(
+        [
+            cones.to_own.reshape(n, count, 9),
+            cones.origin,
+            cones.length[..., None],
+            cones.radii,
+            join("scale")[..., None],
+            np.broadcast_to(np.concatenate(still), (n, count, 7)),
+        ],
+        2,
+    )
+    columns = np.ascontiguousarray(table.reshape(n * count, 23).T, np.float32)
+    cloths = np.concatenate([s.cloths for s in solids]).T
     paint = Paint(
-        rows=listed([s.cloth + k for s, k in zip(solids, first, strict=False)]),
-        cut=listed([s.cut for s in solids]),
-        kind=listed([s.paint for s in solids]),
-        offset=listed([s.offset for s in solids]),
-        scale=join("scale"),
-        breadth=listed([s.radii.mean(1) for s in solids]),
-        cloths=listed([s.cloths for s in solids]),
-        inner=listed([np.full(len(s.cut), k + INNER) for s, k in zip(solids, first, strict=False)]),
+        torch.from_numpy(columns).to(device), torch.from_numpy(np.ascontiguousarray(cloths)).to(device), count
     )
     return cones, paint
 
 
-def paint_hits(hits: Hits, cones: Cones, paint: Paint, light: Light) -> tuple[Tensor, Tensor]:
-    """Colour the covered pixels.
-
-    Returns:
-        (K,) flat positions of the covered pixels in (N, H, W), and their colours (K, 3) in 0 … 1.
-    """
-    frames, height, width = hits.cone.shape
-    count = cones.length.shape[1]
-    flat = hits.cone.reshape(-1)
+def paint_hits(frames: Tensor, hits: Hits, paint: Paint, light: Light) -> None:
+    """Colour the covered pixels of (N, 3, H, W) frames, in place."""
+    _, height, width = hits.cone.shape
+    flat = hits.cone.view(-1)
     where = torch.nonzero(flat >= 0).squeeze(1)
-    p = flat[where].long()
     frame = torch.div(where, height * width, rounding_mode="floor")
     inside = where - frame * (height * width)
     y = torch.div(inside, width, rounding_mode="floor")
     x = inside - y * width
-    row = frame * count + p
-
-    # One gather of everything a pixel needs of its cone: 12 + 4 numbers.
-    table = torch.cat(
-        [
-            cones.to_own.reshape(-1, 9),
-            cones.origin.reshape(-1, 3),
-            cones.length.reshape(-1, 1),
-            cones.radii.reshape(-1, 2),
-            paint.scale.reshape(-1, 1),
-        ],
-        1,
-    )[row].T.contiguous()
+    table = paint.table.index_select(1, frame * paint.cones + flat[where])
     m, origin, length, (ra, rb), scale = table[:9], table[9:12], table[12], table[13:15], table[15]
+    rows, cut, kind, offset, breadth, inner = table[16:18], table[18], table[19], table[20], table[21], table[22]
     dx, dy, dz = x + 0.5 - origin[0], y + 0.5 - origin[1], hits.depth.reshape(-1)[where] - origin[2]
     ox, oy, oz = (m[3 * i] * dx + m[3 * i + 1] * dy + m[3 * i + 2] * dz for i in range(3))
 
@@ -131,22 +116,21 @@ def paint_hits(hits: Hits, cones: Cones, paint: Paint, light: Light) -> tuple[Te
     )
 
     fraction = oy / length
-    cloth_row = torch.where(fraction > paint.cut[p], paint.rows[p, 1], paint.rows[p, 0])
-    along = oy / scale + paint.offset[p]
+    row = torch.where(fraction > cut, rows[1], rows[0]).long()
+    along = oy / scale + offset
     angle = torch.atan2(ox, oz)
-    trunk = paint.kind[p] == TRUNK
-    opening = trunk & (angle.abs() < 0.42) & (paint.cloths[cloth_row, 8] > 0)
-    cloth_row = torch.where(opening, paint.inner[p], cloth_row)
-    cloth = paint.cloths[cloth_row].T
-    colour = _pattern(cloth, along, angle, angle * paint.breadth[p], trunk)
-    face = paint.kind[p] == FACE
+    trunk = kind == TRUNK
+    opening = trunk & (angle.abs() < 0.42) & (paint.cloths[8][row] > 0)
+    cloth = paint.cloths.index_select(1, torch.where(opening, inner.long(), row))
+    colour = _pattern(cloth, along, angle * breadth, trunk)
+    face = kind == FACE
     eyes = face & (angle.abs() < 1.0) & (angle.abs() > 0.18) & ((fraction - 0.30).abs() < 0.22)
     mouth = face & (angle.abs() < 0.35) & ((fraction - 1.35).abs() < 0.14)
     shade = shade * torch.where(eyes, 0.45, torch.where(mouth, 0.7, 1.0))
-    return where, (colour * shade).T
+    frames.flatten(2)[frame, :, inside] = (colour * shade).T
 
 
-def _pattern(cloth: Tensor, along: Tensor, angle: Tensor, around: Tensor, trunk: Tensor) -> Tensor:
+def _pattern(cloth: Tensor, along: Tensor, around: Tensor, trunk: Tensor) -> Tensor:
     """(3, K) colours; pattern numbers follow `resight.synthetic.people.PATTERNS`."""
     kind, period = cloth[6], cloth[7]
     level = torch.frac(along / period + 8) < 0.5

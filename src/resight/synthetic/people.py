@@ -11,7 +11,7 @@ from resight.synthetic.streams import stream
 
 Colour = tuple[float, float, float]
 
-# Linear-ish RGB in 0 … 1 and how often the colour is worn as (top, bottom).
+# Linear-ish RGB in 0 … 1, and how often the colour is worn as (top, bottom).
 COLOURS: Mapping[str, tuple[Colour, float, float]] = {
     "black": ((0.06, 0.06, 0.07), 4.0, 5.0),
     "charcoal": ((0.20, 0.20, 0.22), 2.0, 3.0),
@@ -33,7 +33,8 @@ COLOURS: Mapping[str, tuple[Colour, float, float]] = {
     "beige": ((0.80, 0.70, 0.52), 1.2, 2.0),
 }
 SKIN: tuple[Colour, ...] = (
-    (0.93, 0.74, 0.62), (0.88, 0.66, 0.52), (0.78, 0.56, 0.42), (0.62, 0.42, 0.29), (0.45, 0.29, 0.20), (0.30, 0.19, 0.13),
+    (0.93, 0.74, 0.62), (0.88, 0.66, 0.52), (0.78, 0.56, 0.42),
+    (0.62, 0.42, 0.29), (0.45, 0.29, 0.20), (0.30, 0.19, 0.13),
 )  # fmt: skip
 HAIR: Mapping[str, Colour] = {
     "black": (0.05, 0.04, 0.04),
@@ -148,10 +149,7 @@ def person(seed: int, number: int, group: int | None = None) -> Person:
         group: persons of one group are dressed alike but for one thing each; None: dressed on their own.
     """
     rng = stream(seed, "person", number)
-    if group is None:
-        outfit = _outfit(rng)
-    else:
-        outfit = _one_difference(_outfit(stream(seed, "group", group)), rng)
+    outfit = _outfit(rng) if group is None else _one_difference(_outfit(stream(seed, "group", group)), rng)
     return Person(
         number=number,
         outfit=outfit,

@@ -9,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from resight.errors import RecipeError
 from resight.synthetic.faults import Stretch, draw_stretches
 from resight.synthetic.scene import CAMERAS
 from resight.synthetic.streams import stream
@@ -24,13 +25,16 @@ class WorldScale:
         height: of a frame in pixels; frames are half as wide as high.
         train_persons: persons to train on, numbered from 1.
         test_persons: persons to ask for, numbered after them.
-        cameras_per_person: least and most cameras that see one person; at least 2, so that every query has a match.
+        cameras_per_person: least and most cameras that see one person; who is seen by one only is never asked for.
         tracklets_per_camera: mean number of tracklets of one person in one camera.
         distractors: tracklets of persons in nobody's list.
         junk: tracklets that show no person.
         median_frames: of a tracklet.
         spread: of the logarithm of the length.
         max_frames: of a tracklet; at most 920, the longest in MARS.
+
+    Raises:
+        RecipeError: if a value cannot work.
     """
 
     name: str
@@ -44,6 +48,25 @@ class WorldScale:
     median_frames: int = 36
     spread: float = 1.1
     max_frames: int = 920
+
+    def __post_init__(self) -> None:
+        least, most = self.cameras_per_person
+        if self.height < 32 or self.height % 2:
+            raise RecipeError(f"height of world {self.name!r} must be even and at least 32 pixels, found {self.height}")
+        if min(self.train_persons, self.test_persons) < 2:
+            raise RecipeError(
+                f"world {self.name!r} needs at least 2 training and 2 test persons, found {self.train_persons} and "
+                f"{self.test_persons}: trackers confuse people, so there must be somebody to be confused with"
+            )
+        if not 1 <= least <= most <= CAMERAS:
+            raise RecipeError(
+                f"cameras_per_person of {self.name!r} must be within 1 … {CAMERAS}, found {least}, {most}"
+            )
+        if not (self.median_frames > 6 and 2 <= self.max_frames <= 920 and self.tracklets_per_camera >= 1):
+            raise RecipeError(
+                f"world {self.name!r} needs median_frames > 6, max_frames within 2 … 920 and tracklets_per_camera ≥ 1, "
+                f"found {self.median_frames}, {self.max_frames}, {self.tracklets_per_camera}"
+            )
 
     @property
     def width(self) -> int:

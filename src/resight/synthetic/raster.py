@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ class Cones:
     """P round cones with oval sections over N frames, in pixels: x right, y down, z away from the camera.
 
     A cone's own coordinates are those in which its section is a circle and its axis is (0, y, 0), 0 ≤ y ≤ length.
+    Windows are found on the host, rays are cast on the device, so the arrays stay NumPy until then.
 
     Attributes:
         origin: (N, P, 3) start of the axis.
@@ -29,26 +31,12 @@ class Cones:
         shown: (N, P) False where the cone is not there.
     """
 
-    origin: Tensor
-    to_own: Tensor
-    length: Tensor
-    radii: Tensor
-    flat: list[bool]
-    shown: Tensor
-
-    def windows(self, height: int, width: int) -> list[tuple[int, int, int, int]]:
-        """(top, bottom, left, right) per cone that holds it in every frame in which it is shown; empty if none."""
-        axis = self.to_own[:, :, 1, :2] * self.length[..., None]
-        first = self.origin[..., :2]
-        last = first + axis
-        reach = self.radii.amax(2, keepdim=True) + 1.0
-        hidden = ~self.shown[..., None]
-        low = (torch.minimum(first, last) - reach).masked_fill(hidden, FAR).amin(0)
-        high = (torch.maximum(first, last) + reach).masked_fill(hidden, -FAR).amax(0)
-        limit = torch.tensor([width, height], device=low.device)
-        low_l = torch.minimum(low.floor().clamp(min=0), limit).long().tolist()
-        high_l = torch.minimum(high.ceil().clamp(min=0), limit).long().tolist()
-        return [(a[1], b[1], a[0], b[0]) for a, b in zip(low_l, high_l, strict=True)]
+    origin: Array
+    to_own: Array
+    length: Array
+    radii: Array
+    flat: NDArray[np.bool_]
+    shown: NDArray[np.bool_]
 
 
 @dataclass
@@ -64,66 +52,135 @@ class Hits:
     cone: Tensor
 
 
-def cast_rays(cones: Cones, height: int, width: int) -> Hits:
-    """Nearest cone of every pixel; rays run along z, as the cones are already in perspective."""
-    frames, count = cones.length.shape
-    device = cones.length.device
-    depth = torch.full((frames, height, width), FAR, device=device)
-    cone = torch.full((frames, height, width), -1, dtype=torch.int16, device=device)
-    columns = torch.arange(width, device=device, dtype=torch.float32) + 0.5
-    rows = torch.arange(height, device=device, dtype=torch.float32) + 0.5
+@dataclass
+class _Window:
+    """The pixels that one cone may cover: equally large in all frames, elsewhere in each."""
 
-    m = cones.to_own
-    ray = m[..., 2]
-    ra, rb, length = cones.radii[..., 0], cones.radii[..., 1], cones.length.clamp(min=1e-3)
-    taper = (ra - rb).clamp(-0.98 * length, 0.98 * length)
-    root = torch.sqrt(length * length - taper * taper)
-    slope = taper / root
-    base = ra * length / root
-    lower = ra * taper / length
-    upper = length + rb * taper / length
-    # Behind everything where the cone is not shown: it then loses against the empty background.
-    nearness = torch.where(cones.shown, cones.origin[..., 2], 2 * FAR)
-    ry = ray[..., 1]
-    a_cone = (ray[..., 0] ** 2 + ray[..., 2] ** 2 - (slope * ry) ** 2).clamp(min=1e-4)
-    a_ball = (ray**2).sum(-1)
+    cone: int
+    frames: NDArray[np.int64]
+    top: NDArray[np.int64]
+    left: NDArray[np.int64]
+    height: int
+    width: int
 
-    for p, (top, bottom, left, right) in enumerate(cones.windows(height, width)):
-        if bottom <= top or right <= left:
-            continue
 
-        def per_frame(values: Tensor, p: int = p) -> Tensor:
-            return values[:, p, None, None]
+def cast_rays(cones: Cones, height: int, width: int, device: str) -> Hits:
+    """Nearest cone of every pixel; rays run along z, as the cones are already in perspective.
 
-        dx = columns[left:right][None] - cones.origin[:, p, 0:1]
-        dy = rows[top:bottom][None] - cones.origin[:, p, 1:2]
-        x, y, z = ((dx * m[:, p, i, 0:1])[:, None, :] + (dy * m[:, p, i, 1:2])[:, :, None] for i in range(3))
-        rx, ry_p, rz = per_frame(ray[..., 0]), per_frame(ry), per_frame(ray[..., 2])
-        s = per_frame(slope)
-        xz = x * rx + z * rz
-        square = x * x + z * z
-        rest = per_frame(base) - s * y
-        b = torch.addcmul(xz, rest, s * ry_p)
-        a = per_frame(a_cone)
-        inside = b * b - a * torch.addcmul(square, rest, rest, value=-1)
-        t = -(b + inside.clamp(min=0).sqrt()) / a
-        along = torch.addcmul(y, t, ry_p)
-        low, high = (per_frame(lower), per_frame(upper)) if not cones.flat[p] else (per_frame(lower), per_frame(length))
-        t = torch.where((inside > 0) & (along > low) & (along < high), t, FAR)
+    A round cone is the hull of two balls: a ray meets its mantle (a quadric between two planes) or one of the balls.
+    """
+    frames = len(cones.length)
+    depth = torch.full((frames * height * width,), FAR, device=device)
+    cone = torch.full((frames * height * width,), -1, dtype=torch.int16, device=device)
+    columns = torch.arange(width, device=device)
+    rows = torch.arange(height, device=device)
+    numbers = torch.from_numpy(_numbers(cones)).to(device)
+    for window in _windows(cones, height, width):
+        p = window.cone
+        frame, top, left = torch.from_numpy(np.stack([window.frames, window.top, window.left])).to(device)
+        y = top[:, None] + rows[: window.height]
+        x = left[:, None] + columns[: window.width]
+        at = ((frame[:, None] * height + y) * width)[:, :, None] + x[:, None, :]
+        t = _meet(numbers[p, frame], x, y)
+        before = depth.take(at)
+        nearer = t < before
+        depth.put_(at, torch.where(nearer, t, before))
+        cone.put_(at, torch.where(nearer, p, cone.take(at)))
+    return Hits(depth.view(frames, height, width), cone.view(frames, height, width))
 
-        a = per_frame(a_ball)
-        b = torch.addcmul(xz, y, ry_p)
-        inside = b * b - a * (torch.addcmul(square, y, y) - per_frame(ra * ra))
-        t = torch.where(inside > 0, torch.minimum(t, -(b + inside.clamp(min=0).sqrt()) / a), t)
-        if not cones.flat[p]:
-            far_y = y - per_frame(length)
-            b = torch.addcmul(xz, far_y, ry_p)
-            inside = b * b - a * (torch.addcmul(square, far_y, far_y) - per_frame(rb * rb))
-            t = torch.where(inside > 0, torch.minimum(t, -(b + inside.clamp(min=0).sqrt()) / a), t)
 
-        t = t + per_frame(nearness)
-        window = depth[:, top:bottom, left:right]
-        nearer = t < window
-        window.copy_(torch.minimum(t, window))
-        cone[:, top:bottom, left:right].masked_fill_(nearer, p)
-    return Hits(depth, cone)
+def _windows(cones: Cones, height: int, width: int) -> Iterator[_Window]:
+    last = cones.origin[..., :2] + cones.to_own[:, :, 1, :2] * cones.length[..., None]
+    first = cones.origin[..., :2]
+    low = np.minimum(first - cones.radii[..., :1], last - cones.radii[..., 1:])
+    high = np.maximum(first + cones.radii[..., :1], last + cones.radii[..., 1:])
+    limit = np.array([width, height])
+    low = np.clip(np.floor(low), 0, limit).astype(np.int64)
+    high = np.clip(np.ceil(high), 0, limit).astype(np.int64)
+    size = high - low
+    seen = (size > 0).all(2) & cones.shown
+    for p in range(seen.shape[1]):
+        frames = np.flatnonzero(seen[:, p])
+        if len(frames):
+            w, h = (int(v) for v in size[frames, p].max(0))
+            left = np.minimum(low[frames, p, 0], width - w)
+            top = np.minimum(low[frames, p, 1], height - h)
+            yield _Window(p, frames, top, left, h, w)
+
+
+def _numbers(cones: Cones) -> Array:
+    """(P, N, 35) what `_meet` needs of a cone in a frame.
+
+    Along the ray through (x, y), measured from the cone's origin, a quadric is met at t = −b − √(b² − c), where b is
+    linear and b² − c quadratic in x and y: 3 + 6 coefficients. They are listed for the mantle and the balls at both
+    ends; then the change of the height on the axis per
+    pixel in x, in y and along the ray; then the heights between which the mantle holds, and the origin.
+    """
+    m, ray = cones.to_own, cones.to_own[..., 2]
+    ra, rb = cones.radii[..., 0], cones.radii[..., 1]
+    length = np.maximum(cones.length, 1e-3)
+    taper = np.clip(ra - rb, -0.98 * length, 0.98 * length)
+    root = np.sqrt(length**2 - taper**2)
+    slope, zero = taper / root, np.zeros_like(ra)
+    # On the mantle x² + z² = w² with w = base − slope · y: the third coordinate becomes w and counts negatively.
+    steps = [m[..., i] * np.stack([zero + 1, -slope, zero + 1], -1) for i in range(3)]
+    mantle = _quadric(steps, np.stack([zero, ra * length / root, zero], -1), zero, np.array([1.0, -1.0, 1.0]))
+    balls = [
+        _quadric([m[..., i] for i in range(3)], np.stack([zero, -end, zero], -1), radius, np.ones(3))
+        for end, radius in ((zero, ra), (length, rb))
+    ]
+    # A flat end has no ball: one that every ray misses.
+    balls[1][..., 3:] *= ~cones.flat[:, None]
+    balls[1][..., 5] -= cones.flat
+    upper = np.where(cones.flat, length, length + rb * taper / length)
+    rest = [m[..., 1, 0], m[..., 1, 1], ray[..., 1], ra * taper / length, upper, *np.moveaxis(cones.origin, -1, 0)]
+    numbers = np.concatenate([mantle, *balls, np.stack(rest, -1)], -1)
+    return np.ascontiguousarray(numbers.transpose(1, 0, 2), np.float32)
+
+
+def _quadric(steps: list[Array], start: Array, radius: Array, sign: NDArray[np.float64]) -> Array:
+    """(N, P, 9) coefficients of b (x, y, 1) and of b² − c (x, y, 1, x², y², xy) for ⟨o, o⟩ = radius².
+
+    Args:
+        steps: change of the point o per pixel in x, per pixel in y, and along the ray; (N, P, 3) each.
+        start: (N, P, 3) o at the cone's origin.
+        radius: (N, P).
+        sign: (3,) of the inner product.
+    """
+
+    def dot(a: Array, b: Array) -> Array:
+        return np.asarray((a * b * sign).sum(-1))
+
+    sx, sy, ray = steps
+    # Looking straight down a cone the mantle is hidden by a ball; any small positive number will do.
+    square = np.maximum(dot(ray, ray), 1e-4)
+    bx, by, b1 = (dot(v, ray) / square for v in (sx, sy, start))
+    c1 = (dot(start, start) - radius**2) / square
+    cx, cy, cxy = (2 * dot(u, v) / square for u, v in ((sx, start), (sy, start), (sx, sy)))
+    cxx, cyy = dot(sx, sx) / square, dot(sy, sy) / square
+    q = (2 * b1 * bx - cx, 2 * b1 * by - cy, b1 * b1 - c1, bx * bx - cxx, by * by - cyy, 2 * bx * by - cxy)
+    return np.stack([bx, by, b1, *q], -1)
+
+
+def _meet(numbers: Tensor, columns: Tensor, rows: Tensor) -> Tensor:
+    """(n, h, w) depth at which rays meet one cone, at least `FAR` where they miss.
+
+    Args:
+        numbers: (n, 35), see `_numbers`.
+        columns: (n, w) pixels.
+        rows: (n, h) pixels.
+    """
+    axis_x, axis_y, axis_ray, low, high, ox, oy, oz = numbers[:, 27:, None].unbind(1)
+    x, y = columns + (0.5 - ox), rows + (0.5 - oy)
+    bx, by, b1, qx, qy, q1, qxx, qyy, qxy = numbers[:, :27].view(-1, 3, 9, 1).unbind(2)
+    u, v = x[:, None], y[:, None]
+    roots = ((qxx * u + qx) * u)[:, :, None, :] + ((qyy * v + qy) * v + q1)[..., None]
+    roots.addcmul_((qxy * v)[..., None], u[:, :, None, :])
+    missed = roots < 0
+    # Roots of negative numbers would be right too (not a number), but slow.
+    t = roots.clamp_(min=0).sqrt_().add_((bx * u)[:, :, None, :]).add_((by * v + b1)[..., None]).neg_()
+    t.masked_fill_(missed, FAR)
+    mantle = t[:, 0]
+    along = torch.addcmul((axis_x * x)[:, None, :] + (axis_y * y)[..., None], mantle, axis_ray[..., None])
+    mantle.masked_fill_((along < low[..., None]) | (along > high[..., None]), FAR)
+    return torch.minimum(torch.minimum(mantle, t[:, 1]), t[:, 2]).add_(oz[..., None])

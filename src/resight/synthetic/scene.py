@@ -105,7 +105,7 @@ def picture(seed: int, number: int, rows: int) -> Array:
     rng = stream(seed, "picture", number)
     y, x = np.mgrid[0:rows, 0 : 2 * rows].astype(np.float32)
     rays = np.stack([(x + 0.5) / rows - 1.0, (y + 0.5) / rows - 0.5, np.full_like(x, cam.lens.focal)], -1)
-    world = rays @ cam.lens.to_camera()
+    world = (rays @ cam.lens.to_camera()).astype(np.float32)
     wall_z = cam.lane[1] + float(rng.uniform(3.6, 5.5))
     down = np.minimum(world[..., 1], -1e-4)
     to_ground = -cam.lens.height / down
@@ -113,16 +113,16 @@ def picture(seed: int, number: int, rows: int) -> Array:
     on_ground = (world[..., 1] < 0) & (to_ground < to_wall)
     t = np.where(on_ground, to_ground, to_wall)
     wx, wy, wz = world[..., 0] * t, cam.lens.height + world[..., 1] * t, world[..., 2] * t
-    ground = _ground(rng, wx, wz, cam.lane_heading)
+    ground = _ground(rng, wx - cam.lane[0], wz - cam.lane[1], cam.lane_heading)
     wall = _wall(rng, wx, wy)
     out = np.where(on_ground[..., None], ground, wall)
-    out *= (0.75 + 0.25 * _noise(rng, wx * 0.4, (wz + wy) * 0.4))[..., None]
+    out = out * (0.75 + 0.25 * smooth_noise(rng, wx * 0.4, (wz + wy) * 0.4))[..., None]
     _things(rng, out, cam, wall_z)
-    return np.clip(out, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(out, 0, 1), np.float32)
 
 
-def _noise(rng: np.random.Generator, x: Array, y: Array) -> Array:
-    """Smooth noise in 0 … 1 with features of size 1."""
+def smooth_noise(rng: np.random.Generator, x: NDArray[np.floating], y: NDArray[np.floating]) -> Array:
+    """Noise in 0 … 1 at any places `x`, `y` of one shape, with features of size 1; it repeats after 64."""
     table = rng.random((64, 64)).astype(np.float32)
     xi, yi = np.floor(x), np.floor(y)
     fx, fy = x - xi, y - yi
@@ -142,7 +142,7 @@ def _ground(rng: np.random.Generator, x: Array, z: Array, heading: float) -> Arr
     c, s = np.cos(heading), np.sin(heading)
     u, v = c * x - s * z, s * x + c * z
     base = _tone(rng, 0.35, 0.65)
-    grain = _noise(rng, x * 9, z * 9) * 0.12 + _noise(rng, x * 2, z * 2) * 0.15 - 0.13
+    grain = smooth_noise(rng, x * 9, z * 9) * 0.12 + smooth_noise(rng, x * 2, z * 2) * 0.15 - 0.13
     out = base + grain[..., None]
     kind = rng.integers(4)
     if kind in (0, 1):
@@ -162,14 +162,14 @@ def _ground(rng: np.random.Generator, x: Array, z: Array, heading: float) -> Arr
 
 def _wall(rng: np.random.Generator, x: Array, y: Array) -> Array:
     kind = rng.integers(4)
-    base = _tone(rng, 0.35, 0.75, 0.12)
-    out = base + (_noise(rng, x * 6, y * 6) * 0.10 - 0.05)[..., None]
+    base = _tone(rng, 0.35, 0.75, 0.07)
+    out = base + (smooth_noise(rng, x * 6, y * 6) * 0.10 - 0.05)[..., None]
     if kind == 0:
         row = np.floor(y / 0.25)
         joint = (y / 0.25 % 1 < 0.14) | ((x / 0.55 + 0.5 * (row % 2)) % 1 < 0.06)
         out = np.where(joint[..., None], out * 0.7 + 0.15, out)
     if kind == 3:
-        leaves = _noise(rng, x * 7, y * 7) * 0.7 + _noise(rng, x * 15, y * 15) * 0.5
+        leaves = smooth_noise(rng, x * 7, y * 7) * 0.7 + smooth_noise(rng, x * 15, y * 15) * 0.5
         out = np.array([0.15, 0.32, 0.10], np.float32) * (0.5 + leaves[..., None])
     else:
         wide, gap = float(rng.uniform(0.8, 1.8)), float(rng.uniform(1.6, 2.8))
@@ -177,7 +177,9 @@ def _wall(rng: np.random.Generator, x: Array, y: Array) -> Array:
         cell = np.floor((x + 40) / gap)
         pane = ((x + 40) % gap < wide) & (y % 3.2 > low) & (y % 3.2 < high)
         frame = pane & (((x + 40) % gap < 0.09) | ((x + 40) % gap > wide - 0.09) | (y % 3.2 < low + 0.09))
-        glass = _tone(rng, 0.1, 0.35) + 0.3 * _noise(rng, x * 0.9 + y, y)[..., None] + 0.04 * (cell % 3)[..., None]
+        glass = (
+            _tone(rng, 0.1, 0.35) + 0.3 * smooth_noise(rng, x * 0.9 + y, y)[..., None] + 0.04 * (cell % 3)[..., None]
+        )
         out = np.where(pane[..., None], glass, out)
         out = np.where(frame[..., None], _tone(rng, 0.2, 0.9), out)
     kerb = y < 0.18
@@ -195,19 +197,18 @@ def _things(rng: np.random.Generator, out: Array, cam: Camera, wall_z: float) ->
         kind = rng.integers(4)
         wide, high = ((0.12, 4.0), (0.7, 1.1), (1.3, 1.2), (1.9, 1.4))[kind]
         wide, high = wide * rng.uniform(0.8, 1.3), high * rng.uniform(0.8, 1.2)
-        corners = cam.lens.project(np.array([[x - wide / 2, high, z], [x + wide / 2, 0, z]]))
-        left, right = (corners[:, 0] * rows).astype(int)
-        top, bottom = (corners[:, 1] * rows).astype(int)
-        l, r, t, b = max(left, 0), min(right, columns), max(top, 0), min(bottom, rows)
-        if r <= l or b <= t:
-            continue
-        v, u = np.mgrid[t:b, l:r].astype(np.float32)
+        corners = cam.lens.project(np.array([[x - wide / 2, 0, z], [x + wide / 2, 0, z], [x, high, z]]))
+        left, right, bottom, top = (corners[[0, 1, 0, 2], [0, 0, 1, 1]] * rows).astype(int)
+        left_edge, right_edge = np.clip((left, right), 0, columns)
+        top_edge, bottom_edge = np.clip((top, bottom), 0, rows)
+        box = np.s_[top_edge:bottom_edge, left_edge:right_edge]
+        v, u = np.mgrid[box].astype(np.float32)
         u, v = (u - left) / max(right - left, 1), (v - top) / max(bottom - top, 1)
-        tone = _tone(rng, 0.15, 0.7, 0.25)
+        tone = _tone(rng, 0.15, 0.7, 0.18)
         colour = tone * (0.75 + 0.4 * u[..., None])
         mask = np.ones(u.shape, bool)
         if kind == 2:
-            leaf = _noise(rng, u * 11, v * 11)
+            leaf = smooth_noise(rng, u * 11, v * 11)
             mask = ((u - 0.5) ** 2 * 4 + (v - 0.55) ** 2 * 3.4) < 0.75 + 0.35 * leaf
             colour = np.array([0.18, 0.36, 0.12], np.float32) * (0.6 + 0.8 * leaf[..., None])
         if kind == 3:
@@ -217,5 +218,5 @@ def _things(rng: np.random.Generator, out: Array, cam: Camera, wall_z: float) ->
             mask = (v > 0.45) | (np.abs(u - 0.5) < 0.42)
         if kind == 1:
             colour = np.where((np.abs(v - 0.25) < 0.05)[..., None], 1 - tone, colour)
-        window = out[t:b, l:r]
+        window = out[box]
         window[mask] = colour[mask]

@@ -53,6 +53,7 @@ class Placed:
         length: (N, P).
         radii: (N, P, 2).
         scale: (N, P) pixels per metre.
+        feet: (N, 4) the spot on the ground below the body: x, y, and half width and half height of a disc of 30 cm.
         shown: (N,) bool.
     """
 
@@ -62,6 +63,7 @@ class Placed:
     length: Array
     radii: Array
     scale: Array
+    feet: Array
     shown: NDArray[np.bool_]
 
 
@@ -95,7 +97,7 @@ def place(
         out[..., :2] = (seen[..., :2] - boxes[:, None, :2]) * size[:, None, None]
         # Within a body depth has the scale of its pixels; between bodies only the order matters.
         out[..., 2] = (seen[..., 2] - middle[:, None]) * (lens.focal * size / middle)[:, None] + between[:, None]
-        return out, scale
+        return out, scale.astype(np.float32)
 
     origin, scale_a = pixels(solids.start)
     end, scale_b = pixels(solids.end)
@@ -107,6 +109,10 @@ def place(
     side /= np.maximum(np.linalg.norm(side, axis=-1, keepdims=True), 1e-6)
     third = np.cross(side, axis) / solids.oval[None, :, None]
     radii = np.stack([solids.radii[:, 0] * scale_a, solids.radii[:, 1] * scale_b], -1)
+    seen = lens.project(feet[:, 0])
+    spot = (seen[:, :2] - boxes[:, :2]) * size[:, None]
+    reach = 0.3 * lens.focal * size / seen[:, 2]
+    flatness = np.sin(lens.pitch + np.arctan((seen[:, 1] - 0.5) / lens.focal))
     return Placed(
         solids=solids,
         origin=origin.astype(np.float32),
@@ -114,5 +120,6 @@ def place(
         length=length.astype(np.float32),
         radii=radii.astype(np.float32),
         scale=scale_a.astype(np.float32),
+        feet=np.stack([*spot.T, reach, reach * flatness], 1).astype(np.float32),
         shown=shown,
     )

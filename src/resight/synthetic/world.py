@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import multiprocessing
@@ -16,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.io import savemat
 
 from resight.errors import DatasetError
@@ -185,9 +185,7 @@ def _write_info(info: Path, shots: Sequence[Shot], scale: WorldScale, seed: int)
     (info / "world.json").write_text(json.dumps(world, indent=1) + "\n", encoding="utf-8")
 
 
-def _write_mat(path: Path, name: str, values: np.ndarray) -> None:
+def _write_mat(path: Path, name: str, values: NDArray[np.integer]) -> None:
     """Like savemat, but without the date in the header: the same world has the same bytes."""
-    buffer = io.BytesIO()
-    savemat(buffer, {name: values})
-    header = b"MATLAB 5.0 MAT-file".ljust(116)
-    path.write_bytes(header + buffer.getvalue()[116:])
+    savemat(path, {name: values})
+    path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + path.read_bytes()[116:])
