@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from resight.checkpoints import (
+    MODEL_KIND,
+    Model,
+    content_hash,
+    load_model,
+    make_aggregator,
+    read_tensors,
+    replace_file,
+    save_model,
+    write_tensors,
+)
+from resight.errors import CheckpointError
+from resight.models.i3d import I3D
+from resight.recipe import ClipSpec, Recipe, Stage1, Stage2
+
+RECIPE = Recipe(
+    name="small", clips=ClipSpec(height=32, width=16), stage1=Stage1(encoder_width=0.125), stage2=Stage2(hidden=8)
+)
+
+
+def small_model(kind: str = "learned") -> Model:
+    torch.manual_seed(1)
+    encoder = I3D(width=0.125)
+    return Model(encoder, make_aggregator(kind, encoder.dim, RECIPE), RECIPE, {"aggregator": kind, "note": "α"})
+
+
+@pytest.mark.parametrize("kind", ["learned", "mean-pair", "top-share"])
+def test_a_model_comes_back_as_it_was(tmp_path: Path, kind: str) -> None:
+    model = small_model(kind)
+    save_model(tmp_path / "m.safetensors", model)
+    again = load_model(tmp_path / "m.safetensors")
+    clips = torch.randn(2, 3, 4, 32, 16).clamp(-1, 1)
+    with torch.no_grad():
+        assert torch.equal(again.encoder(clips), model.encoder.eval()(clips))
+    assert content_hash(again.aggregator.state_dict()) == content_hash(model.aggregator.state_dict())
+    assert again.recipe == RECIPE
+    assert again.card["note"] == "α" and "version" in again.card
+
+
+def test_damaged_or_foreign_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    with pytest.raises(CheckpointError, match="no file"):
+        load_model(path)
+    save_model(path, small_model())
+    good = path.read_bytes()
+    path.write_bytes(good[: len(good) // 2])
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_model(path)
+    path.write_bytes(good[:-4] + b"\x00\x01\x02\x03")
+    with pytest.raises(CheckpointError, match="does not hold what its header promises"):
+        load_model(path)
+    write_tensors(path, {"x": torch.ones(2)}, "something else", {})
+    with pytest.raises(CheckpointError, match="is a something else, expected a resight model"):
+        load_model(path)
+
+
+def test_weights_that_do_not_fit_their_recipe_are_refused(tmp_path: Path) -> None:
+    model = small_model()
+    save_model(tmp_path / "m.safetensors", model)
+    tensors, header = read_tensors(tmp_path / "m.safetensors", MODEL_KIND)
+    del tensors["encoder.Conv3d_1a_7x7.bn.bias"]
+    write_tensors(tmp_path / "m.safetensors", tensors, MODEL_KIND, {"recipe": RECIPE.to_json(), "card": model.card})
+    with pytest.raises(CheckpointError, match=r"Conv3d_1a_7x7\.bn\.bias"):
+        load_model(tmp_path / "m.safetensors")
+    assert "hash" in header
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "file.txt"
+    with replace_file(path) as temporary:
+        temporary.write_text("first")
+    with pytest.raises(RuntimeError), replace_file(path) as temporary:
+        temporary.write_text("second, half")
+        raise RuntimeError
+    assert path.read_text() == "first"
+    assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
+
+
+def test_the_hash_sees_names_shapes_types_and_values() -> None:
+    base = {"a": torch.arange(4.0)}
+    others = [{"b": torch.arange(4.0)}, {"a": torch.arange(4.0).view(2, 2)}, {"a": torch.arange(4)}, {"a": -base["a"]}]
+    assert len({content_hash(t) for t in (base, *others)}) == 5
+    assert content_hash(base) == content_hash({"a": torch.arange(8.0)[:4]})

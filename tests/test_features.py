@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from resight.data.corruption import choose_corrupted
+from resight.data.frames import load_clips
+from resight.data.transforms import prepare_clips
+from resight.errors import CheckpointError, FrameError, ShapeError
+from resight.features import PADDING, ClipFeatures, View, extract_clip_features, extract_damaged_features
+from resight.recipe import ClipSpec, Stage1
+from resight.tracklet import Tracklet
+
+MakeTracklets = Callable[..., list[Tracklet]]
+SPEC = ClipSpec(length=2, count=3, height=32, width=16)
+
+
+class Colours(nn.Module):
+    """Mean colour of a clip; counts how often it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(3))
+        self.calls = 0
+
+    def forward(self, clips: Tensor) -> Tensor:
+        self.calls += 1
+        return clips.mean((2, 3, 4)) * self.scale
+
+
+def test_features_are_those_of_each_clip(make_tracklets: MakeTracklets) -> None:
+    tracklets = make_tracklets(persons=3)
+    seen: list[tuple[int, int]] = []
+    features = extract_clip_features(Colours(), tracklets, SPEC, batch=2, progress=lambda *n: seen.append(n))
+    assert features.values.shape == (6, 3, 3) and features.ids == tuple(t.id for t in tracklets)
+    assert seen[-1] == (6, 6)
+    for t, tracklet in enumerate(tracklets):
+        pixels = load_clips(tracklet, features.frame_numbers[t], (32, 16))
+        for m in range(3):
+            expected = prepare_clips(torch.from_numpy(pixels[m : m + 1])).mean((2, 3, 4))[0]
+            assert features.values[t, m] == pytest.approx(expected.numpy(), abs=1e-5)
+
+
+def test_workers_and_batches_change_nothing(make_tracklets: MakeTracklets) -> None:
+    tracklets = make_tracklets(persons=2)
+    view = View(augmentation=Stage1(colour=0.3), seed=4)
+    one = extract_clip_features(Colours(), tracklets, SPEC, view=view)
+    other = extract_clip_features(Colours(), tracklets, SPEC, view=view, batch=3, workers=1)
+    assert np.array_equal(one.values, other.values)
+    straight = extract_clip_features(Colours(), tracklets, SPEC)
+    assert not np.allclose(one.values, straight.values)
+
+
+def test_the_cache_knows_what_it_holds(make_tracklets: MakeTracklets, tmp_path: Path) -> None:
+    tracklets = make_tracklets(persons=2)
+    encoder, cache = Colours(), tmp_path / "cache"
+
+    def calls(**changes: object) -> int:
+        before = encoder.calls
+        arguments = {"tracklets": tracklets, "spec": SPEC, "view": View()} | changes
+        extract_clip_features(encoder, cache=cache, **arguments)  # type: ignore[arg-type]
+        return encoder.calls - before
+
+    assert calls() > 0
+    assert calls() == 0
+    assert calls(view=View(corrupted=True)) > 0
+    assert calls(spec=ClipSpec(length=2, count=2, height=32, width=16)) > 0
+    assert calls(tracklets=tracklets[:1]) > 0
+    encoder.scale.data *= 2
+    assert calls() > 0
+    assert calls() == 0
+    frame = tracklets[0].frame(0)
+    frame.write_bytes(tracklets[1].frame(0).read_bytes())
+    assert calls() > 0
+
+
+def test_a_broken_frame_is_named_and_the_cache_stays_clean(make_tracklets: MakeTracklets, tmp_path: Path) -> None:
+    tracklets = make_tracklets(persons=2)
+    tracklets[1].frame(2).write_bytes(b"no picture")
+    with pytest.raises(FrameError, match=tracklets[1].names[2]):
+        extract_clip_features(Colours(), tracklets, SPEC, cache=tmp_path / "cache")
+    assert not list(tmp_path.glob("cache/*"))
+
+
+def test_damage_is_mixed_per_clip(make_tracklets: MakeTracklets) -> None:
+    tracklets = make_tracklets(persons=4)
+    clean = extract_clip_features(Colours(), tracklets, SPEC)
+    corrupted = extract_clip_features(Colours(), tracklets, SPEC, view=View(corrupted=True))
+    mixed, damage = extract_damaged_features(Colours(), tracklets, SPEC, 3, seed=2)
+    assert np.array_equal(damage, choose_corrupted(clean.ids, 3, 3, 2)) and damage.any() and not damage.all()
+    assert np.array_equal(mixed.values[damage], corrupted.values[damage])
+    assert np.array_equal(mixed.values[~damage], clean.values[~damage])
+    untouched, none = extract_damaged_features(Colours(), tracklets, SPEC, 0)
+    assert np.array_equal(untouched.values, clean.values) and not none.any()
+    with pytest.raises(ShapeError):
+        clean.mixed_with(corrupted.rows([0]), damage)
+
+
+def test_all_frames_of_tracklets_of_different_length(make_tracklets: MakeTracklets) -> None:
+    long, short = make_tracklets(persons=2, cameras=1, frames=6)
+    short = Tracklet(short.id, short.person, short.camera, short.folder, short.names[:4])
+    features = extract_clip_features(Colours(), [long, short], ClipSpec(1, 1, "all", 32, 16))
+    assert features.frame_numbers.tolist() == [[[0, 1, 2, 3, 4, 5]], [[0, 1, 2, 3, PADDING, PADDING]]]
+
+
+def test_saved_features_come_back(make_tracklets: MakeTracklets, tmp_path: Path) -> None:
+    features = extract_clip_features(Colours(), make_tracklets(persons=2), SPEC)
+    features.save(tmp_path / "f.safetensors")
+    again = ClipFeatures.load(tmp_path / "f.safetensors")
+    assert again.ids == features.ids
+    for name in ("persons", "cameras", "values", "frame_numbers"):
+        assert np.array_equal(getattr(again, name), getattr(features, name))
+    (tmp_path / "f.safetensors").write_bytes(b"nothing")
+    with pytest.raises(CheckpointError):
+        ClipFeatures.load(tmp_path / "f.safetensors")
