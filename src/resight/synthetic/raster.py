@@ -9,10 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 Array = NDArray[np.float32]
 
 FAR = 1e6
+_MISSED = 1e16
+_NUMBER = 255
 
 
 @dataclass
@@ -45,7 +48,7 @@ class Hits:
 
     Attributes:
         depth: (N, H, W) pixels along the ray, `FAR` for nothing.
-        cone: (N, H, W) int16 index of the cone, -1 for nothing.
+        cone: (N, H, W) int32 index of the cone, -1 for nothing.
     """
 
     depth: Tensor
@@ -67,11 +70,14 @@ class _Window:
 def cast_rays(cones: Cones, height: int, width: int, device: str) -> Hits:
     """Nearest cone of every pixel; rays run along z, as the cones are already in perspective.
 
+    There may be 255 cones; all depths must be positive and below `FAR`, and are exact to 16 bits.
+
     A round cone is the hull of two balls: a ray meets its mantle (a quadric between two planes) or one of the balls.
     """
     frames = len(cones.length)
-    depth = torch.full((frames * height * width,), FAR, device=device)
-    cone = torch.full((frames * height * width,), -1, dtype=torch.int16, device=device)
+    # Positive floats are ordered like their bits: a cone's number in the low bits of its depth makes one z-test do.
+    nearest = torch.full((frames * height * width,), FAR, device=device).view(torch.int32)
+    nothing = int(nearest[0])
     columns = torch.arange(width, device=device)
     rows = torch.arange(height, device=device)
     numbers = torch.from_numpy(_numbers(cones)).to(device)
@@ -81,12 +87,12 @@ def cast_rays(cones: Cones, height: int, width: int, device: str) -> Hits:
         y = top[:, None] + rows[: window.height]
         x = left[:, None] + columns[: window.width]
         at = ((frame[:, None] * height + y) * width)[:, :, None] + x[:, None, :]
-        t = _meet(numbers[p, frame], x, y)
-        before = depth.take(at)
-        nearer = t < before
-        depth.put_(at, torch.where(nearer, t, before))
-        cone.put_(at, torch.where(nearer, p, cone.take(at)))
-    return Hits(depth.view(frames, height, width), cone.view(frames, height, width))
+        met = _meet(numbers[p, frame], x, y).view(torch.int32)
+        met.bitwise_and_(~_NUMBER).bitwise_or_(p)
+        nearest.put_(at, torch.minimum(met, nearest.take(at)))
+    nearest = nearest.view(frames, height, width)
+    cone = torch.where(nearest < nothing, nearest & _NUMBER, -1)
+    return Hits((nearest & ~_NUMBER).view(torch.float32), cone)
 
 
 def _windows(cones: Cones, height: int, width: int) -> Iterator[_Window]:
@@ -111,10 +117,10 @@ def _windows(cones: Cones, height: int, width: int) -> Iterator[_Window]:
 def _numbers(cones: Cones) -> Array:
     """(P, N, 35) what `_meet` needs of a cone in a frame.
 
-    Along the ray through (x, y), measured from the cone's origin, a quadric is met at t = −b − √(b² − c), where b is
+    Along the ray through (x, y), measured from the cone's origin, a quadric is met at t = b − √(b² − c), where b is
     linear and b² − c quadratic in x and y: 3 + 6 coefficients. They are listed for the mantle and the balls at both
-    ends; then the change of the height on the axis per
-    pixel in x, in y and along the ray; then the heights between which the mantle holds, and the origin.
+    ends; b counts from depth 0. Then the change of the height on the axis per pixel in x, in y and along the ray, the
+    heights between which the mantle holds, and the origin.
     """
     m, ray = cones.to_own, cones.to_own[..., 2]
     ra, rb = cones.radii[..., 0], cones.radii[..., 1]
@@ -132,6 +138,8 @@ def _numbers(cones: Cones) -> Array:
     # A flat end has no ball: one that every ray misses.
     balls[1][..., 3:] *= ~cones.flat[:, None]
     balls[1][..., 5] -= cones.flat
+    for quadric in (mantle, *balls):
+        quadric[..., 2] += cones.origin[..., 2]
     upper = np.where(cones.flat, length, length + rb * taper / length)
     rest = [m[..., 1, 0], m[..., 1, 1], ray[..., 1], ra * taper / length, upper, *np.moveaxis(cones.origin, -1, 0)]
     numbers = np.concatenate([mantle, *balls, np.stack(rest, -1)], -1)
@@ -139,7 +147,7 @@ def _numbers(cones: Cones) -> Array:
 
 
 def _quadric(steps: list[Array], start: Array, radius: Array, sign: NDArray[np.float64]) -> Array:
-    """(N, P, 9) coefficients of b (x, y, 1) and of b² − c (x, y, 1, x², y², xy) for ⟨o, o⟩ = radius².
+    """(N, P, 9) coefficients of b and b² − c, times x, y, 1 and x, y, 1, x², y², xy, for ⟨o, o⟩ = radius².
 
     Args:
         steps: change of the point o per pixel in x, per pixel in y, and along the ray; (N, P, 3) each.
@@ -154,7 +162,7 @@ def _quadric(steps: list[Array], start: Array, radius: Array, sign: NDArray[np.f
     sx, sy, ray = steps
     # Looking straight down a cone the mantle is hidden by a ball; any small positive number will do.
     square = np.maximum(dot(ray, ray), 1e-4)
-    bx, by, b1 = (dot(v, ray) / square for v in (sx, sy, start))
+    bx, by, b1 = (-dot(v, ray) / square for v in (sx, sy, start))
     c1 = (dot(start, start) - radius**2) / square
     cx, cy, cxy = (2 * dot(u, v) / square for u, v in ((sx, start), (sy, start), (sx, sy)))
     cxx, cyy = dot(sx, sx) / square, dot(sy, sy) / square
@@ -176,11 +184,12 @@ def _meet(numbers: Tensor, columns: Tensor, rows: Tensor) -> Tensor:
     u, v = x[:, None], y[:, None]
     roots = ((qxx * u + qx) * u)[:, :, None, :] + ((qyy * v + qy) * v + q1)[..., None]
     roots.addcmul_((qxy * v)[..., None], u[:, :, None, :])
-    missed = roots < 0
-    # Roots of negative numbers would be right too (not a number), but slow.
-    t = roots.clamp_(min=0).sqrt_().add_((bx * u)[:, :, None, :]).add_((by * v + b1)[..., None]).neg_()
-    t.masked_fill_(missed, FAR)
+    # A ray that misses gets a huge root, and so, after the sign is dropped, a huge depth.
+    functional.threshold(roots, 0.0, _MISSED, inplace=True).sqrt_()
+    t = torch.sub((bx * u)[:, :, None, :], roots).add_((by * v + b1)[..., None]).abs_()
     mantle = t[:, 0]
-    along = torch.addcmul((axis_x * x)[:, None, :] + (axis_y * y)[..., None], mantle, axis_ray[..., None])
+    along = torch.addcmul(
+        (axis_x * x)[:, None, :] + (axis_y * y - axis_ray * oz)[..., None], mantle, axis_ray[..., None]
+    )
     mantle.masked_fill_((along < low[..., None]) | (along > high[..., None]), FAR)
-    return torch.minimum(torch.minimum(mantle, t[:, 1]), t[:, 2]).add_(oz[..., None])
+    return torch.minimum(torch.minimum(mantle, t[:, 1]), t[:, 2])
