@@ -31,12 +31,14 @@ app = App(
     name="resight",
     help="Video person re-identification with learned clip-pair importance. Nothing leaves this machine.",
     version=__version__,
+    result_action="return_value",
 )
 WORKERS = os.cpu_count() or 1
 
 Dataset = Annotated[str, Parameter(help="The data, as KIND:PATH, such as mars:/data/MARS or folder:crops.")]
 ModelFile = Annotated[Path, Parameter(help="A model.safetensors that `resight train` wrote.")]
 Json = Annotated[bool, Parameter(negative=(), help="Print JSON for scripts instead of text.")]
+Top = Annotated[int, Parameter(name=("--top", "-k"), help="How many answers.")]
 Workers = Annotated[int, Parameter(help="Processes that read frames.")]
 Device = Annotated[str, Parameter(help="cpu, cuda, …; auto takes a GPU if there is one.")]
 
@@ -176,7 +178,7 @@ def evaluate(
 
 @app.command
 def search(
-    query: str, dataset: Dataset, *, model: ModelFile, k: int = 10, out: Path | None = None,
+    query: str, dataset: Dataset, *, model: ModelFile, k: Top = 10, out: Path | None = None,
     query_camera: int | None = None, gallery_camera: int | None = None, device: Device = "auto",
     as_json: Annotated[Json, Parameter(name="--json")] = False,
 ) -> None:  # fmt: skip
@@ -184,7 +186,6 @@ def search(
 
     Args:
         query: A folder of frames, or the id of a tracklet of the data set.
-        k: How many answers.
         out: An HTML page to write, with film strips.
         query_camera: Only to tell apart tracklets of the data set; not needed for a folder of frames.
         gallery_camera: Search only among tracklets of this camera.
