@@ -12,7 +12,7 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 demo: $(READY)
-	$(BIN)/python experiments/demo.py --out demo
+	$(BIN)/python -m experiments.demo --out demo
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 -q
@@ -23,10 +23,10 @@ check: $(READY)
 	$(BIN)/mypy
 
 bench: $(READY)
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python -m benchmarks.run
 
 study: $(READY)
-	$(BIN)/python experiments/demo.py --out runs/study --seeds 3
+	$(BIN)/python -m experiments.demo --out runs/study --seeds 3
 
 clean:
 	rm -rf demo .mypy_cache .ruff_cache .pytest_cache

@@ -128,7 +128,6 @@ def run_training(task: Task, recipe: Recipe, options: RunOptions) -> float:
             bar.update(shown, completed=step, numbers=_shown(record, best, speed))
             due = time.monotonic() - saved_at > options.checkpoint_seconds
             if due or stop.wanted or step == task.n_steps:
-                log.flush()
                 files.save_state(plain_optimiser, step, best)
                 saved_at = time.monotonic()
             if stop.wanted and step < task.n_steps:
@@ -245,7 +244,7 @@ class _Files:
             kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] < step]
         with replace_file(self._log) as temporary:
             temporary.write_text("".join(kept), encoding="utf-8")
-        return self._log.open("a", encoding="utf-8")
+        return self._log.open("a", encoding="utf-8", buffering=1)
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
