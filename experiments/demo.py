@@ -23,6 +23,7 @@ from resight.checkpoints import replace_file
 from resight.data.readers import read_dataset
 from resight.evaluation.compare import Comparison, clip_faults, compare_aggregators
 from resight.evaluation.protocols import default_protocol
+from resight.explain.plots import plot_cmc, save_figure
 from resight.features import extract_damaged_features
 from resight.models.aggregators import Aggregator, MeanFeature, MeanPair, TopShare
 from resight.models.i3d import I3D
@@ -120,7 +121,10 @@ def run_seed(split: Split, recipe: Recipe, folder: Path, workers: int) -> SeedRe
                 compared[0].auroc,
             )
         )
-        scores[-1].save(folder / f"evaluation-{max_corrupted}")
+        evaluation = folder / f"evaluation-{max_corrupted}"
+        scores[-1].save(evaluation)
+        curves = {name: one.cmc for name, one in scores[-1].scores.items()}
+        save_figure(plot_cmc(curves, scores[-1].protocol_line), evaluation / "cmc.png")
     seconds["evaluation"] = time.monotonic() - start
     return SeedResult(recipe, trained.path, scores[0], scores[1], seconds)
 

@@ -39,14 +39,17 @@ Dataset = Annotated[str, Parameter(help="The data, as KIND:PATH, such as mars:/d
 ModelFile = Annotated[Path, Parameter(help="A model.safetensors that `resight train` wrote.")]
 Json = Annotated[bool, Parameter(negative=(), help="Print JSON for scripts instead of text.")]
 Top = Annotated[int, Parameter(name=("--top", "-k"), help="How many answers.")]
-Workers = Annotated[int, Parameter(help="Processes that read frames.")]
+# The help must not depend on the machine that prints it.
+ALL_CORES = Parameter(show_default=lambda _: "all cores")
+Workers = Annotated[int, ALL_CORES, Parameter(help="Processes that read frames.")]
 Device = Annotated[str, Parameter(help="cpu, cuda, …; auto takes a GPU if there is one.")]
 
 
 @app.command
 def synth(
     out: Path, *, scale: Literal["tiny", "demo", "bench"] = "demo", seed: int = 0, device: str = "cpu",
-    workers: int = WORKERS, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+    workers: Annotated[int, ALL_CORES] = WORKERS,
+    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> None:  # fmt: skip
     """Render people that never lived as video tracklets, in the official MARS layout.
 
@@ -158,6 +161,7 @@ def evaluate(
     from resight.checkpoints import load_model
     from resight.evaluation.compare import clip_faults, compare_aggregators, usual_aggregators
     from resight.evaluation.protocols import default_protocol, find_protocol
+    from resight.explain.plots import plot_cmc, save_figure
     from resight.synthetic.faults import read_faults
 
     loaded, split = load_model(model), _read(dataset, query_camera, gallery_camera)
@@ -173,6 +177,9 @@ def evaluate(
         )  # fmt: skip
     if out is not None:
         comparison.save(out)
+        figure = plot_cmc({name: one.cmc for name, one in comparison.scores.items()}, comparison.protocol_line)
+        save_figure(figure, out / "cmc.png")
+        save_figure(figure, out / "cmc.svg")
     _say(comparison.to_json(), comparison.to_text() + (f"\nwrote {out}" if out else ""), as_json)
 
 

@@ -1,4 +1,4 @@
-"""Several aggregators on the same clip features: one table, one picture, one file."""
+"""Several aggregators on the same clip features: one table, one file."""
 
 from __future__ import annotations
 
@@ -76,14 +76,9 @@ class Comparison:
         return "\n".join(lines)
 
     def save(self, folder: Path) -> None:
-        """Write scores.json, cmc.png, cmc.svg and one ranking for each aggregator."""
-        from resight.explain.plots import plot_cmc, save_figure
-
+        """Write scores.json and one ranking for each aggregator."""
         with replace_file(folder / "scores.json") as temporary:
             temporary.write_text(json.dumps(self.to_json(), indent=1), encoding="utf-8")
-        figure = plot_cmc({name: one.cmc for name, one in self.scores.items()}, self.protocol_line)
-        save_figure(figure, folder / "cmc.png")
-        save_figure(figure, folder / "cmc.svg")
         for name, ranking in self.rankings.items():
             ranking.save(folder / f"ranking-{name.replace(' ', '-').replace('%', 'percent')}.npz")
 
