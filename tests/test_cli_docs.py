@@ -1,0 +1,48 @@
+"""docs/cli.md is the command line's own help. Run this file to write it again."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+from resight.cli import app
+
+PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
+
+EXIT_STATUS = """
+## Exit status
+
+| status | meaning |
+|---|---|
+| 0 | done |
+| 1 | the data, the weights or the request is not as it must be; one line on stderr says what to do |
+| 2 | the command line itself is wrong |
+| 130 | interrupted; run the same command again to go on |
+"""
+
+
+def generated() -> str:
+    # cyclopts writes how Python was started into the usage of each command.
+    with patch.object(sys, "argv", ["resight"]):
+        lines = [line.rstrip() for line in app.generate_docs().splitlines()]
+    return "\n".join(lines).rstrip() + "\n" + EXIT_STATUS
+
+
+def test_the_page_is_the_help() -> None:
+    assert PAGE.read_text(encoding="utf-8") == generated(), "docs/cli.md is old: run `python tests/test_cli_docs.py`"
+
+
+def test_the_page_is_the_same_on_every_machine() -> None:
+    assert "all cores" in generated()
+    assert str(Path.home()) not in generated()
+
+
+def test_no_command_has_more_than_ten_options() -> None:
+    for command in generated().split("\n## resight ")[1:]:
+        options = [line for line in command.splitlines() if line.startswith("* `--")]
+        assert len(options) <= 10, command.splitlines()[0]
+
+
+if __name__ == "__main__":
+    PAGE.write_text(generated(), encoding="utf-8")
