@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resight.errors import ShapeError
+from resight.ranking import Ranking
+
+
+@given(st.data())
+def test_rows_are_sorted_stably_and_keep_the_best(data: st.DataObject) -> None:
+    Q, G = data.draw(st.integers(0, 3)), data.draw(st.integers(0, 6))
+    k = data.draw(st.none() | st.integers(0, 8))
+    # Few values, so that ties are common.
+    rows = data.draw(st.lists(st.lists(st.integers(-2, 2), min_size=G, max_size=G), min_size=Q, max_size=Q))
+    scores = np.array(rows, np.float64).reshape(Q, G) / 2
+    ranking = Ranking.from_scores(scores, [f"q{i}" for i in range(Q)], [f"g{i}" for i in range(G)], k)
+    kept = G if k is None else min(k, G)
+    assert ranking.order.shape == ranking.scores.shape == (Q, kept)
+    assert [str(ranking.order.dtype), str(ranking.scores.dtype)] == ["int32", "float32"]
+    for row, order, best in zip(scores.tolist(), ranking.order.tolist(), ranking.scores.tolist(), strict=True):
+        assert order == sorted(range(G), key=lambda g: (-row[g], g))[:kept]
+        assert best == [row[g] for g in order]
+
+
+def test_best_names_the_answers() -> None:
+    ranking = Ranking.from_scores(np.array([[0.25, 0.75], [0.5, -1.0]]), ["p", "q"], ["a", "b"])
+    assert ranking.best(0, 2) == [("b", 0.75), ("a", 0.25)]
+    assert ranking.best(1, 1) == [("a", 0.5)]
+    assert len(ranking.best(0, 9)) == 2
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_score_that_is_no_number_is_named(bad: float) -> None:
+    scores = np.array([[0.0, 0.0], [0.0, bad]])
+    with pytest.raises(ShapeError, match="query q against b"):
+        Ranking.from_scores(scores, ["p", "q"], ["a", "b"])
+
+
+def test_shapes_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ShapeError, match=r"scores are \(1, 2\), expected \(2, 1\)"):
+        Ranking.from_scores(np.zeros((1, 2)), ["p", "q"], ["a"])
+    with pytest.raises(ShapeError, match="must both be"):
+        Ranking(("q",), ("a",), np.zeros((1, 1), np.int32), np.zeros((1, 2), np.float32))
+    with pytest.raises(ShapeError, match="must both be"):
+        Ranking(("q",), ("a",), np.zeros(1, np.int32), np.zeros(1, np.float32))
+    with pytest.raises(ShapeError, match="2 rows for 1 queries"):
+        Ranking(("q",), ("a",), np.zeros((2, 1), np.int32), np.zeros((2, 1), np.float32))
+
+
+def test_a_saved_ranking_comes_back(tmp_path: Path) -> None:
+    ranking = Ranking.from_scores(np.array([[0.1, 0.9, 0.5]]), ["anna/door/1"], ["a", "bé", "c"], 2)
+    path = tmp_path / "new" / "ranking.npz"
+    ranking.save(path)
+    loaded = Ranking.load(path)
+    assert (loaded.query_ids, loaded.gallery_ids) == (ranking.query_ids, ranking.gallery_ids)
+    np.testing.assert_array_equal(loaded.order, ranking.order)
+    np.testing.assert_array_equal(loaded.scores, ranking.scores)
+    assert [p.name for p in path.parent.iterdir()] == ["ranking.npz"]
+
+
+def test_saving_replaces_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "ranking.npz"
+    for score in (0.25, 0.5):
+        Ranking.from_scores(np.array([[score]]), ["q"], ["a"]).save(path)
+    assert Ranking.load(path).best(0, 1) == [("a", 0.5)]

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resight.errors import RecipeError
+from resight.recipe import RECIPES, ClipSpec, Optimisation, Recipe, Stage2, paper, read_recipe
+
+
+def test_the_defaults_are_the_values_of_the_paper() -> None:
+    made = paper()
+    assert made == Recipe()
+    assert made.clips == ClipSpec(length=4, count=8, sampler="spaced", height=256, width=128)
+    stage1, stage2 = made.stage1, made.stage2
+    assert stage1.optimisation == Optimisation(
+        epochs=1200,
+        learning_rate=3e-4,
+        schedule="steps",
+        milestones=(400, 800),
+        warm_up=0,
+        weight_decay=5e-4,
+        persons=8,
+        tracklets=4,
+        margin=0.3,
+        validate_every=50,
+    )
+    assert stage2.optimisation == Optimisation(
+        epochs=12,
+        learning_rate=3e-5,
+        schedule="steps",
+        milestones=(8,),
+        warm_up=0,
+        weight_decay=5e-4,
+        persons=12,
+        tracklets=4,
+        margin=1.0,
+        validate_every=1,
+    )
+    assert (stage1.encoder_width, stage1.flip, stage1.colour, stage1.triplet_weight) == (1.0, 0.5, 0.0, 1.0)
+    assert (256 * stage1.enlarge, 128 * stage1.enlarge) == (288, 144)
+    assert (stage2.hidden, stage2.dropout, stage2.first, stage2.random_order) == (1024, 0.5, "constant", False)
+    assert (stage2.max_corrupted, stage2.variants) == (0, 0)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_survives_json(name: str) -> None:
+    recipe = RECIPES[name]()
+    assert recipe.name == name
+    assert read_recipe(name) == recipe
+    assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
+
+
+def write(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_a_file_replaces_some_values_of_a_named_recipe(tmp_path: Path) -> None:
+    text = """
+        base = "demo"
+        seed = 3
+        [clips]
+        count = 4
+        [stage1.optimisation]
+        milestones = [10, 20]
+        learning_rate = 1
+        [stage2]
+        max_corrupted = 4
+        first = "pair"
+    """
+    base = RECIPES["demo"]()
+    assert read_recipe(write(tmp_path, text)) == replace(
+        base,
+        name="mine",
+        seed=3,
+        clips=replace(base.clips, count=4),
+        stage1=replace(
+            base.stage1, optimisation=replace(base.stage1.optimisation, milestones=(10, 20), learning_rate=1.0)
+        ),
+        stage2=replace(base.stage2, max_corrupted=4, first="pair"),
+    )
+
+
+def test_without_a_base_a_file_starts_from_the_paper_and_may_name_itself(tmp_path: Path) -> None:
+    assert read_recipe(write(tmp_path, 'name = "other"')) == replace(paper(), name="other")
+
+
+def plain_toml(values: dict[str, Any], prefix: str = "") -> str:
+    own = [f"{k} = {json.dumps(v)}" for k, v in values.items() if not isinstance(v, dict)]
+    tables = [
+        f"[{prefix}{k}]\n{plain_toml(v, f'{prefix}{k}.')}" for k, v in values.items() if isinstance(v, dict)
+    ]  # fmt: skip
+    return "\n".join([*own, *tables])
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_whole_recipe_written_as_a_file_is_the_same_recipe(tmp_path: Path, name: str) -> None:
+    recipe = RECIPES[name]()
+    assert read_recipe(write(tmp_path, plain_toml(recipe.to_json()))) == recipe
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sed = 1", r"mine.toml: unknown setting 'sed', expected one of clips, name"),
+        ("[stage1]\nepochs = 3", r"mine.toml: stage1: unknown setting 'epochs'"),
+        ('seed = "1"', r"seed is '1', expected a int"),
+        ("seed = true", r"seed is True, expected a int"),
+        ("seed = 1.5", r"seed is 1.5, expected a int"),
+        ("[stage2]\ndropout = true", r"stage2: dropout is True, expected a float"),
+        ("[stage2]\nrandom_order = 1", r"stage2: random_order is 1, expected a bool"),
+        ("clips = 3", r"clips is 3, expected a table"),
+        ("base = 'best'", r"base is 'best', expected one of paper, demo"),
+        ("seed = ", r"mine.toml is not TOML"),
+        ("validation_share = 0.0", r"validation_share is 0.0"),
+        ("validation_share = 0.6", r"validation_share is 0.6"),
+        ("[clips]\nlength = 0", r"length is 0, expected more than 0"),
+        ("[clips]\nsampler = 'first'", r"sampler is 'first', expected one of 'spaced'"),
+        ("[clips]\nsampler = 'random'", r"cuts one clip, but count is 8"),
+        ("[stage1.optimisation]\npersons = 1", r"P = 1 persons x K = 4 tracklets has no triplets"),
+        ("[stage1.optimisation]\nlearning_rate = 0", r"learning_rate is 0.0"),
+        ("[stage1.optimisation]\nschedule = 'line'", r"schedule is 'line', expected 'steps' or 'cosine'"),
+        ("[stage2]\nmax_corrupted = 9", r"max_corrupted is 9, expected 0 to clips.count = 8"),
+        ("[stage2]\nmax_corrupted = -1", r"max_corrupted is -1"),
+    ],
+)
+def test_what_cannot_work_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        read_recipe(write(tmp_path, text))
+
+
+def test_json_with_unknown_names_is_refused() -> None:
+    with pytest.raises(RecipeError, match="recipe: stage2: unknown setting 'units'"):
+        Recipe.from_json({"stage2": {"units": 3}})
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(RecipeError, match=r"no recipe is called 'papre'.*paper, demo"):
+        read_recipe("papre")
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RecipeError, match="is not TOML"):
+        read_recipe(str(path))
+
+
+def test_corruption_may_reach_every_clip_and_no_more() -> None:
+    assert Recipe(clips=ClipSpec(count=2), stage2=Stage2(max_corrupted=2)).stage2.max_corrupted == 2
+    with pytest.raises(RecipeError, match="max_corrupted"):
+        Recipe(clips=ClipSpec(count=2), stage2=Stage2(max_corrupted=3))
