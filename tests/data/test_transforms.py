@@ -13,7 +13,7 @@ def test_prepare_puts_channels_second_and_values_in_range() -> None:
     assert out.shape == (2, 3, 3, 4, 5)
     assert out[1, 2, 0, 3, 4] == pixels[1, 0, 3, 4, 2] / 127.5 - 1
     assert out.min() >= -1 and out.max() <= 1
-    assert prepare_clips(torch.full((1, 1, 1, 1, 3), 255, dtype=torch.uint8)).max() == 1
+    assert prepare_clips(torch.full((1, 1, 1, 1, 3), 255, dtype=torch.uint8)).max().item() == 1
 
 
 def test_the_paper_s_sizes() -> None:
