@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from resight.errors import RecipeError
 
@@ -26,6 +26,7 @@ else:
 Sampler = Literal["spaced", "consec", "random", "evenly", "all"]
 Schedule = Literal["steps", "cosine"]
 FirstImportance = Literal["constant", "pair"]
+Precision = Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true"]
 _T = TypeVar("_T")
 
 
@@ -49,10 +50,7 @@ class ClipSpec:
 
     def __post_init__(self) -> None:
         _positive(self, "length", "count", "height", "width")
-        if self.sampler not in ("spaced", "consec", "random", "evenly", "all"):
-            raise RecipeError(
-                f"sampler is {self.sampler!r}, expected one of 'spaced', 'consec', 'random', 'evenly', 'all'"
-            )
+        _one_of(self, "sampler", Sampler)
         if self.sampler != "spaced" and self.count != 1:
             raise RecipeError(f"sampler {self.sampler!r} cuts one clip, but count is {self.count}: set count = 1")
 
@@ -87,13 +85,15 @@ class Optimisation:
 
     def __post_init__(self) -> None:
         _positive(self, "epochs", "learning_rate", "validate_every")
+        _within(self, 0, float("inf"), "warm_up", "weight_decay", "margin")
+        _one_of(self, "schedule", Schedule)
+        if not all(isinstance(epoch, int) for epoch in self.milestones):
+            raise RecipeError(f"milestones are {self.milestones}, expected whole numbers of epochs")
         if self.persons < 2 or self.tracklets < 2:
             raise RecipeError(
                 f"a batch of P = {self.persons} persons x K = {self.tracklets} tracklets has no triplets: both must "
                 "be at least 2"
             )
-        if self.schedule not in ("steps", "cosine"):
-            raise RecipeError(f"schedule is {self.schedule!r}, expected 'steps' or 'cosine'")
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,12 @@ class Stage1:
     flip: float = 0.5
     colour: float = 0.0
     triplet_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        _positive(self, "encoder_width")
+        _within(self, 1, 4, "enlarge")
+        _within(self, 0, 1, "flip", "colour")
+        _within(self, 0, float("inf"), "triplet_weight")
 
 
 @dataclass(frozen=True)
@@ -145,6 +151,12 @@ class Stage2:
     max_corrupted: int = 0
     variants: int = 0
 
+    def __post_init__(self) -> None:
+        _positive(self, "hidden")
+        _within(self, 0, 0.99, "dropout")
+        _within(self, 0, float("inf"), "variants", "max_corrupted")
+        _one_of(self, "first", FirstImportance)
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -165,13 +177,15 @@ class Recipe:
     stage1: Stage1 = field(default_factory=Stage1)
     stage2: Stage2 = field(default_factory=Stage2)
     validation_share: float = 0.1
-    precision: str = "32-true"
+    precision: Precision = "32-true"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 < self.validation_share <= 0.5:
-            raise RecipeError(f"validation_share is {self.validation_share}, expected more than 0 and at most 0.5")
-        if not 0 <= self.stage2.max_corrupted <= self.clips.count:
+        _positive(self, "validation_share")
+        _within(self, 0, 0.5, "validation_share")
+        _within(self, 0, 2**31 - 1, "seed")
+        _one_of(self, "precision", Precision)
+        if self.stage2.max_corrupted > self.clips.count:
             raise RecipeError(
                 f"stage2.max_corrupted is {self.stage2.max_corrupted}, expected 0 to clips.count = {self.clips.count}"
             )
@@ -237,6 +251,9 @@ def read_recipe(name: str) -> Recipe:
     return _replaced(RECIPES[base](), {"name": path.stem, **values}, str(path))
 
 
+_KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", tuple: "a list"}
+
+
 def _replaced(settings: _T, values: dict[str, Any], where: str) -> _T:
     """`settings` (a dataclass) with `values` put in, nested dictionaries into nested dataclasses."""
     known = {f.name for f in fields(settings)}  # type: ignore[arg-type]
@@ -254,9 +271,24 @@ def _replaced(settings: _T, values: dict[str, Any], where: str) -> _T:
         elif isinstance(current, float) and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if type(value) is not type(getattr(settings, key)):
-            raise RecipeError(f"{where}: {key} is {value!r}, expected a {type(current).__name__}")
+            raise RecipeError(
+                f"{where}: {key} is {value!r}, expected {_KINDS.get(type(current), type(current).__name__)}"
+            )
         changes[key] = value
     return replace(settings, **changes)  # type: ignore[type-var]
+
+
+def _one_of(settings: object, name: str, choices: object) -> None:
+    value = getattr(settings, name)
+    if value not in get_args(choices):
+        raise RecipeError(f"{name} is {value!r}, expected one of {', '.join(map(repr, get_args(choices)))}")
+
+
+def _within(settings: object, least: float, most: float, *names: str) -> None:
+    for name in names:
+        value = getattr(settings, name)
+        if not least <= value <= most:
+            raise RecipeError(f"{name} is {value}, expected {least} to {most}")
 
 
 def _positive(settings: object, *names: str) -> None:

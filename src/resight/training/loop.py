@@ -92,7 +92,7 @@ def run_training(task: Task, recipe: Recipe, options: RunOptions) -> float:
     Raises:
         CheckpointError: if the folder holds a run with other settings or data, or damaged files.
     """
-    fabric = Fabric(accelerator=options.accelerator, devices=1, precision=recipe.precision)  # type: ignore[arg-type]
+    fabric = Fabric(accelerator=options.accelerator, devices=1, precision=recipe.precision)
     plain_optimiser = torch.optim.Adam(
         task.module.parameters(),
         lr=task.optimisation.learning_rate,
