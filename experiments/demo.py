@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from cyclopts import run
 
@@ -35,9 +34,6 @@ from resight.tracklet import Split
 from resight.training.loop import RunOptions
 from resight.training.stage2_importance import prepare_stage2, train_aggregator
 from resight.training.train import train_model
-
-DAMAGE = 6
-"""M_c^max of the damaged evaluation."""
 
 SHARES = (10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 TRAINED_SHARES = (20, 50, 100)
@@ -65,29 +61,30 @@ def demo(
     """
     times: dict[str, float] = {}
     world = data or out / "world"
-    if not world.exists():
+    if data is None and not world.exists():
         with progress_bar("rendering", "frames") as progress:
             report = make_world(world, SCALES[scale], 0, workers=workers, progress=progress)
         times["world"] = report.seconds
         print(f"world: {report.frames} frames in {report.seconds:.0f} s ({report.frames_per_second:.0f} frames/s)")
     split = read_dataset(f"mars:{world}")
     base = read_recipe(recipe)
+    damage = base.stage2.max_corrupted
     results = []
     for seed in range(seeds):
         result = run_seed(split, replace(base, seed=seed), out / f"seed{seed}", workers)
         print(f"\nseed {seed}, clean\n{result.clean.to_text()}")
-        print(f"\nseed {seed}, M_c^max = {DAMAGE}\n{result.damaged.to_text()}")
+        print(f"\nseed {seed}, M_c^max = {damage}\n{result.damaged.to_text()}")
         results.append(result)
     page = out / "report.html"
-    write_demo_report(page, results, split, times, DAMAGE)
+    write_demo_report(page, results, split, times, damage)
     numbers = [{"clean": r.clean.to_json(), "damaged": r.damaged.to_json(), "seconds": r.seconds} for r in results]
     with replace_file(out / "results.json") as temporary:
-        temporary.write_text(json.dumps({"max_corrupted": DAMAGE, "seeds": numbers}, indent=1), encoding="utf-8")
+        temporary.write_text(json.dumps({"max_corrupted": damage, "seeds": numbers}, indent=1), encoding="utf-8")
     print(f"\nwrote {page}, {out / 'results.json'}, and the model {results[0].model_path}")
 
 
 def run_seed(split: Split, recipe: Recipe, folder: Path, workers: int) -> SeedResult:
-    """Train encoder, importance and the top-t % baselines with one seed, and evaluate all of them."""
+    """Train encoder, importance and the top-t % baselines with one seed; evaluate them, clean and damaged."""
     seconds: dict[str, float] = {}
     options = RunOptions(folder, workers=workers, accelerator="cpu", progress=True)
     start = time.monotonic()
@@ -104,9 +101,10 @@ def run_seed(split: Split, recipe: Recipe, folder: Path, workers: int) -> SeedRe
     seconds["baselines"] = time.monotonic() - start
 
     start = time.monotonic()
+    torch.manual_seed(recipe.seed)
     untrained = I3D(width=recipe.stage1.encoder_width)
     scores: list[Comparison] = []
-    for max_corrupted in (0, DAMAGE):
+    for max_corrupted in (0, recipe.stage2.max_corrupted):
         learned = {"mean of pairs": MeanPair(), "mean feature": MeanFeature(), LEARNED: trained.model.aggregator}
         rest = split, recipe, folder, max_corrupted, workers
         compared = [
@@ -164,5 +162,4 @@ def _compare(
 
 if __name__ == "__main__":
     torch.set_num_threads(os.cpu_count() or 1)
-    np.seterr(all="raise", under="ignore")
     run(demo)

@@ -137,7 +137,7 @@ def test_a_whole_recipe_written_as_a_file_is_the_same_recipe(tmp_path: Path, nam
         ("[clips]\nsampler = 'random'", r"cuts one clip, but count is 8"),
         ("[stage1.optimisation]\npersons = 1", r"P = 1 persons x K = 4 tracklets has no triplets"),
         ("[stage1.optimisation]\nlearning_rate = 0", r"learning_rate is 0.0"),
-        ("[stage1.optimisation]\nschedule = 'line'", r"schedule is 'line', expected 'steps' or 'cosine'"),
+        ("[stage1.optimisation]\nschedule = 'line'", r"schedule is 'line', expected one of 'steps', 'cosine'"),
         ("[stage2]\nmax_corrupted = 9", r"max_corrupted is 9, expected 0 to clips.count = 8"),
         ("[stage2]\nmax_corrupted = -1", r"max_corrupted is -1"),
     ],

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from resight import __version__
@@ -99,7 +99,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], kind: str, header: 
     plain = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     text = {k: json.dumps(v) for k, v in header.items()} | {"kind": kind, "hash": content_hash(plain)}
     with replace_file(path) as temporary:
-        save_file(plain, temporary, text)
+        temporary.write_bytes(save(plain, text))  # save_file would make a file that only its owner may read
 
 
 def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, str]]:
