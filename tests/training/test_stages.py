@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from resight.checkpoints import content_hash, load_model
+from resight.errors import CheckpointError
+from resight.models.aggregators import Aggregator, Learned, TopShare
+from resight.models.i3d import I3D
+from resight.recipe import ClipSpec, Optimisation, Recipe, Stage1, Stage2
+from resight.tracklet import Tracklet
+from resight.training.loop import RunOptions
+from resight.training.stage1_clips import train_encoder
+from resight.training.stage2_importance import FeatureBatches, prepare_stage2, train_aggregator
+from resight.training.train import train_model
+
+MakeTracklets = Callable[..., list[Tracklet]]
+BATCH = Optimisation(epochs=3, learning_rate=1e-3, persons=2, tracklets=2, validate_every=2)
+RECIPE = Recipe(
+    clips=ClipSpec(length=2, count=2, height=32, width=16),
+    stage1=Stage1(BATCH, encoder_width=0.125, triplet_weight=0.1),
+    stage2=Stage2(replace(BATCH, margin=1.0), hidden=8, max_corrupted=1, variants=2),
+    validation_share=0.3,
+)
+
+
+def losses(folder: Path, name: str) -> list[float]:
+    return [json.loads(line)["loss"] for line in (folder / f"{name}.metrics.jsonl").read_text().splitlines()]
+
+
+def test_stage_1_is_the_same_with_any_number_of_workers_and_touches_no_validation_person(
+    make_tracklets: MakeTracklets, tmp_path: Path
+) -> None:
+    tracklets = make_tracklets(persons=7)
+    runs = []
+    for workers in (0, 1):
+        torch.manual_seed(0)
+        encoder, best = train_encoder(I3D(0.125), tracklets, RECIPE, RunOptions(tmp_path / str(workers), workers))
+        runs.append((losses(tmp_path / str(workers), "stage1"), best, content_hash(encoder.state_dict())))
+    assert runs[0] == runs[1]
+    assert len(runs[0][0]) == 6  # 5 persons train, so 2 batches of 2 in each of 3 epochs
+    assert 0 < runs[0][1] <= 1
+
+
+@pytest.mark.parametrize("variants", [0, 2])
+@pytest.mark.parametrize("kind", ["learned", "top-share"])
+def test_stage_2_trains_the_aggregator_alone(
+    make_tracklets: MakeTracklets, tmp_path: Path, kind: str, variants: int
+) -> None:
+    tracklets = make_tracklets(persons=7)
+    recipe = replace(RECIPE, stage2=replace(RECIPE.stage2, variants=variants, random_order=True))
+    encoder = I3D(0.125).eval()
+    before = content_hash(encoder.state_dict())
+    data = prepare_stage2(encoder, tracklets, recipe, tmp_path / "features")
+    assert len(data.train) == variants
+    aggregator: Aggregator = Learned(encoder.dim, 8) if kind == "learned" else TopShare(50, dim=encoder.dim)
+    untrained = content_hash(aggregator.state_dict())
+    _, best = train_aggregator(aggregator, encoder, data, tracklets, recipe, RunOptions(tmp_path))
+    assert content_hash(encoder.state_dict()) == before
+    assert content_hash(aggregator.state_dict()) != untrained
+    assert not aggregator.training and 0 < best <= 1
+    assert len(losses(tmp_path, "stage2")) == 6
+
+
+def test_cached_features_are_drawn_with_damage(make_tracklets: MakeTracklets, tmp_path: Path) -> None:
+    tracklets = make_tracklets(persons=7)
+    data = prepare_stage2(I3D(0.125), tracklets, RECIPE, tmp_path)
+    (clean, corrupted), (other, _) = data.train
+    assert (clean.values != corrupted.values).any() and (clean.values != other.values).any()
+
+    class Plan:
+        """Always the first four tracklets."""
+
+        targets = torch.zeros(20, dtype=torch.int64).numpy()
+        n_steps = 50
+
+        def batch(self, step: int) -> list[int]:
+            return [0, 1, 2, 3]
+
+        def rng(self, step: int, purpose: int = 0) -> np.random.Generator:
+            return np.random.default_rng([step, purpose])
+
+    batches = FeatureBatches(data, Plan(), max_corrupted=1)  # type: ignore[arg-type]
+    known = {
+        (v, c): torch.from_numpy(one.values) for v, couple in enumerate(data.train) for c, one in enumerate(couple)
+    }
+    seen = set()
+    for step in range(len(batches)):
+        features, _ = batches[step]
+        assert torch.equal(features, batches[step][0])
+        for t in range(4):
+            kinds = [
+                {key for key, values in known.items() if torch.equal(values[t, m], features[t, m])} for m in range(2)
+            ]
+            assert all(kinds)
+            damaged = sum(all(c == 1 for _, c in kind) for kind in kinds)
+            assert damaged <= 1
+            seen |= {key for kind in kinds for key in kind}
+    assert seen == set(known)
+
+
+def test_stage_2_alone_needs_the_same_stage_1(make_tracklets: MakeTracklets, tmp_path: Path) -> None:
+    tracklets = make_tracklets(persons=7)
+    options = RunOptions(tmp_path / "run")
+    with pytest.raises(CheckpointError, match="no file"):
+        train_model(tracklets, RECIPE, options, stages=(2,))
+    first = train_model(tracklets, RECIPE, options, stages=(1,))
+    assert load_model(first.path).card["aggregator"] == "mean-pair"
+    with pytest.raises(CheckpointError, match="other settings or data"):
+        train_model(tracklets[:-2], RECIPE, options, stages=(2,))
+    both = train_model(tracklets, RECIPE, options, stages=(2,))
+    assert set(both.validation) == {"stage 1 mAP", "stage 2 mAP"}
+    assert load_model(both.path).card["aggregator"] == "learned"
+    assert content_hash(both.model.encoder.state_dict()) == content_hash(first.model.encoder.state_dict())
