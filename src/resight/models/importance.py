@@ -13,6 +13,9 @@ from torch import Tensor, nn
 
 from resight.errors import RecipeError, ShapeError
 
+FIRST_STEPS = 2
+"""Training steps that still normalise by their own batch, until the running statistics mean something."""
+
 
 class Importance(nn.Module):
     """g: how much a clip pair should count, given how it differs from the pairs seen before it.
@@ -20,11 +23,12 @@ class Importance(nn.Module):
     Linear, ReLU, BatchNorm, Dropout, twice; Linear to one number; softplus. Paper: Sec. 4.2, the g of Eq. 1.
 
     **Batch statistics.** One training step calls g once for every pair of clips, 63 times or so, each time on another
-    stage of the recurrence. Three measures make the running statistics, and so evaluation, agree with training.
-    They move once per step, by the mean over its calls (`settle`); else the last dozen pairs of the order would shape
-    them. The first steps replace what they started from: differences of unit vectors are small, and a variance that
-    starts at 1 would hide them for a hundred steps. And g(0) never sees batch statistics (`at_zero`): a batch of
-    identical rows has no variance, would come out as the bias of the BatchNorm whatever the weights are, and would
+    stage of the recurrence. Normalising each call by its own batch teaches g something that evaluation cannot do:
+    every step of the recurrence would have statistics of its own. So after the first steps training normalises with the
+    running statistics, as evaluation does (batch renormalisation, Ioffe 2017, without clipping). They move once a step,
+    by the mean over its calls (`settle`); else the last dozen pairs of the order would shape them. The first steps
+    replace what they started from: differences of unit vectors are small, and a variance that starts at 1 would hide
+    them for a hundred steps. And g(0) never counts (`at_zero`): a batch of identical rows has no variance, and would
     drag the running variance towards 0.
 
     Args:
@@ -138,7 +142,7 @@ class FoldedImportance:
 
 
 class _StepNorm(nn.BatchNorm1d):
-    """BatchNorm whose running statistics move once per training step, by the mean over its calls."""
+    """BatchNorm that normalises with its running statistics in training too, which move once per training step."""
 
     step_mean: Tensor
     step_var: Tensor
@@ -152,10 +156,16 @@ class _StepNorm(nn.BatchNorm1d):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
-        self.calls += 1  # a momentum of 1/n in call n keeps the mean of the calls so far
-        return F.batch_norm(
-            x, self.step_mean, self.step_var, self.weight, self.bias, True, momentum=1 / self.calls, eps=self.eps
-        )
+        self.calls += 1
+        with torch.no_grad():  # a share of 1/n in call n keeps the mean of the calls so far
+            var, mean = torch.var_mean(x, 0)
+            self.step_mean.lerp_(mean, 1 / self.calls)
+            self.step_var.lerp_(var, 1 / self.calls)
+        assert self.num_batches_tracked is not None
+        if self.num_batches_tracked < FIRST_STEPS:
+            return F.batch_norm(x, None, None, self.weight, self.bias, True, eps=self.eps)
+        scale, shift = self.scale_and_shift()
+        return x * scale + shift
 
     def settle(self) -> None:
         if self.calls == 0:
