@@ -7,7 +7,7 @@ from torch import nn
 from resight.errors import RecipeError, ShapeError
 from resight.losses import stage2_loss
 from resight.models.aggregators import Learned, MeanPair
-from resight.models.importance import Importance
+from resight.models.importance import FIRST_STEPS, Importance
 
 
 @pytest.fixture
@@ -88,6 +88,20 @@ def test_the_first_step_replaces_the_statistics(g: Importance) -> None:
     x = torch.randn(50, 6) * 1e-4
     g(x)
     torch.testing.assert_close(g.first_norm.running_var, torch.relu(g.first(x)).var(0))
+
+
+def test_after_the_first_steps_training_normalises_as_evaluation_does() -> None:
+    torch.manual_seed(0)
+    g = Importance(dim=6, hidden=8, dropout=0.0).train()
+    for step in range(4):
+        g.train()
+        x = torch.randn(50, 6) * (1 + step)
+        statistics = [buffer.clone() for name, buffer in g.named_buffers() if "running" in name]
+        trained = g(x)
+        for buffer, value in zip((b for n, b in g.named_buffers() if "running" in n), statistics, strict=True):
+            buffer.copy_(value)  # as they were when the step began
+        same = torch.allclose(trained, g.eval()(x), atol=1e-6)
+        assert same == (step >= FIRST_STEPS)
 
 
 @pytest.mark.parametrize("first", ["constant", "pair"])
