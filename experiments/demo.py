@@ -135,6 +135,7 @@ def _top_share(tops: Mapping[int, Aggregator]) -> dict[str, Aggregator]:
         top = TopShare(share, dim=everywhere["projection.weight"].shape[0])
         top.load_state_dict(everywhere)
         made[f"top {share} %-eval"] = top.eval()
+    made |= {f"top {share} %, no projection": TopShare(share) for share in SHARES}
     return made | {f"top {share} %-traineval": top for share, top in tops.items() if share != 100}
 
 

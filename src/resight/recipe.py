@@ -211,15 +211,15 @@ def demo() -> Recipe:
         name="demo",
         clips=ClipSpec(height=96, width=48),
         stage1=Stage1(
-            Optimisation(epochs=40, learning_rate=3e-3, schedule="cosine", warm_up=1, validate_every=10),
+            Optimisation(epochs=80, learning_rate=3e-3, schedule="cosine", warm_up=2, validate_every=20),
             encoder_width=0.25,
             triplet_weight=0.1,
         ),
         stage2=Stage2(
-            Optimisation(epochs=8, learning_rate=1e-3, schedule="cosine", persons=12, margin=1.0, validate_every=2),
+            Optimisation(epochs=12, learning_rate=1e-3, schedule="cosine", persons=12, margin=1.0, validate_every=3),
             hidden=64,
             max_corrupted=6,
-            variants=1,
+            variants=2,
         ),
     )
 

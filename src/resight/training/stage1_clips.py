@@ -14,7 +14,7 @@ from resight.features import extract_clip_features
 from resight.losses import stage1_loss
 from resight.models.aggregators import MeanPair
 from resight.models.i3d import I3D
-from resight.recipe import Recipe
+from resight.recipe import Recipe, Stage2
 from resight.tracklet import Tracklet
 from resight.training.loop import Batch, RunOptions, Task, fingerprint, run_training
 
@@ -84,5 +84,6 @@ def train_encoder(
         clips_per_step=optimisation.persons * optimisation.tracklets,
         identity={"train": fingerprint(train), "validation": fingerprint(validation)},
     )
-    best = run_training(task, recipe, options)
+    # stage 2 has no part in this run: other settings of it may follow the same stage 1
+    best = run_training(task, replace(recipe, name="", stage2=Stage2()), options)
     return encoder.eval(), best
