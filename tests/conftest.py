@@ -31,8 +31,8 @@ def make_tracklets(tmp_path: Path) -> MakeTracklets:
                     folder.mkdir(parents=True)
                     names = []
                     for frame in range(frames):
-                        picture = np.repeat(colours, size[0] // 2, axis=0)[:, None].repeat(size[1], axis=1)
-                        picture = picture + rng.normal(10 * camera, 12, picture.shape)
+                        plain = np.repeat(colours, size[0] // 2, axis=0)[:, None].repeat(size[1], axis=1)
+                        picture = plain + rng.normal(10 * camera, 12, plain.shape)
                         names.append(f"{frame:06d}.jpg")
                         Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(folder / names[-1], quality=90)
                     id_ = f"{person:04d}/c{camera}/{number:04d}"
