@@ -121,7 +121,9 @@ def run_seed(split: Split, recipe: Recipe, folder: Path, workers: int) -> SeedRe
         )
         evaluation = folder / f"evaluation-{max_corrupted}"
         scores[-1].save(evaluation)
-        curves = {name: one.cmc for name, one in scores[-1].scores.items()}
+        curves = {
+            name: one.cmc for name, one in scores[-1].scores.items() if not name.startswith("top") or "50" in name
+        }
         save_figure(plot_cmc(curves, scores[-1].protocol_line), evaluation / "cmc.png")
     seconds["evaluation"] = time.monotonic() - start
     return SeedResult(recipe, trained.path, scores[0], scores[1], seconds)
