@@ -17,7 +17,7 @@ import torch
 from cyclopts import run
 
 from experiments.baselines import ColourHistogram
-from experiments.demo_report import SeedResult, write_demo_report
+from experiments.demo_report import LEARNED, SeedResult, write_demo_report
 from resight.checkpoints import replace_file
 from resight.data.readers import read_dataset
 from resight.evaluation.compare import Comparison, clip_faults, compare_aggregators
@@ -37,7 +37,6 @@ from resight.training.train import train_model
 
 SHARES = (10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 TRAINED_SHARES = (20, 50, 100)
-LEARNED = "learned importance"
 
 
 def demo(

@@ -286,9 +286,9 @@ def _find_query(name: str, split: Split) -> Tracklet:
         return found
     folder = Path(name).expanduser()
     if folder.is_dir():
-        inside = folder.resolve()
-        whole = next((t for t in split.gallery if t.folder.resolve() == inside and len(t.names) > 0), None)
-        return whole if whole is not None and split.name == "folder" else read_tracklet(folder)
+        # a folder of a folder set is that set's own tracklet, so that its person and camera are known
+        own = split.gallery if split.name == "folder" else ()
+        return next((t for t in own if t.folder.resolve() == folder.resolve()), None) or read_tracklet(folder)
     raise DatasetError(
         f"{name!r} is neither a folder of frames nor the id of a tracklet in {split.root} (ids look like "
         f"{split.gallery[0].id!r})"

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from resight.checkpoints import content_hash, read_tensors, write_tensors
-from resight.data.clips import sample_clips
+from resight.data.clips import sample_clips, tracklet_rng
 from resight.data.corruption import choose_corrupted
 from resight.data.frames import load_augmented, load_clips
 from resight.data.transforms import prepare_clips
@@ -161,7 +161,7 @@ def extract_clip_features(
         FrameError: if a frame cannot be read.
     """
     view = view or View()
-    clips = [sample_clips(len(t), spec, _rng(t, view.seed)) for t in tracklets]
+    clips = [sample_clips(len(t), spec, tracklet_rng(t.id, view.seed)) for t in tracklets]
     path = None
     if cache is not None:
         path = cache / f"features-{_cache_key(encoder, tracklets, clips, spec, view)}.safetensors"
@@ -286,15 +286,10 @@ class _TrackletClips(Dataset[Tensor]):
         if self.view.augmentation is None:
             size = self.spec.height, self.spec.width
             return torch.from_numpy(load_clips(tracklet, self.clips[index], size, corrupted))
-        rng = _rng(tracklet, self.view.seed + 1)
+        rng = tracklet_rng(tracklet.id, self.view.seed + 1)
         return torch.from_numpy(
             load_augmented(tracklet, self.clips[index], self.spec, self.view.augmentation, rng, corrupted)
         )
-
-
-def _rng(tracklet: Tracklet, seed: int) -> np.random.Generator:
-    digest = hashlib.sha256(f"{seed}/{tracklet.id}".encode()).digest()
-    return np.random.default_rng(int.from_bytes(digest[:8], "little"))
 
 
 def _cache_key(

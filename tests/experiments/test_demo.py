@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
-from experiments.demo import LEARNED, demo
+from experiments.demo import demo
+from experiments.demo_report import LEARNED
 
 RECIPE = """
 base = "demo"

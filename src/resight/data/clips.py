@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,6 +51,12 @@ def sample_clips(n_frames: int, spec: ClipSpec, rng: np.random.Generator | None 
         return np.sort(_needed(rng).choice(n_frames, length, replace=False))[None]
     start = int(_needed(rng).integers(last_start + 1)) if spec.sampler == "consec" else 0
     return (start + np.arange(length))[None] % n_frames
+
+
+def tracklet_rng(tracklet_id: str, seed: int) -> np.random.Generator:
+    """Random numbers of one tracklet, the same whichever other tracklets are drawn for, and in any process."""
+    digest = hashlib.sha256(f"{seed}/{tracklet_id}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "little"))
 
 
 def _needed(rng: np.random.Generator | None) -> np.random.Generator:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
+
+from resight.data.clips import tracklet_rng
 
 SCALE_DOWN = 5
 JPEG_QUALITY = 50
@@ -47,7 +48,6 @@ def choose_corrupted(tracklet_ids: Sequence[str], n_clips: int, max_corrupted: i
     """
     chosen = np.zeros((len(tracklet_ids), n_clips), bool)
     for row, tracklet_id in zip(chosen, tracklet_ids, strict=True):
-        digest = hashlib.sha256(f"{seed}/{tracklet_id}".encode()).digest()
-        rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
+        rng = tracklet_rng(tracklet_id, seed)
         row[rng.permutation(n_clips)[: rng.integers(max_corrupted + 1)]] = True
     return chosen
