@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 from benchmarks.timing import Row, take_turns
@@ -8,34 +9,34 @@ from benchmarks import page
 ROW = Row("encoder", "inference", "clips/s", 10.0, 25.0, 2.5, 2.5, 0.5, "float32 matrix rate", "difference 1e-7")
 
 
-def results(*rows: Row) -> dict:
+def results(*rows: Row) -> dict[str, Any]:
     return {"machine": {"cores": 2}, "command": "run", "seconds": 3.0, "rows": [row.to_json() for row in rows]}
 
 
-def test_page_shows_each_row_and_says_that_a_gpu_was_not_measured():
+def test_page_shows_each_row_and_says_that_a_gpu_was_not_measured() -> None:
     text = page.page(results(ROW), None, "## Why\n\nBecause.")
     assert "| inference, clips/s | 10 | 25 | **2.50** | 2.5 | 50% of float32 matrix rate | difference 1e-7 |" in text
     assert "No figure of a GPU" in text
     assert text.endswith("Because.\n")
 
 
-def test_page_picks_up_the_figures_of_a_gpu():
+def test_page_picks_up_the_figures_of_a_gpu() -> None:
     text = page.page(results(ROW), results(Row("all pairs", "MARS", "pairs/s", None, 1e6, None)), "")
     assert "No figure of a GPU" not in text
     assert "| MARS, pairs/s | – | 1,000,000 | – |  |  |  |" in text
 
 
-def test_page_in_the_docs_is_the_one_that_the_saved_results_give():
+def test_page_in_the_docs_is_the_one_that_the_saved_results_give() -> None:
     if not page.RESULTS["cpu"].is_file():
         pytest.skip("benchmarks have not been run: make bench")
     assert page.PAGE.read_text(encoding="utf-8") == page.saved_page()
 
 
-def test_rows_survive_json():
+def test_rows_survive_json() -> None:
     assert Row(**json.loads(json.dumps(ROW.to_json()))) == ROW
 
 
-def test_turns_call_each_way_once_a_turn_and_compare_within_turns():
+def test_turns_call_each_way_once_a_turn_and_compare_within_turns() -> None:
     calls: list[str] = []
     turns = take_turns({"plain": lambda: calls.append("p"), "ours": lambda: calls.append("o")}, 3)
     assert calls == ["p", "o"] * 4  # one turn to warm up
