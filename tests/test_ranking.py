@@ -8,16 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resight.errors import ShapeError
-from resight.ranking import Ranking
+from resight.ranking import Ranking, best_first
 
 
 @given(st.data())
 def test_rows_are_sorted_stably_and_keep_the_best(data: st.DataObject) -> None:
+    dtype = data.draw(st.sampled_from([np.float16, np.float32, np.float64]))
     Q, G = data.draw(st.integers(0, 3)), data.draw(st.integers(0, 6))
     k = data.draw(st.none() | st.integers(0, 8))
     # Few values, so that ties are common.
     rows = data.draw(st.lists(st.lists(st.integers(-2, 2), min_size=G, max_size=G), min_size=Q, max_size=Q))
-    scores = np.array(rows, np.float64).reshape(Q, G) / 2
+    scores = (np.array(rows, np.float64).reshape(Q, G) / 2).astype(dtype)
+    scores[scores == 0] *= np.where(np.arange((scores == 0).sum()) % 2, 1, -1)  # -0.0 ties with 0.0
     ranking = Ranking.from_scores(scores, [f"q{i}" for i in range(Q)], [f"g{i}" for i in range(G)], k)
     kept = G if k is None else min(k, G)
     assert ranking.order.shape == ranking.scores.shape == (Q, kept)
@@ -32,6 +34,21 @@ def test_best_names_the_answers() -> None:
     assert ranking.best(0, 2) == [("b", 0.75), ("a", 0.25)]
     assert ranking.best(1, 1) == [("a", 0.5)]
     assert len(ranking.best(0, 9)) == 2
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_order_is_that_of_a_stable_sort_over_all_magnitudes(
+    dtype: type[np.floating], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resight.ranking._BLOCK", 700)  # several blocks, the last one short
+    rng = np.random.default_rng(0)
+    scores = (rng.standard_normal((7, 300)) * 10.0 ** rng.integers(-44, 38, (7, 300))).astype(dtype)
+    scores[:, ::3] = scores[:, 1::3]
+    stable = np.argsort(-scores, axis=1, kind="stable")
+    for k in (None, 0, 1, 40, 300):
+        order, best = best_first(scores, k)
+        np.testing.assert_array_equal(order, stable[:, :k])
+        np.testing.assert_array_equal(best, np.take_along_axis(scores, stable[:, :k], axis=1).astype(np.float32))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from resight.errors import ShapeError
 
+_BLOCK = 2**18
+"""Scores sorted at once: few enough to stay in a core's cache."""
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -64,14 +67,8 @@ class Ranking:
                 f"scores are {scores.shape}, expected ({len(query_ids)}, {len(gallery_ids)}): one row a query, "
                 "one column a gallery tracklet"
             )
-        if not np.isfinite(scores).all():
-            row, column = np.argwhere(~np.isfinite(scores))[0]
-            raise ShapeError(
-                f"the score of query {query_ids[row]} against {gallery_ids[column]} is {scores[row, column]}, "
-                "not a number; check the features of both"
-            )
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :k].astype(np.int32)
-        best = np.take_along_axis(scores, order, axis=1).astype(np.float32)
+        check_finite(scores, query_ids, gallery_ids)
+        order, best = best_first(scores, k)
         return cls(tuple(query_ids), tuple(gallery_ids), order, best)
 
     def best(self, query: int, k: int) -> list[tuple[str, float]]:
@@ -103,3 +100,67 @@ class Ranking:
                 file["order"],
                 file["scores"],
             )
+
+
+def best_first(scores: NDArray[np.floating], k: int | None = None) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The columns of each row from the highest score down; equal scores keep the order of their columns.
+
+    Args:
+        scores: (Q, G), finite.
+        k: keep the best k of each row; None keeps all.
+
+    Returns:
+        Columns and their scores, (Q, K) each, K = min(k, G).
+    """
+    Q, G = scores.shape
+    K = G if k is None else min(k, G)
+    if scores.dtype not in (np.float16, np.float32):  # too wide for the keys below
+        wide = np.argsort(-scores, axis=1, kind="stable")[:, :K]
+        return wide.astype(np.int32), np.take_along_axis(scores, wide, axis=1).astype(np.float32)
+    order, best = np.empty((Q, K), np.int32), np.empty((Q, K), np.float32)
+    step = max(1, _BLOCK // max(G, 1))
+    for start in range(0, Q, step):
+        rows = slice(start, start + step)
+        # All keys of a row differ, so the fastest sort there is, which is not a stable one, will do.
+        keys = _keys(scores[rows])
+        if 0 < K < G:
+            keys = np.partition(keys, K - 1, axis=1)
+        keys = np.sort(keys[:, :K], axis=1)
+        order[rows] = keys & 0xFFFFFFFF
+        best[rows] = -_flip((keys >> 32).astype(np.int32)).view(np.float32)
+    return order, best
+
+
+def check_finite(scores: NDArray[np.floating], query_ids: Sequence[str], gallery_ids: Sequence[str]) -> None:
+    """Refuse scores that are not numbers.
+
+    Args:
+        scores: (Q, G).
+        query_ids: Q ids.
+        gallery_ids: G ids.
+
+    Raises:
+        ShapeError: if there is one; the message names the first.
+    """
+    finite = np.isfinite(scores)
+    if not finite.all():
+        row, column = np.argwhere(~finite)[0]
+        raise ShapeError(
+            f"the score of query {query_ids[row]} against {gallery_ids[column]} is {scores[row, column]}, "
+            "not a number; check the features of both"
+        )
+
+
+def _keys(scores: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Integers that rise as the score falls and then as the column rises: the score above, the column below."""
+    # From zero, not by a minus sign, because -0.0 must become the same key as 0.0.
+    falling = np.subtract(np.float32(0), scores, dtype=np.float32)
+    keys = _flip(falling.view(np.int32)).astype(np.int64)
+    keys <<= 32
+    keys |= np.arange(scores.shape[1])
+    return keys
+
+
+def _flip(bits: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The bits of float32 numbers as integers in the same order, and back again."""
+    return bits ^ ((bits >> 31) & 0x7FFFFFFF)
