@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resight.errors import ProtocolError, ShapeError
-from resight.evaluation import metrics
-from resight.evaluation.metrics import Scores, score_ranking
+from resight.evaluation.metrics import Scores, score_ranking, score_similarities
 from resight.evaluation.protocols import PROTOCOLS, Labels, Protocol
 from resight.ranking import Ranking
 from resight.tracklet import DISTRACTOR, JUNK, Tracklet
@@ -30,8 +29,16 @@ def tracklet(name: str, person: int, camera: int) -> Tracklet:
 def score(
     query: list[Tracklet], gallery: list[Tracklet], scores: list[list[float]], protocol: Protocol = MARS, **how: int
 ) -> Scores:
-    ranking = Ranking.from_scores(np.array(scores), [t.id for t in query], [t.id for t in gallery], how.pop("k", None))
-    return score_ranking(ranking, query, gallery, protocol, **how)  # type: ignore[arg-type]
+    """Score a ranking; and score the similarities without it, which must be the same to the last bit."""
+    k = how.pop("k", None)
+    similarity = np.array(scores, np.float32)
+    ranking = Ranking.from_scores(similarity, [t.id for t in query], [t.id for t in gallery], k)
+    found = score_ranking(ranking, query, gallery, protocol, **how)  # type: ignore[arg-type]
+    if k is None:
+        direct = score_similarities(similarity, query, gallery, protocol, **how)
+        for field in fields(Scores):
+            np.testing.assert_array_equal(getattr(direct, field.name), getattr(found, field.name))
+    return found
 
 
 def one_query(answers: str, protocol: Protocol = MARS, **how: int) -> Scores:
@@ -68,8 +75,8 @@ def is_junk(protocol: Protocol, q: Tracklet, g: Tracklet, query: list[Tracklet])
 
 
 @settings(max_examples=150, deadline=None)
-@given(data=st.data(), protocol=st.sampled_from([*PROTOCOLS.values(), ZERO]), chunk=st.sampled_from([1, 10, 4_000_000]))
-def test_against_plain_loops(data: st.DataObject, protocol: Protocol, chunk: int) -> None:
+@given(data=st.data(), protocol=st.sampled_from([*PROTOCOLS.values(), ZERO]), budget=st.sampled_from([1, 500, 2**23]))
+def test_against_plain_loops(data: st.DataObject, protocol: Protocol, budget: int) -> None:
     Q, G = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 12))
     person, camera = st.integers(JUNK, 2), st.integers(1, 3)
     gallery = [tracklet(f"g{place}", data.draw(person), data.draw(camera)) for place in range(G)]
@@ -98,13 +105,11 @@ def test_against_plain_loops(data: st.DataObject, protocol: Protocol, chunk: int
         trapezoid.append(area)
         cmc.append((steps + [steps[-1]] * 8)[:8])
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(metrics, "_CHUNK", chunk)
-        if all(math.isnan(value) for value in ap_of_all):
-            with pytest.raises(ProtocolError, match=f"none of {Q} queries has a match"):
-                score(query, gallery, scores, protocol, max_rank=8)
-            return
-        found = score(query, gallery, scores, protocol, max_rank=8)
+    if all(math.isnan(value) for value in ap_of_all):
+        with pytest.raises(ProtocolError, match=f"none of {Q} queries has a match"):
+            score(query, gallery, scores, protocol, max_rank=8)
+        return
+    found = score(query, gallery, scores, protocol, max_rank=8, memory_budget=budget)
     assert (found.queries, found.valid_queries) == (Q, sum(not math.isnan(value) for value in ap_of_all))
     np.testing.assert_allclose(found.ap, ap_of_all)
     np.testing.assert_allclose([found.map, found.map_trapezoid], [np.mean(ap), np.mean(trapezoid)])
@@ -182,6 +187,33 @@ def test_tracklets_must_be_those_of_the_ranking() -> None:
         score_ranking(ranking, gallery[:1], gallery, MARS)
     by_labels = score_ranking(ranking, Labels.of(query), Labels.of(gallery), MARS)
     assert by_labels.map == score_ranking(ranking, query, gallery, MARS).map
+
+
+def test_similarities_must_be_numbers_of_the_right_shape() -> None:
+    query, gallery = [tracklet("q", 1, 1)], [tracklet("g", 1, 2), tracklet("h", 2, 2)]
+    with pytest.raises(ShapeError, match=r"similarities are \(2, 1\), expected \(1, 2\)"):
+        score_similarities(np.zeros((2, 1)), query, gallery, MARS)
+    with pytest.raises(ShapeError, match="query q against h is nan"):
+        score_similarities(np.array([[0.0, np.nan]]), query, gallery, MARS)
+    with pytest.raises(ProtocolError, match="none of 1 queries has a match"):
+        score_similarities(np.zeros((1, 1)), query, gallery[1:], MARS)
+
+
+def test_both_ways_agree_on_many_tracklets_in_blocks() -> None:
+    rng = np.random.default_rng(0)
+    persons, cameras = rng.integers(JUNK, 12, 300), rng.integers(1, 4, 300)
+    gallery = Labels(tuple(f"g{place}" for place in range(300)), persons, cameras)
+    query = gallery.rows(slice(0, 90))
+    drawn = rng.standard_normal((90, 300))
+    for similarity in (drawn.round(2).astype(np.float32), drawn):  # many ties, and none
+        ranking = Ranking.from_scores(similarity, query.ids, gallery.ids)
+        for protocol in PROTOCOLS.values():
+            expected = score_ranking(ranking, query, gallery, protocol, memory_budget=2**40)
+            blocks = score_ranking(ranking, query, gallery, protocol, memory_budget=50_000)
+            direct = score_similarities(similarity, query, gallery, protocol, memory_budget=50_000)
+            for found in (blocks, direct):
+                np.testing.assert_array_equal(found.ap, expected.ap)
+                assert found.to_json() == expected.to_json()
 
 
 def test_json_and_line_say_what_the_scores_are_worth() -> None:
