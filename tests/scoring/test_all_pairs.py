@@ -10,7 +10,7 @@ from torch import nn
 
 from resight.errors import RecipeError, ShapeError
 from resight.models.aggregators import Aggregator, Learned, MaxPair, MeanFeature, MeanPair, TopShare
-from resight.scoring.all_pairs import score_all_pairs
+from resight.scoring.all_pairs import score_all_pairs, score_pairs
 from resight.scoring.one_pair import score_one_pair
 
 
@@ -83,14 +83,14 @@ def test_takes_read_only_arrays() -> None:
     assert score_one_pair(clips[0], clips[1], MeanPair()).score == pytest.approx(1)
 
 
-def test_reports_progress_in_tracklet_pairs() -> None:
+@pytest.mark.parametrize("aggregator", [MeanPair(), learned(2, "constant")], ids=lambda a: type(a).__name__)
+def test_reports_progress_in_tracklet_pairs(aggregator: Aggregator) -> None:
     told: list[tuple[int, int]] = []
-    one_pair = 4 * MeanPair().floats_per_pair(1, 1)
     query, gallery = torch.randn(3, 1, 2), torch.randn(5, 1, 2)
     score_all_pairs(
-        query, gallery, MeanPair(), memory_budget=4 * one_pair, progress=lambda done, total: told.append((done, total))
+        query, gallery, aggregator, memory_budget=100, progress=lambda done, total: told.append((done, total))
     )
-    assert len(told) == 6 and told[-1] == (15, 15)
+    assert len(told) > 2 and told[-1] == (15, 15)
     assert told == sorted(told)
 
 
@@ -104,3 +104,20 @@ def test_refuses_what_does_not_fit() -> None:
         score_all_pairs(torch.zeros(2, 2, 3), torch.zeros(2, 2, 4), MeanPair())
     with pytest.raises(RecipeError, match="MaxPair"):
         score_all_pairs(torch.ones(2, 2, 3), torch.ones(2, 2, 3), MaxPair(), order=torch.arange(4))
+
+
+@pytest.mark.parametrize("name", MAKE)
+def test_chosen_pairs_are_cells_of_the_table(name: str) -> None:
+    torch.manual_seed(0)
+    aggregator = MAKE[name](6)
+    query, gallery = torch.randn(4, 2, 6), torch.randn(5, 3, 6)
+    order = torch.randperm(6) if isinstance(aggregator, Learned) else None
+    table = score_all_pairs(query, gallery, aggregator, order=order)
+    rows, columns = np.array([3, 3, 0, 1, 1, 1, 3]), np.array([0, 4, 4, 2, 2, 1, 1])
+    for budget in (0, 3000, 2**30):
+        found = score_pairs(query, gallery, rows, columns, aggregator, order=order, memory_budget=budget)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, table[rows, columns], rtol=1e-5, atol=1e-6)
+    assert score_pairs(query, gallery, rows[:0], columns[:0], aggregator).shape == (0,)
+    with pytest.raises(ShapeError, match="rows"):
+        score_pairs(query, gallery, rows, columns[1:], aggregator)

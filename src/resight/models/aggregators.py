@@ -82,7 +82,7 @@ class MeanFeature(Aggregator):
 
     def forward(self, query: Tensor, gallery: Tensor) -> Tensor:
         """Cosines of means, (Q, M, D) and (G, N, D) to (Q, G); see `Aggregator.forward`."""
-        _check(query, gallery)
+        check_features(query, gallery)
         means = [F.normalize(self._clips(x).mean(1), dim=-1) for x in (query, gallery)]
         return means[0] @ means[1].t()
 
@@ -155,7 +155,7 @@ class TopShare(Aggregator):
 
     def forward(self, query: Tensor, gallery: Tensor) -> Tensor:
         """Mean of the largest cosines, (Q, M, D) and (G, N, D) to (Q, G); see `Aggregator.forward`."""
-        _check(query, gallery, self.dim)
+        check_features(query, gallery, self.dim)
         cosine = _cosines(self.projection(query), self.projection(gallery)).flatten(2)
         return cosine.topk(self._count(cosine.shape[2]), dim=2, sorted=False).values.mean(2)
 
@@ -163,7 +163,7 @@ class TopShare(Aggregator):
     def pair_weights(self, query: Tensor, gallery: Tensor) -> PairWeights:
         """The top clip pairs count alike, the others not at all; see `Aggregator.pair_weights`."""
         query, gallery = query[None], gallery[None]
-        _check(query, gallery, self.dim)
+        check_features(query, gallery, self.dim)
         cosine = _cosines(self.projection(query), self.projection(gallery))[0, 0]
         importance = torch.zeros_like(cosine).view(-1)
         importance[cosine.view(-1).topk(self._count(cosine.numel())).indices] = 1
@@ -213,7 +213,7 @@ class Learned(Aggregator):
             order: (T,) int64, a permutation of 0 ... T - 1: which clip pair (query-major number) comes when.
                 None is query-major. Same for all tracklet pairs.
         """
-        _check(query, gallery, self.importance.dim)
+        check_features(query, gallery, self.importance.dim)
         order = check_order(order, query, gallery)
         cosine = _cosines(query, gallery).flatten(2)[:, :, order]
         alpha = self._importances(query, gallery, order, self.importance if self.training else self.importance.folded())
@@ -225,7 +225,7 @@ class Learned(Aggregator):
     def pair_weights(self, query: Tensor, gallery: Tensor, order: Tensor | None = None) -> PairWeights:
         """Learned importances; see `Aggregator.pair_weights`, and `forward` for `order`."""
         query, gallery = query[None], gallery[None]
-        _check(query, gallery, self.importance.dim)
+        check_features(query, gallery, self.importance.dim)
         order = check_order(order, query, gallery)
         cosine = _cosines(query, gallery)[0, 0]
         importance = torch.empty_like(cosine).view(-1)
@@ -272,7 +272,12 @@ AGGREGATORS: dict[str, Callable[..., Aggregator]] = {
 """By name; to add one, write a subclass of `Aggregator` and name it here."""
 
 
-def _check(query: Tensor, gallery: Tensor, dim: int | None = None) -> None:
+def check_features(query: Tensor, gallery: Tensor, dim: int | None = None) -> None:
+    """Whether features are (Q, M, D) and (G, N, D), and D is `dim` if that is given.
+
+    Raises:
+        ShapeError: if not.
+    """
     if query.ndim != 3 or gallery.ndim != 3 or query.shape[2] != gallery.shape[2]:
         raise ShapeError(
             f"expected query (Q, M, D) and gallery (G, N, D), found {tuple(query.shape)} and {tuple(gallery.shape)}"
@@ -286,7 +291,7 @@ def _check(query: Tensor, gallery: Tensor, dim: int | None = None) -> None:
 
 def _cosines(query: Tensor, gallery: Tensor) -> Tensor:
     """Of all clip pairs: (Q, M, D) and (G, N, D) to (Q, G, M, N)."""
-    _check(query, gallery)
+    check_features(query, gallery)
     q, g = F.normalize(query, dim=-1).flatten(0, 1), F.normalize(gallery, dim=-1).flatten(0, 1)
     return (q @ g.t()).view(*query.shape[:2], *gallery.shape[:2]).transpose(1, 2)
 
@@ -301,7 +306,7 @@ def check_order(order: Tensor | None, query: Tensor, gallery: Tensor) -> Tensor:
     Raises:
         ShapeError: if the features do not fit together, or `order` is not a permutation of 0 ... T - 1.
     """
-    _check(query, gallery)
+    check_features(query, gallery)
     pairs = torch.arange(query.shape[1] * gallery.shape[1], device=query.device)
     if order is None:
         return pairs
