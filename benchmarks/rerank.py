@@ -1,0 +1,142 @@
+"""k-reciprocal re-ranking: against the dense method at 3,000 tracklets, and alone at the 12,180 of MARS.
+
+``python -m benchmarks.rerank ours 12180`` re-ranks once and prints seconds and peak memory as JSON, because memory can
+only be measured in a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.plain.rerank import rerank_dense
+from benchmarks.timing import Row, take_turns
+from resight.ranking import Ranking
+from resight.scoring.rerank import find_neighbours, rerank
+
+Features = NDArray[np.float32]
+N_BOTH, N_MARS = 3000, 12_180
+QUERIES = 1980 / 12_180
+"""Share of the tracklets that are queries; they are in the gallery too."""
+
+
+def bench(repeats: int) -> list[Row]:
+    """Features to a re-ranked ranking, both ways, and at full size alone."""
+    features = draw_features(N_BOTH)
+    turns = take_turns({"dense": lambda: dense(features), "ours": lambda: ours(features)}, repeats)
+    once = {name: _apart(name, n) for name, n in (("dense", N_BOTH), ("ours", N_BOTH))}
+    memory = " and ".join(f"{name} {one['peak_mb']:.0f} MB" for name, one in once.items())
+    full = _apart("ours", N_MARS)
+    Q = int(N_MARS * QUERIES)
+    return [
+        Row(
+            group="evaluation",
+            name=f"re-ranking, {int(N_BOTH * QUERIES)} x {N_BOTH:,}",
+            unit="tracklets/s",
+            plain=N_BOTH / turns.median("dense"),
+            ours=N_BOTH / turns.median("ours"),
+            ratio=turns.ratio("dense", "ours"),
+            note=f"largest difference {agreement(features):.0e}; peak memory of the process: {memory}",
+        ),
+        Row(
+            group="evaluation",
+            name=f"re-ranking, {Q:,} x {N_MARS:,}",
+            unit="tracklets/s",
+            plain=None,
+            ours=N_MARS / full["seconds"],
+            ratio=None,
+            note=f"{full['seconds']:.1f} s from features to ranking, {full['rerank_seconds']:.1f} s of it without the "
+            f"search for neighbours; peak memory of the process {full['peak_mb']:.0f} MB, {full['start_mb']:.0f} MB "
+            f"before; pairs scored beside the search: {full['pairs']:,} of {N_MARS**2:,}",
+            facts=full,
+        ),
+    ]
+
+
+def draw_features(N: int) -> Features:
+    """(N, 256) features of length 1: about 13 tracklets of a person."""
+    rng = np.random.default_rng(0)
+    persons = rng.standard_normal((max(1, N // 13), 256), dtype=np.float32)
+    features = persons[rng.integers(0, len(persons), N)] + 1.8 * rng.standard_normal((N, 256), dtype=np.float32)
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    return features
+
+
+def dense(features: Features) -> Ranking:
+    """The dense method, from features."""
+    N = len(features)
+    Q, ids = int(N * QUERIES), _ids(N)
+    return Ranking.from_scores(rerank_dense(features @ features.T, np.arange(Q), np.arange(N)), ids[:Q], ids)
+
+
+def ours(features: Features, seen: dict[str, Any] | None = None) -> Ranking:
+    """The same, sparse; `seen` is told what it took."""
+    seen = {} if seen is None else seen
+    Q, ids = int(len(features) * QUERIES), _ids(len(features))
+
+    def score_pairs(query: NDArray[np.int64], gallery: NDArray[np.int64]) -> Features:
+        seen["pairs"] = len(query)
+        found: Features = np.einsum("pd,pd->p", features[query], features[gallery])
+        return found
+
+    neighbours = find_neighbours(ids, lambda rows: features[rows] @ features.T)
+    start = time.perf_counter()
+    ranking = Ranking.from_scores(features[:Q] @ features.T, ids[:Q], ids)
+    reranked = rerank(ranking, neighbours, score_pairs=score_pairs)
+    seen["rerank_seconds"] = time.perf_counter() - start
+    return reranked
+
+
+def agreement(features: Features) -> float:
+    """Largest difference of the new similarities, both ways given the same matrix."""
+    N = len(features)
+    Q, ids, similarity = int(N * QUERIES), _ids(N), features @ features.T
+    found = rerank(
+        Ranking.from_scores(similarity[:Q], ids[:Q], ids),
+        find_neighbours(ids, lambda rows: similarity[rows]),
+        score_pairs=lambda query, gallery: similarity[query, gallery],
+    )
+    expected = rerank_dense(similarity, np.arange(Q), np.arange(N))
+    return float(np.abs(np.take_along_axis(expected, found.order, axis=1) - found.scores).max())
+
+
+def _ids(N: int) -> tuple[str, ...]:
+    return tuple(f"{n:05d}" for n in range(N))
+
+
+def _apart(way: str, N: int) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.rerank", way, str(N)]
+    answer = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True)
+    measured: dict[str, Any] = json.loads(answer.stdout)
+    return measured
+
+
+def _peak_megabytes() -> float:
+    # Not getrusage: its peak survives exec, and so would be that of the process that started this one.
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    raise OSError("/proc/self/status has no VmHWM; peak memory is measured on Linux only")
+
+
+def main() -> None:
+    """Re-rank once and print what it took."""
+    way, N = sys.argv[1], int(sys.argv[2])
+    features, seen = draw_features(N), {"start_mb": _peak_megabytes()}
+    start = time.perf_counter()
+    if way == "dense":
+        dense(features)
+    else:
+        ours(features, seen)
+    print(json.dumps({"seconds": time.perf_counter() - start, "peak_mb": _peak_megabytes(), **seen}))
+
+
+if __name__ == "__main__":
+    main()

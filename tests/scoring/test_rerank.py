@@ -1,0 +1,204 @@
+"""Sparse re-ranking against the dense method, on small sets of every kind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from benchmarks.plain.rerank import rerank_dense
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from resight.errors import RecipeError, ShapeError
+from resight.ranking import Ranking
+from resight.scoring.rerank import Neighbours, find_neighbours, rerank
+
+Matrix = NDArray[np.float32]
+
+
+def ids(N: int) -> tuple[str, ...]:
+    return tuple(f"t{n}" for n in range(N))
+
+
+def cosines(N: int, seed: int, persons: int = 4, noise: float = 0.7) -> Matrix:
+    """Cosines of N tracklets of a few persons, (N, N)."""
+    rng = np.random.default_rng(seed)
+    features = rng.standard_normal((persons, 6))[rng.integers(0, persons, N)] + noise * rng.standard_normal((N, 6))
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    return (features @ features.T).astype(np.float32)
+
+
+def rank(similarity: Matrix, query: NDArray[np.int64], gallery: NDArray[np.int64], k: int | None = None) -> Ranking:
+    names = ids(len(similarity))
+    chosen = similarity[np.ix_(query, gallery)]
+    return Ranking.from_scores(chosen, [names[q] for q in query], [names[g] for g in gallery], k)
+
+
+def by_column(ranking: Ranking) -> Matrix:
+    scores = np.empty_like(ranking.scores)
+    np.put_along_axis(scores, ranking.order.astype(np.int64), ranking.scores, axis=1)
+    return scores
+
+
+def of_matrix(similarity: Matrix, k: int, **how: Any) -> Neighbours:
+    return find_neighbours(ids(len(similarity)), lambda rows: similarity[rows], k, **how)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    N=st.integers(1, 40),
+    seed=st.integers(0, 2**32 - 1),
+    parameters=st.tuples(st.integers(1, 12), st.integers(1, 8), st.sampled_from([0.0, 0.3, 1.0])),
+    kind=st.sampled_from(["cosines", "one-sided", "ties"]),
+    more=st.integers(0, 40),
+    apart=st.booleans(),
+    budget=st.sampled_from([1, 20_000, 2**26]),
+)
+def test_same_as_the_dense_method(
+    N: int, seed: int, parameters: tuple[int, int, float], kind: str, more: int, apart: bool, budget: int
+) -> None:
+    k1, k2, share = parameters
+    rng = np.random.default_rng(seed)
+    similarity = cosines(N, seed)
+    if kind == "one-sided":  # the order of a pair matters, and nobody is like himself by exactly 1
+        similarity = (similarity * rng.uniform(0.9, 0.99, (N, N))).astype(np.float32)
+    if kind == "ties":
+        similarity = similarity.round(1)
+        similarity[0, 0] = 1
+    similarity[similarity.min(axis=1) > 0.9, -1] = 0.5  # the dense method divides by a row's greatest distance
+    gallery = rng.permutation(N)
+    query = rng.permutation(N)[: rng.integers(1, N + 1)]
+    if apart:  # otherwise queries are in the gallery too
+        gallery = np.setdiff1d(gallery, query)
+    K = max(k1 + 1, k2) + more
+    expected = rerank_dense(similarity, query, gallery, k1=k1, k2=k2, original_share=share)
+    found = rerank(
+        rank(similarity, query, gallery), of_matrix(similarity, K, memory_budget=budget),
+        k1=k1, k2=k2, original_share=share, score_pairs=lambda q, g: similarity[q, g], memory_budget=budget,
+    )  # fmt: skip
+    assert found.order.shape == (len(query), len(gallery))
+    assert (np.diff(found.scores, axis=1) <= 0).all()
+    np.testing.assert_allclose(by_column(found), expected, atol=1e-5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(N=st.integers(8, 40), seed=st.integers(0, 2**32 - 1), more=st.integers(0, 10))
+def test_lists_alone_are_the_dense_method_with_low_similarities_raised(N: int, seed: int, more: int) -> None:
+    similarity, everyone = cosines(N, seed), np.arange(N)
+    listed = of_matrix(similarity, 7 + more)
+    raised = np.maximum(similarity, listed.similarity[:, -1:])
+    neighbours = replace(listed, least=raised.min(axis=1))
+    found = rerank(rank(similarity, everyone, everyone), neighbours, k1=5, original_share=0)
+    expected = rerank_dense(raised, everyone, everyone, k1=5, original_share=0)
+    np.testing.assert_allclose(by_column(found), expected, atol=1e-5)
+
+
+def test_a_cut_ranking_keeps_its_answers_in_a_new_order() -> None:
+    similarity, all_of_them = cosines(60, 3, noise=1.5), np.arange(60)
+    neighbours = of_matrix(similarity, 21)
+    whole = by_column(rerank(rank(similarity, all_of_them, all_of_them), neighbours))
+    cut = rank(similarity, all_of_them, all_of_them, 12)
+    found = rerank(cut, neighbours)
+    np.testing.assert_array_equal(np.sort(found.order, axis=1), np.sort(cut.order, axis=1))
+    assert (found.order != cut.order).any()
+    np.testing.assert_array_equal(found.scores, np.take_along_axis(whole, found.order, axis=1))
+
+
+def test_the_original_alone_changes_nothing_and_ties_keep_their_order() -> None:
+    similarity, some = cosines(30, 5), np.arange(30)
+    ranking = rank(similarity.round(1), some, some)
+    neighbours = of_matrix(similarity.round(1), 21)
+    np.testing.assert_array_equal(rerank(ranking, neighbours, original_share=1).order, ranking.order)
+    apart = np.eye(30, dtype=np.float32)  # nobody shares a neighbour: all but oneself are tied
+    tied = rerank(rank(apart, some, some), of_matrix(apart, 2), k1=1, k2=1, original_share=0)
+    np.testing.assert_array_equal(tied.order, rank(apart, some, some).order)
+
+
+def test_common_neighbours_bring_a_match_to_the_front() -> None:
+    """Tracklet 0 looks a little more like 9 than like 3, but 3 has the same friends."""
+    similarity = np.full((10, 10), 0.1, np.float32)
+    similarity[:4, :4] = similarity[5:, 5:] = 0.8
+    similarity[0, 3] = similarity[3, 0] = 0.5
+    similarity[0, 9] = similarity[9, 0] = 0.55
+    np.fill_diagonal(similarity, 1)
+    before = rank(similarity, np.array([0]), np.array([9, 3]))
+    after = rerank(before, of_matrix(similarity, 4), k1=3, k2=2)
+    assert [before.best(0, 1)[0][0], after.best(0, 1)[0][0]] == ["t9", "t3"]
+
+
+def test_only_pairs_that_lists_lack_are_asked_for() -> None:
+    similarity, some = cosines(40, 1, noise=2), np.arange(40)
+    asked: list[tuple[int, int]] = []
+
+    def score_pairs(query: NDArray[np.int64], gallery: NDArray[np.int64]) -> Matrix:
+        asked.extend(zip(query.tolist(), gallery.tolist(), strict=True))
+        return similarity[query, gallery]
+
+    neighbours = of_matrix(similarity, 7)
+    rerank(rank(similarity, some, some), neighbours, k1=6, score_pairs=score_pairs)
+    assert asked
+    assert len(set(asked)) == len(asked)
+    assert not any(g in neighbours.order[q] for q, g in asked)
+
+
+def test_what_cannot_work_is_refused() -> None:
+    similarity, some = cosines(30, 0), np.arange(30)
+    ranking, neighbours = rank(similarity, some, some), of_matrix(similarity, 21)
+    wrong: dict[str, Any]
+    for wrong in ({"k1": 0}, {"k2": 0}, {"original_share": 1.5}):
+        with pytest.raises(RecipeError, match="expected k1 and k2 of at least 1"):
+            rerank(ranking, neighbours, **wrong)
+    with pytest.raises(ShapeError, match="21 neighbours of each tracklet are listed, expected 26"):
+        rerank(ranking, neighbours, k1=25)
+    with pytest.raises(ShapeError, match=r"20 of 30 query tracklets .* the first is 't10'"):
+        rerank(ranking, of_matrix(similarity[:10, :10], 21))
+    neighbours = of_matrix(similarity, 7)
+    with pytest.raises(ShapeError, match=r"score_pairs gave \(3,\)"):
+        rerank(ranking, neighbours, k1=6, score_pairs=lambda q, g: np.zeros(3))
+    with pytest.raises(ShapeError, match="one finite similarity a pair"):
+        rerank(ranking, neighbours, k1=6, score_pairs=lambda q, g: np.full(len(q), np.nan))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"order": np.zeros((3, 2), np.int32)}, r"must both be \(N, K\) for 3 ids"),
+        ({"least": np.zeros(2, np.float32)}, r"least is \(2,\), expected \(3,\)"),
+        ({"ids": ("a", "b", "a")}, "only 2 different"),
+        ({"order": np.array([[0], [1], [3]], np.int32)}, "numbered 0 to 3, expected 0 to 2"),
+        ({"order": np.array([[1], [2], [0]], np.int32)}, "no tracklet is among its own neighbours"),
+        ({"similarity": np.full((3, 1), 7, np.float32)}, "greatest similarity is 7.0"),
+        ({"similarity": np.full((3, 1), np.nan, np.float32)}, "greatest similarity is nan"),
+    ],
+)
+def test_neighbours_that_cannot_be(change: dict[str, Any], message: str) -> None:
+    good: dict[str, Any] = {
+        "ids": ("a", "b", "c"),
+        "order": np.array([[0], [1], [2]], np.int32),
+        "similarity": np.ones((3, 1), np.float32),
+        "least": np.zeros(3, np.float32),
+    }
+    Neighbours(**good)
+    with pytest.raises(ShapeError, match=message):
+        Neighbours(**{**good, **change})
+
+
+def test_blocks_of_rows_must_be_whole_and_finite() -> None:
+    with pytest.raises(ShapeError, match=r"rows 0 to 3 are \(3, 2\), expected \(rows, 3\)"):
+        find_neighbours(ids(3), lambda rows: np.zeros((3, 2)))
+    with pytest.raises(ShapeError, match="query t0 against t1 is nan"):
+        find_neighbours(ids(2), lambda rows: np.array([[1.0, np.nan], [0.0, 1.0]]))
+    blocks: list[slice] = []
+
+    def score_rows(rows: slice) -> Matrix:
+        blocks.append(rows)
+        return similarity[rows]
+
+    similarity = cosines(10, 0)
+    found = find_neighbours(ids(10), score_rows, 4, memory_budget=8 * 10 * 3)
+    assert blocks == [slice(0, 3), slice(3, 6), slice(6, 9), slice(9, 10)]
+    np.testing.assert_array_equal(found.order, np.argsort(-similarity, axis=1, kind="stable")[:, :4])
+    np.testing.assert_array_equal(found.least, similarity.min(axis=1))
