@@ -1,0 +1,107 @@
+from typing import Any, Literal
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from resight.errors import RecipeError, ShapeError
+from resight.models.aggregators import Learned
+from resight.scoring import gpu
+from resight.scoring.one_pair import score_one_pair
+
+sizes = st.integers(1, 4)
+First = Literal["constant", "pair"]
+
+
+def learned(dim: int, hidden: int, first: First) -> Learned:
+    """Importances that differ by much: from about 0.01 to 10."""
+    made = Learned(dim, hidden, first=first).eval()
+    for norm in (made.importance.first_norm, made.importance.second_norm):
+        assert norm.running_mean is not None and norm.running_var is not None
+        norm.running_mean.normal_(0, 0.3)
+        norm.running_var.uniform_(0.05, 2)
+        nn.init.normal_(norm.weight)
+        nn.init.normal_(norm.bias)
+    for layer in (made.importance.first, made.importance.second, made.importance.last):
+        nn.init.normal_(layer.weight, std=2 / layer.in_features**0.5)
+    return made
+
+
+def tile(query: torch.Tensor, gallery: torch.Tensor, aggregator: Learned, **options: Any) -> torch.Tensor:
+    return gpu.score_tile(query, gallery, aggregator.importance.folded(), aggregator.first, **options)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    q=sizes, g=st.integers(1, 7), m=sizes, n=sizes, dim=st.integers(2, 9), hidden=st.integers(1, 9),
+    pairs=st.integers(1, 20), first=st.sampled_from(["constant", "pair"]), seed=st.integers(0, 99),
+)  # fmt: skip
+def test_equals_the_slow_truth(
+    q: int, g: int, m: int, n: int, dim: int, hidden: int, pairs: int, first: First, seed: int
+) -> None:
+    """For any sizes, also of blocks, both readings of the first pair, and any order."""
+    torch.manual_seed(seed)
+    aggregator = learned(dim, hidden, first)
+    query, gallery = torch.randn(q, m, dim), torch.randn(g, n, dim)
+    order = torch.randperm(m * n) if seed % 2 else None
+    found = tile(query, gallery, aggregator, order=order, pairs=pairs, precision="float32")
+    expected = [[score_one_pair(a, b, aggregator, order=order).score for b in gallery] for a in query]
+    torch.testing.assert_close(found, torch.tensor(expected), rtol=1e-4, atol=5e-5)
+
+
+@pytest.mark.parametrize(("precision", "largest"), [("float16", 2e-3), ("bfloat16", 2e-2)])
+def test_half_precision_is_near_the_truth(precision: str, largest: float) -> None:
+    torch.manual_seed(0)
+    aggregator = learned(32, 64, "constant")
+    query, gallery = torch.randn(3, 4, 32), torch.randn(5, 3, 32)
+    found = tile(query, gallery, aggregator, precision=precision)
+    expected = torch.tensor([[score_one_pair(a, b, aggregator).score for b in gallery] for a in query])
+    assert 0 < (found - expected).abs().max() < largest
+
+
+def test_takes_features_of_any_type_and_reports_progress() -> None:
+    torch.manual_seed(0)
+    aggregator = learned(4, 4, "pair")
+    query, gallery = torch.randn(5, 2, 4), torch.randn(7, 2, 4)
+    told: list[tuple[int, int]] = []
+    found = tile(query.double(), gallery.half(), aggregator, pairs=6, progress=lambda *done: told.append(done))
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, tile(query, gallery.half(), aggregator, precision="float32"), rtol=0, atol=5e-3)
+    assert told == sorted(told) and told[-1] == (35, 35) and len(told) > 2
+
+
+def test_refuses_what_cannot_work() -> None:
+    aggregator = learned(3, 4, "constant")
+    clips = torch.randn(2, 2, 3)
+    with pytest.raises(RecipeError, match="float16, bfloat16, float32"):
+        tile(clips, clips, aggregator, precision="int8")
+    with pytest.raises(ShapeError, match="D = 3"):
+        tile(clips[:, :, :2], clips[:, :, :2], aggregator)
+    with pytest.raises(ShapeError, match="permutation"):
+        tile(clips, clips, aggregator, order=torch.zeros(4, dtype=torch.int64))
+    with pytest.raises(RecipeError, match='"float32"'):
+        nn.init.constant_(aggregator.importance.last.weight, torch.inf)
+        tile(clips, clips, aggregator)
+
+
+def test_nothing_to_compare_is_an_empty_table() -> None:
+    aggregator = learned(3, 4, "constant")
+    assert tile(torch.zeros(0, 2, 3), torch.ones(4, 2, 3), aggregator).shape == (0, 4)
+    assert tile(torch.ones(4, 2, 3), torch.zeros(0, 2, 3), aggregator).shape == (4, 0)
+
+
+def test_a_kernel_that_cannot_be_had_is_named_and_done_without() -> None:
+    """A device of type cuda where there is none: whatever then fails, PyTorch's operations take over."""
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here, on which the kernel can be had")
+    gpu.best_advance.cache_clear()
+    with pytest.warns(RuntimeWarning, match=r"resight\.scoring\.kernels\.advance cannot be used on cuda"):
+        assert gpu.best_advance(torch.device("cuda"), 8, torch.float16) is gpu.advance_in_torch
+    assert gpu.best_advance(torch.device("cpu"), 8, torch.float16) is gpu.advance_in_torch
+
+
+def test_a_cpu_is_not_the_place() -> None:
+    assert not gpu.available("cpu")
+    assert gpu.available("cuda") or not (torch.cuda.is_available() and torch.cuda.get_device_capability() >= (8, 0))
