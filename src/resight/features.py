@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from resight.checkpoints import content_hash, read_tensors, write_tensors
+from resight.data.batches import load_batches
 from resight.data.clips import sample_clips, tracklet_rng
 from resight.data.corruption import choose_corrupted
 from resight.data.frames import load_augmented, load_clips
@@ -24,7 +25,7 @@ from resight.progress import Progress
 from resight.recipe import ClipSpec, Stage1
 from resight.tracklet import Tracklet
 
-READER_VERSION = 1
+READER_VERSION = 2
 """Raise when decoding, resizing or sampling changes what the encoder sees, so that old caches are not used."""
 
 FEATURES_KIND = "resight clip features"
@@ -169,10 +170,8 @@ def extract_clip_features(
             features = ClipFeatures.load(path)
             if features.ids == tuple(t.id for t in tracklets):
                 return features
-    dataset = _TrackletClips(tracklets, clips, spec, view)
-    loader: DataLoader[Tensor] = DataLoader(
-        dataset, batch_size=1 if spec.sampler == "all" else batch, num_workers=workers
-    )
+    batches = _TrackletClips(tracklets, clips, spec, view, 1 if spec.sampler == "all" else batch)
+    loader = load_batches(batches, range(len(batches)), torch.device(device), workers)
     was_training = encoder.training
     encoder.eval()
     rows: list[Tensor] = []
@@ -180,7 +179,7 @@ def extract_clip_features(
     try:
         with torch.inference_mode():
             for pixels in loader:
-                rows.append(encode_clips(encoder, pixels.to(device)).cpu())
+                rows.append(encode_clips(encoder, pixels).cpu())
                 done += len(pixels)
                 if progress is not None:
                     progress(done, len(tracklets))
@@ -267,29 +266,39 @@ def encode_clips(encoder: nn.Module, pixels: Tensor) -> Tensor:
 
 
 class _TrackletClips(Dataset[Tensor]):
-    """Decoded clips of one tracklet an item: (M, L, H, W, 3) uint8."""
+    """Item b: decoded clips of the b-th few tracklets, (B, M, L, H, W, 3) uint8."""
 
     def __init__(
-        self, tracklets: Sequence[Tracklet], clips: Sequence[NDArray[np.int64]], spec: ClipSpec, view: View
+        self,
+        tracklets: Sequence[Tracklet],
+        clips: Sequence[NDArray[np.int64]],
+        spec: ClipSpec,
+        view: View,
+        batch: int,
     ) -> None:
         self.tracklets = tracklets
         self.clips = clips
         self.spec = spec
         self.view = view
+        self.batch = batch
 
     def __len__(self) -> int:
-        return len(self.tracklets)
+        return -(-len(self.tracklets) // self.batch)
 
     def __getitem__(self, index: int) -> Tensor:
-        tracklet = self.tracklets[index]
-        corrupted = np.full(len(self.clips[index]), self.view.corrupted)
-        if self.view.augmentation is None:
-            size = self.spec.height, self.spec.width
-            return torch.from_numpy(load_clips(tracklet, self.clips[index], size, corrupted))
-        rng = tracklet_rng(tracklet.id, self.view.seed + 1)
-        return torch.from_numpy(
-            load_augmented(tracklet, self.clips[index], self.spec, self.view.augmentation, rng, corrupted)
-        )
+        chosen = range(len(self.tracklets))[index * self.batch : (index + 1) * self.batch]
+        size = self.spec.height, self.spec.width
+        # one block, filled in place: stacking would copy every pixel once more
+        pixels = np.empty((len(chosen), *self.clips[chosen[0]].shape, *size, 3), np.uint8)
+        for i, out in zip(chosen, pixels, strict=True):
+            tracklet, numbers = self.tracklets[i], self.clips[i]
+            corrupted = np.full(len(numbers), self.view.corrupted)
+            if self.view.augmentation is None:
+                load_clips(tracklet, numbers, size, corrupted, out=out)
+            else:
+                rng = tracklet_rng(tracklet.id, self.view.seed + 1)
+                load_augmented(tracklet, numbers, self.spec, self.view.augmentation, rng, corrupted, out=out)
+        return torch.from_numpy(pixels)
 
 
 def _cache_key(

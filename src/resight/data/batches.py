@@ -1,13 +1,18 @@
-"""P x K batches for the triplet loss, each a pure function of the seed and the step, so that a run can be resumed."""
+"""P x K batches for the triplet loss, each a pure function of the seed and the step, so that a run can be resumed.
+
+`load_batches` is how these, and any other batches, reach a loop: decoded ahead by other processes, on its device.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import signal
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from resight.data.clips import sample_clips
 from resight.data.corruption import choose_corrupted
@@ -15,6 +20,8 @@ from resight.data.frames import load_augmented
 from resight.errors import DatasetError
 from resight.recipe import ClipSpec, Optimisation, Stage1
 from resight.tracklet import Tracklet, by_person
+
+Batch = TypeVar("Batch", Tensor, tuple[Tensor, Tensor])
 
 
 class BatchPlan:
@@ -96,18 +103,59 @@ class ClipBatches(Dataset[tuple[Tensor, Tensor]]):
         rng = self._plan.rng(step, purpose=1)
         ids = [self._tracklets[i].id for i in chosen]
         corrupted = choose_corrupted(ids, self._spec.count, self._max_corrupted, int(rng.integers(2**31)))
-        clips = [
-            load_augmented(
-                self._tracklets[i],
-                sample_clips(len(self._tracklets[i]), self._spec, rng),
-                self._spec,
-                self._augmentation,
-                rng,
-                damage,
-            )
-            for i, damage in zip(chosen, corrupted, strict=True)
-        ]
-        return torch.from_numpy(np.stack(clips)), torch.from_numpy(self._plan.targets[chosen])
+        spec = self._spec
+        # one block, filled in place: stacking would copy every pixel once more
+        clips = np.empty((len(chosen), spec.count, spec.length, spec.height, spec.width, 3), np.uint8)
+        for i, damage, out in zip(chosen, corrupted, clips, strict=True):
+            numbers = sample_clips(len(self._tracklets[i]), spec, rng)
+            load_augmented(self._tracklets[i], numbers, spec, self._augmentation, rng, damage, out=out)
+        return torch.from_numpy(clips), torch.from_numpy(self._plan.targets[chosen])
+
+
+def load_batches(
+    batches: Dataset[Batch], order: Sequence[int], device: torch.device, workers: int = 0
+) -> Iterator[Batch]:
+    """Batches on the device, in order, decoded ahead by other processes; their number changes nothing else.
+
+    A process decodes with one thread and hands bytes over in shared memory. For a GPU they are pinned, and the copy of
+    the next batch is under way while the one at hand is used. Processes end with the iterator, also when it is left
+    early, and soon after this process if it is killed; they ignore Ctrl-C, so that a loop can finish its step.
+
+    Args:
+        batches: item i is one batch, a tensor or two.
+        order: the items wanted.
+        device: where they are wanted.
+        workers: processes that decode; 0 decodes in this one, between two batches.
+    """
+    loader: DataLoader[Batch] = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=order,
+        num_workers=workers,
+        worker_init_fn=_ignore_interrupts,
+        pin_memory=device.type == "cuda",
+    )
+    yield from loader if device.type == "cpu" else copy_ahead(loader, device)
+
+
+def copy_ahead(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
+    """Batches on the device; the copy of the next one is begun before the one at hand is given out."""
+    ready: Batch | None = None
+    for batch in batches:
+        under_way: Batch = (
+            batch.to(device, non_blocking=True)
+            if isinstance(batch, Tensor)
+            else (batch[0].to(device, non_blocking=True), batch[1].to(device, non_blocking=True))
+        )
+        if ready is not None:
+            yield ready
+        ready = under_way
+    if ready is not None:
+        yield ready
+
+
+def _ignore_interrupts(worker: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def hold_out_persons(tracklets: Sequence[Tracklet], share: float, seed: int) -> tuple[list[Tracklet], list[Tracklet]]:

@@ -7,29 +7,34 @@ from collections.abc import Sequence
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image
 
 from resight.data.clips import tracklet_rng
+from resight.data.transforms import Pixels, resize_frames
 
 SCALE_DOWN = 5
 JPEG_QUALITY = 50
 
 
-def corrupt_frame(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def corrupt_frames(frames: Pixels) -> Pixels:
     """Scale down by 5, compress as JPEG of quality 50, scale back. Paper: Sec. 4.4.
 
     Args:
-        frame: (h, w, 3) RGB uint8.
+        frames: (n, h, w, 3) RGB.
 
     Returns:
         The same shape.
     """
-    height, width = frame.shape[:2]
-    small_size = (max(1, round(width / SCALE_DOWN)), max(1, round(height / SCALE_DOWN)))
-    small = np.array(Image.fromarray(frame).resize(small_size, Image.Resampling.BILINEAR))
-    compressed = simplejpeg.encode_jpeg(small, quality=JPEG_QUALITY, colorspace="RGB", colorsubsampling="420")
-    decoded = simplejpeg.decode_jpeg(compressed, colorspace="RGB")
-    return np.asarray(Image.fromarray(decoded).resize((width, height), Image.Resampling.BILINEAR))
+    height, width = frames.shape[1:3]
+    small = resize_frames(frames, (max(1, round(height / SCALE_DOWN)), max(1, round(width / SCALE_DOWN))))
+    compressed = [simplejpeg.encode_jpeg(f, JPEG_QUALITY, colorspace="RGB", colorsubsampling="420") for f in small]
+    decoded = np.array([simplejpeg.decode_jpeg(c, colorspace="RGB") for c in compressed], np.uint8)
+    return resize_frames(decoded.reshape(small.shape), (height, width))
+
+
+def corrupt_frame(frame: Pixels) -> Pixels:
+    """`corrupt_frames` of one frame (h, w, 3)."""
+    corrupted: Pixels = corrupt_frames(frame[None])[0]
+    return corrupted
 
 
 def choose_corrupted(tracklet_ids: Sequence[str], n_clips: int, max_corrupted: int, seed: int) -> NDArray[np.bool_]:

@@ -6,10 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from resight.recipe import Stage1
+
+Pixels = NDArray[np.uint8]
+
+CACHED = 2**17
+"""Values converted at once on a CPU: 512 KiB of float32, which stay in the cache between two operations."""
 
 
 @dataclass(frozen=True)
@@ -46,38 +53,73 @@ def enlarged_size(height: int, width: int, stage: Stage1) -> tuple[int, int]:
     return round(height * stage.enlarge), round(width * stage.enlarge)
 
 
-def augment_clip(clip: NDArray[np.uint8], size: tuple[int, int], augmentation: Augmentation) -> NDArray[np.uint8]:
+def resize_frames(frames: Pixels, size: tuple[int, int]) -> Pixels:
+    """Bilinear with anti-aliasing; every value is within one grey level of exact interpolation.
+
+    Rounded twice, rows after columns, as Pillow does, but with 16-bit weights: a few in a hundred values are one
+    grey level off Pillow's, and a few in a million two.
+
+    Args:
+        frames: (n, h, w, 3).
+        size: (height, width).
+
+    Returns:
+        (n, height, width, 3); `frames` itself where nothing is to be done.
+    """
+    if frames.shape[1:3] == size or not len(frames):
+        return frames if len(frames) else np.empty((0, *size, 3), np.uint8)
+    # seen as channels last, which torch has vector code for
+    planes = torch.from_numpy(np.require(frames, requirements=["C", "W"])).permute(0, 3, 1, 2)
+    resized = F.interpolate(planes, size=size, mode="bilinear", antialias=True)
+    return np.ascontiguousarray(resized.permute(0, 2, 3, 1).numpy())
+
+
+def augment_clip(clip: Pixels, size: tuple[int, int], augmentation: Augmentation, out: Pixels | None = None) -> Pixels:
     """Crop, mirror and tint a clip.
 
     Args:
-        clip: (L, h, w, 3) uint8, h × w at least `size`.
+        clip: (L, h, w, 3), h × w at least `size`.
         size: (height, width) of the crop.
         augmentation: what was drawn.
+        out: (L, height, width, 3) to fill.
 
     Returns:
-        (L, height, width, 3) uint8.
+        (L, height, width, 3): `out` if it was given.
     """
     height, width = size
     top = round(augmentation.crop[0] * (clip.shape[1] - height))
     left = round(augmentation.crop[1] * (clip.shape[2] - width))
     clip = clip[:, top : top + height, left : left + width]
     if augmentation.flip:
-        clip = clip[:, :, ::-1]
+        # NumPy takes five times as long to mirror triples of bytes
+        clip = torch.from_numpy(np.require(clip, requirements="W")).flip(2).numpy()
     if augmentation.contrast != 1.0 or augmentation.gain != (1.0, 1.0, 1.0):
         # a table of 256 values a channel: the same result as arithmetic on every pixel, and far cheaper
-        levels = np.arange(256, dtype=np.float32)[:, None] * np.array(augmentation.gain, np.float32)
+        levels = np.arange(256, dtype=np.float32) * np.array(augmentation.gain, np.float32)[:, None]
         table = np.clip((levels - 128) * augmentation.contrast + 128.5, 0, 255).astype(np.uint8)
-        clip = np.stack([table[:, channel][clip[..., channel]] for channel in range(3)], axis=-1)
-    return np.ascontiguousarray(clip)
+        tall = np.ascontiguousarray(clip).reshape(-1, width, 3)
+        clip = np.asarray(Image.fromarray(tall).point(table.ravel().tolist())).reshape(clip.shape)
+    if out is None:
+        return np.ascontiguousarray(clip)
+    out[...] = clip
+    return out
 
 
 def prepare_clips(pixels: Tensor) -> Tensor:
     """The encoder's input from decoded clips.
 
     Args:
-        pixels: (B, L, H, W, 3) uint8.
+        pixels: (B, L, H, W, 3) uint8, on the device of the encoder: bytes travel at a quarter of the cost.
 
     Returns:
-        (B, 3, L, H, W) float32 in [-1, 1].
+        (B, 3, L, H, W) float32 in [-1, 1], channels last in memory.
     """
-    return pixels.permute(0, 4, 1, 2, 3).to(torch.float32).div_(127.5).sub_(1.0)
+    if pixels.is_cuda:
+        prepared = pixels.to(torch.float32).div_(127.5).sub_(1.0)
+    else:
+        # NumPy asks for huge pages: the first touch of fresh memory otherwise costs more than the arithmetic
+        prepared = torch.from_numpy(np.empty(pixels.shape, np.float32))
+        parts = (torch.split(whole.reshape(-1), CACHED) for whole in (pixels, prepared))
+        for source, target in zip(*parts, strict=True):
+            target.copy_(source).div_(127.5).sub_(1.0)
+    return prepared.permute(0, 4, 1, 2, 3)

@@ -17,9 +17,10 @@ import torch
 from lightning_fabric import Fabric
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from resight.checkpoints import load_into, read_tensors, replace_file, write_tensors
+from resight.data.batches import load_batches
 from resight.errors import CheckpointError
 from resight.recipe import Optimisation, Recipe
 from resight.tracklet import Tracklet
@@ -103,14 +104,7 @@ def run_training(task: Task, recipe: Recipe, options: RunOptions) -> float:
     module, optimiser = fabric.setup(task.module, plain_optimiser)
     files = _Files(task, recipe, options.folder)
     step, best = files.resume(plain_optimiser)
-    loader: DataLoader[Any] = DataLoader(
-        task.batches,
-        batch_size=None,
-        sampler=range(step, task.n_steps),
-        num_workers=options.workers,
-        worker_init_fn=_ignore_interrupts,
-        prefetch_factor=4 if options.workers else None,
-    )
+    loader = load_batches(task.batches, range(step, task.n_steps), fabric.device, options.workers)
     with _progress_bar(task, options.progress) as bar, files.log(step) as log, _StopRequest() as stop:
         shown = bar.add_task(task.name, total=task.n_steps, completed=step, numbers="")
         saved_at = time.monotonic()
@@ -154,7 +148,7 @@ def _train_step(
     for group in optimiser.param_groups:
         group["lr"] = rate
     module.train()
-    loss, numbers = task.loss(module, fabric.to_device(batch))
+    loss, numbers = task.loss(module, batch)
     optimiser.zero_grad()
     fabric.backward(loss)
     optimiser.step()
@@ -183,11 +177,6 @@ class _StopRequest:
     def __exit__(self, *exception: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-
-
-def _ignore_interrupts(worker: int) -> None:
-    """Decoding processes outlive Ctrl-C, so that the training process can finish its step."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class _Files:

@@ -1,0 +1,177 @@
+"""From files to what the encoder takes: a core's frames a second, and how many cores the loader keeps busy."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import simplejpeg
+import torch
+from PIL import Image
+from torch import Tensor
+
+from benchmarks.plain.pixels import read_picture, test_clip, training_clip
+from benchmarks.timing import Row, Turns, take_turns
+from resight.data.batches import BatchPlan, ClipBatches, load_batches
+from resight.data.clips import sample_clips
+from resight.data.frames import load_clips, read_frames
+from resight.data.transforms import prepare_clips
+from resight.recipe import ClipSpec, Optimisation, Stage1
+from resight.tracklet import Tracklet
+
+LENGTHS = (9, 12, 14, 16, 19, 21, 26, 30, 37, 45, 57, 70, 90, 107, 142, 203)
+"""Frames of the tracklets: quantiles 1/32, 3/32, ... of the 11,310 gallery tracklets of MARS."""
+
+PERSONS = 8
+FILES = 64
+CPU = torch.device("cpu")
+TRAINING = ClipSpec(length=4, count=1, sampler="consec")
+TEST = ClipSpec()
+
+
+def bench(repeats: int) -> list[Row]:
+    """Four ways to read frames, one thread each, and batches from 0, 1 and 2 processes."""
+    with tempfile.TemporaryDirectory() as folder, one_thread():
+        tracklets = write_tracklets(Path(folder))
+        paths = [tracklets[-1].frame(n) for n in range(FILES)]
+        return [
+            *one_core_rows(tracklets, paths, repeats),
+            loader_row(tracklets, repeats),
+        ]
+
+
+def one_core_rows(tracklets: list[Tracklet], paths: list[Path], repeats: int) -> list[Row]:
+    """Decode; decode and augment; decode and prepare; decode and corrupt."""
+    contents, buffer = [path.read_bytes() for path in paths], np.empty((256, 128, 3), np.uint8)
+    plan = BatchPlan(tracklets, Optimisation(persons=PERSONS), seed=0)
+    batches = ClipBatches(tracklets, plan, TRAINING, Stage1())
+    rng = np.random.default_rng(0)
+    numbers = {t.id: sample_clips(len(t), TEST) for t in tracklets}
+    test = tracklets[: len(LENGTHS)]
+
+    def plain_training() -> Tensor:
+        own = [tracklets[i] for i in plan.batch(0)]
+        return torch.stack(
+            [training_clip([t.frame(n) for n in sample_clips(len(t), TRAINING, rng)[0]], rng) for t in own]
+        )
+
+    def plain_test(corrupted: bool = False) -> list[Tensor]:
+        return [
+            torch.stack([test_clip([t.frame(n) for n in clip], corrupted=corrupted) for clip in numbers[t.id]])
+            for t in test
+        ]
+
+    def our_test(corrupted: bool = False) -> list[Tensor]:
+        damage = np.full(TEST.count, corrupted)
+        return [prepare_clips(torch.from_numpy(load_clips(t, numbers[t.id], (256, 128), damage))) for t in test]
+
+    turns = take_turns(
+        {
+            "limit": lambda: [simplejpeg.decode_jpeg(content, buffer=buffer) for content in contents],
+            "plain decode": lambda: np.stack([read_picture(path) for path in paths]),
+            "decode": lambda: read_frames(paths),
+            "plain training": plain_training,
+            "training": lambda: prepare_clips(batches[0][0].flatten(0, 1)),
+            "plain test": plain_test,
+            "test": our_test,
+            "plain corrupted": lambda: plain_test(True),
+            "corrupted": lambda: our_test(True),
+        },
+        repeats,
+    )
+    clips, frames = len(plan.batch(0)), len(test) * TEST.count * TEST.length
+    distinct = sum(len(np.unique(numbers[t.id])) for t in test)
+    off = max(float((a.float() - b.float()).abs().max()) for a, b in zip(plain_test(), our_test(), strict=True)) * 127.5
+    agreement = f"at most {round(off)} grey levels off Pillow"
+    shared = f"{distinct} of {frames} frames distinct, as in MARS, and each is read once"
+    return [
+        one_core(turns, "decode", f"decode, {FILES} frames of 256 x 128", FILES, FILES, agreement),
+        one_core(
+            turns, "training", f"decode and augment, {clips} clips of 4", clips * 4, clips * 4, "resized to 288 x 144"
+        ),
+        one_core(turns, "test", f"decode and prepare, {len(test)} tracklets of 8 clips of 4", frames, distinct, shared),
+        one_core(turns, "corrupted", "the same, corrupted (paper, Sec. 4.4)", frames, distinct, shared),
+    ]
+
+
+def one_core(turns: Turns, name: str, title: str, frames: int, decoded: int, note: str) -> Row:
+    """A row whose limit is the decoding alone, by libjpeg-turbo into memory at hand."""
+    return Row(
+        group="pixels",
+        name=title,
+        unit="frames/s a core",
+        plain=frames / turns.median(f"plain {name}"),
+        ours=frames / turns.median(name),
+        ratio=turns.ratio(f"plain {name}", name),
+        target=3.0,
+        limit=turns.ratio("limit", name) * decoded / FILES,
+        limit_name="JPEG decoding alone, files and memory at hand",
+        note=note,
+    )
+
+
+def loader_row(tracklets: list[Tracklet], repeats: int) -> Row:
+    """Batches of stage 1 from two processes against none."""
+    optimisation = Optimisation(persons=PERSONS, epochs=40)
+    plan = BatchPlan(tracklets, optimisation, seed=0)
+    batches = ClipBatches(tracklets, plan, TRAINING, Stage1())
+
+    def load(workers: int) -> Callable[[], int]:
+        return lambda: sum(len(pixels) for pixels, _ in load_batches(batches, range(plan.n_steps), CPU, workers))
+
+    turns = take_turns({f"{workers}": load(workers) for workers in (0, 1, 2)}, repeats)
+    frames = plan.n_steps * PERSONS * optimisation.tracklets * 4
+    ratio = turns.ratio("0", "2")
+    return Row(
+        group="pixels",
+        name="loader, 2 processes against none",
+        unit="frames/s",
+        plain=frames / turns.median("0"),
+        ours=frames / turns.median("2"),
+        ratio=ratio,
+        target=1.8,
+        limit=ratio / 2,
+        limit_name="two cores",
+        note=f"starting the processes included; one process {turns.ratio('0', '1'):.2f} x none",
+        facts={"frames_per_second": {w: frames / turns.median(w) for w in ("0", "1", "2")}},
+    )
+
+
+def write_tracklets(folder: Path) -> list[Tracklet]:
+    """Tracklets of MARS-like lengths and file sizes (5 to 6 kB a frame); frames share `FILES` files."""
+    rng = np.random.default_rng(0)
+    files = []
+    for n in range(FILES):
+        files.append(f"{n:04d}.jpg")
+        Image.fromarray(draw_frame(rng)).save(folder / files[-1], "JPEG", quality=85)
+    lengths = [*LENGTHS, *LENGTHS]
+    return [
+        Tracklet(f"{i}", 1 + i % PERSONS, 1 + i // PERSONS, folder, tuple(np.resize(np.roll(files, i), n)))
+        for i, n in enumerate(lengths)
+    ]
+
+
+def draw_frame(rng: np.random.Generator) -> np.ndarray:
+    """Noise whose detail falls off as it does in photographs."""
+    frame = np.full((256, 128, 3), 120.0, np.float32)
+    for columns, strength in ((2, 40), (4, 30), (8, 20), (16, 12), (32, 7), (64, 3)):
+        noise = rng.normal(0, strength, (3, 2 * columns, columns)).astype(np.float32)
+        for channel in range(3):
+            frame[..., channel] += np.asarray(
+                Image.fromarray(noise[channel]).resize((128, 256), Image.Resampling.BICUBIC)
+            )
+    return frame.clip(0, 255).astype(np.uint8)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One core is what a worker process has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
