@@ -52,6 +52,7 @@ class Split:
         query: what is asked.
         gallery: what is searched, junk and distractors included.
         notes: what the reader had to leave out or repair, one sentence each.
+        number: which of the data set's official splits this is, from 1; None if it has only this one.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Split:
     query: tuple[Tracklet, ...]
     gallery: tuple[Tracklet, ...]
     notes: tuple[str, ...] = ()
+    number: int | None = None
 
     def between_cameras(self, query_camera: int | None = None, gallery_camera: int | None = None) -> Split:
         """The same data set with queries and gallery restricted to one camera each (None: all cameras)."""

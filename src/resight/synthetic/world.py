@@ -171,8 +171,8 @@ def _write_info(info: Path, shots: Sequence[Shot], scale: WorldScale, seed: int)
     for role, members in (("train", train), ("test", test)):
         names = [name for shot in members for name in shot.names()]
         (info / f"{role}_name.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
-        _write_mat(info / f"tracks_{role}_info.mat", f"track_{role}_info", track_rows(members))
-    _write_mat(info / "query_IDX.mat", "query_IDX", query_rows(test, seed))
+        write_mat(info / f"tracks_{role}_info.mat", f"track_{role}_info", track_rows(members))
+    write_mat(info / "query_IDX.mat", "query_IDX", query_rows(test, seed))
     write_faults(info / "faults.csv", (row for shot in shots for row in shot.fault_rows()))
     numbers = range(1, scale.train_persons + scale.test_persons + 1)
     world = {
@@ -185,7 +185,7 @@ def _write_info(info: Path, shots: Sequence[Shot], scale: WorldScale, seed: int)
     (info / "world.json").write_text(json.dumps(world, indent=1) + "\n", encoding="utf-8")
 
 
-def _write_mat(path: Path, name: str, values: NDArray[np.integer]) -> None:
+def write_mat(path: Path, name: str, values: NDArray[np.integer]) -> None:
     """Like savemat, but without the date in the header: the same world has the same bytes."""
     savemat(path, {name: values})
     path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + path.read_bytes()[116:])

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from resight.data.readers.listing import PICTURES, list_folder, natural_order
 from resight.errors import DatasetError
 from resight.tracklet import DISTRACTOR, Split, Tracklet
 
-_PICTURES = (".jpg", ".jpeg", ".png")
 _LAYOUT = "expected <person>/<camera>/<tracklet>/<frame>.jpg (or .jpeg, .png), such as anna/door/0001/000001.jpg"
 
 
@@ -34,7 +32,7 @@ def read_folder(root: Path) -> Split:
     for person in _folders_above_tracklets(root):
         for camera in _folders_above_tracklets(root / person):
             for tracklet in _folders_above_tracklets(root / person / camera):
-                folders, pictures = _list(root / person / camera / tracklet)
+                folders, pictures = list_folder(root / person / camera / tracklet)
                 if pictures:
                     found.append((person, camera, tracklet, tuple(pictures)))
                 elif folders:
@@ -72,40 +70,18 @@ def read_tracklet(folder: Path) -> Tracklet:
     """
     if not folder.is_dir():
         raise DatasetError(f"there is no folder {folder}: expected one that holds the frames of one tracklet")
-    _, pictures = _list(folder)
+    _, pictures = list_folder(folder)
     if not pictures:
-        raise DatasetError(f"{folder} holds no picture: expected the frames of one tracklet, {', '.join(_PICTURES)}")
+        raise DatasetError(f"{folder} holds no picture: expected the frames of one tracklet, {', '.join(PICTURES)}")
     return Tracklet(folder.resolve().name, DISTRACTOR, 0, folder, tuple(pictures))
 
 
 def _folders_above_tracklets(folder: Path) -> list[str]:
-    folders, pictures = _list(folder)
+    folders, pictures = list_folder(folder)
     if pictures:
         raise DatasetError(f"the picture {folder / pictures[0]} lies too high in the folders: {_LAYOUT}")
     return folders
 
 
-def _list(folder: Path) -> tuple[list[str], list[str]]:
-    """Names of the folders and of the pictures in a folder, hidden ones left out, in natural order."""
-    folders: list[str] = []
-    pictures: list[str] = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                folders.append(entry.name)
-            elif entry.name.lower().endswith(_PICTURES):
-                pictures.append(entry.name)
-    return sorted(folders, key=_natural), sorted(pictures, key=_natural)
-
-
-def _natural(name: str) -> tuple[list[str | int], str]:
-    """Sorting key: runs of digits compare as numbers; names that differ in zeros only, as text."""
-    # Splitting by digits gives text at even places and numbers at odd ones, so like always meets like.
-    parts = re.split(r"([0-9]+)", name)
-    return [int(part) if place % 2 else part for place, part in enumerate(parts)], name
-
-
 def _numbered(names: Iterable[str]) -> dict[str, int]:
-    return {name: number for number, name in enumerate(sorted(set(names), key=_natural), start=1)}
+    return {name: number for number, name in enumerate(sorted(set(names), key=natural_order), start=1)}

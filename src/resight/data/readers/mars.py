@@ -10,12 +10,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat
 
+from resight.data.readers.listing import find_layout, first_few
+from resight.data.readers.matlab import read_table
 from resight.errors import DatasetError
 from resight.tracklet import JUNK, Split, Tracklet
 
@@ -28,7 +28,6 @@ _REPAIR = (
     "frames are missing on disk, or the names belong to another table: put the official train_name.txt and "
     "test_name.txt into info/"
 )
-_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -62,9 +61,7 @@ def read_mars(root: Path) -> Split:
     Raises:
         DatasetError: if a folder, table or list is missing, damaged, or does not fit the others.
     """
-    for folder in (root, root / "info", root / "bbox_train", root / "bbox_test"):
-        if not folder.is_dir():
-            raise DatasetError(f"there is no folder {folder}: {_LAYOUT}")
+    root = find_layout(root, ("info", "bbox_train", "bbox_test"), _LAYOUT)
     info = read_mars_info(root / "info")
     train, train_notes = _read_part(root, "train", info.train)
     test, test_notes = _read_part(root, "test", info.test)
@@ -93,7 +90,7 @@ def read_mars_info(folder: Path) -> MarsInfo:
     train = _read_tracks(folder / "tracks_train_info.mat", "track_train_info")
     test = _read_tracks(folder / "tracks_test_info.mat", "track_test_info")
     path = folder / "query_IDX.mat"
-    query = _read_table(path, "query_IDX").ravel() - 1
+    query = read_table(path, "query_IDX", _LAYOUT).ravel() - 1
     if query.size == 0 or query.min() < 0 or query.max() >= len(test):
         found = f"{query.min() + 1} to {query.max() + 1}" if query.size else "none"
         raise DatasetError(f"{path}: expected rows of tracks_test_info.mat, 1 to {len(test)}, found {found}: {_LAYOUT}")
@@ -171,10 +168,10 @@ def _read_part(root: Path, part: str, rows: NDArray[np.int64]) -> tuple[list[Tra
             left_out.append(tracklet.id)
     notes: list[str] = []
     if missing:
-        notes.append(f"{folder.name}: {len(missing)} listed frames are missing on disk, {_first(missing)}")
+        notes.append(f"{folder.name}: {len(missing)} listed frames are missing on disk, {first_few(missing)}")
     if left_out:
         notes.append(
-            f"{folder.name}: {len(left_out)} tracklets have no frame left and are left out, {_first(left_out)}"
+            f"{folder.name}: {len(left_out)} tracklets have no frame left and are left out, {first_few(left_out)}"
         )
     return tracklets, notes
 
@@ -184,28 +181,11 @@ def _list_frames(folder: Path) -> set[str]:
         return {entry.name for entry in entries if _FRAME.fullmatch(entry.name)}
 
 
-def _first(items: Sequence[str]) -> str:
-    return f"the first: {', '.join(items[:_SHOWN])}"
-
-
 def _read_tracks(path: Path, variable: str) -> NDArray[np.int64]:
-    rows = _read_table(path, variable)
+    rows = read_table(path, variable, _LAYOUT)
     if rows.ndim != 2 or rows.shape[1] != 4 or len(rows) == 0:
         raise DatasetError(
             f"{path}: expected {variable} to have four columns (first frame, last frame, person, camera), found an "
             f"array of shape {rows.shape}; use the official file"
         )
     return rows
-
-
-def _read_table(path: Path, variable: str) -> NDArray[np.int64]:
-    if not path.is_file():
-        raise DatasetError(f"there is no table {path}: {_LAYOUT}")
-    try:
-        variables: dict[str, Any] = loadmat(path)
-    except Exception as error:  # loadmat raises whatever its parser stumbles over
-        raise DatasetError(f"{path} is not a readable MATLAB file ({error}); copy the official file again") from error
-    if variable not in variables:
-        found = ", ".join(sorted(name for name in variables if not name.startswith("__"))) or "none"
-        raise DatasetError(f"{path}: expected a variable {variable}, found {found}; use the official file")
-    return np.asarray(variables[variable]).astype(np.int64)

@@ -1,0 +1,78 @@
+"""What folders hold, in an order that does not depend on the file system."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from resight.errors import DatasetError
+
+PICTURES = (".jpg", ".jpeg", ".png")
+"""Suffixes of frames, in upper or lower case."""
+
+_LEVELS = 3
+_SHOWN = 3
+
+
+def list_folder(folder: Path) -> tuple[list[str], list[str]]:
+    """Names of the folders and of the pictures in a folder, hidden ones left out, in natural order."""
+    folders: list[str] = []
+    pictures: list[str] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                folders.append(entry.name)
+            elif entry.name.lower().endswith(PICTURES):
+                pictures.append(entry.name)
+    return sorted(folders, key=natural_order), sorted(pictures, key=natural_order)
+
+
+def natural_order(name: str) -> tuple[list[str | int], str]:
+    """Sorting key: runs of digits compare as numbers; names that differ in zeros only, as text.
+
+    >>> sorted(["frame10.png", "frame9.png"], key=natural_order)
+    ['frame9.png', 'frame10.png']
+    """
+    # Splitting by digits gives text at even places and numbers at odd ones, so like always meets like.
+    parts = re.split(r"([0-9]+)", name)
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)], name
+
+
+def find_layout(root: Path, needed: Sequence[str], layout: str) -> Path:
+    """The folder that holds a data set: `root`, or one below it.
+
+    Archives often unpack into a folder of their own, sometimes into two. So if `root` does not hold what is needed,
+    its folders are tried, and then theirs.
+
+    Args:
+        root: the folder that the user named.
+        needed: folders that the data set has, relative to its own.
+        layout: what to say was expected.
+
+    Raises:
+        DatasetError: if there is no such folder, or more than one to choose from.
+    """
+    if not root.is_dir():
+        raise DatasetError(f"there is no folder {root}: {layout}")
+    level = [root]
+    for depth in range(_LEVELS):
+        found = [folder for folder in level if all((folder / name).is_dir() for name in needed)]
+        if len(found) > 1:
+            raise DatasetError(f"{root} holds more than one such data set, {found[0]} and {found[1]}; name one of them")
+        if found:
+            return found[0]
+        if depth < _LEVELS - 1:
+            # __MACOSX holds the shadows of an archive's folders
+            below = [(folder, name) for folder in level for name in list_folder(folder)[0]]
+            level = [folder / name for folder, name in below if name != "__MACOSX"]
+    missing = next(name for name in needed if not (root / name).is_dir())
+    raise DatasetError(f"there is no folder {root / missing}: {layout}")
+
+
+def first_few(items: Sequence[str]) -> str:
+    """The first few names of a long list, for a message."""
+    return f"the first: {', '.join(items[:_SHOWN])}"

@@ -1,0 +1,66 @@
+"""Tables of both kinds of MATLAB file; damaged ones are named in the tests of the readers too."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from resight.data.readers.matlab import read_table
+from resight.errors import DatasetError
+
+TABLE = np.array([[1, 2, 3], [4, 5, 6]])
+
+
+def write_hdf5(path: Path, header: bytes = b"MATLAB 7.3 MAT-file") -> Path:
+    with h5py.File(path, "w", userblock_size=512 if header else 0) as file:
+        file["table"] = TABLE.T.astype(np.float64)
+        file["broken"] = np.array([0.5])
+        file.create_group("#refs#")
+        file.create_group("group")
+    if header:
+        with path.open("r+b") as raw:
+            raw.write(header)
+    return path
+
+
+def write_old(path: Path) -> Path:
+    savemat(path, {"table": TABLE.astype(np.float64), "broken": np.array([0.5]), "group": np.array(["text"], object)})
+    return path
+
+
+@pytest.mark.parametrize("header", [b"MATLAB 7.3 MAT-file", b""])
+def test_both_kinds_give_the_same_table(tmp_path: Path, header: bytes) -> None:
+    old, new = write_old(tmp_path / "old.mat"), write_hdf5(tmp_path / "new.mat", header)
+    for path in (old, new):
+        table = read_table(path, "table", "a layout")
+        assert table.dtype == np.int64
+        assert table.tolist() == TABLE.tolist()
+
+
+@pytest.mark.parametrize("write", [write_old, write_hdf5])
+def test_what_is_wrong_is_said(tmp_path: Path, write: Callable[[Path], Path]) -> None:
+    path = write(tmp_path / "table.mat")
+    with pytest.raises(DatasetError, match=r"expected a variable rows, found broken, group, table; use"):
+        read_table(path, "rows", "a layout")
+    for name in ("broken", "group"):
+        with pytest.raises(DatasetError, match=rf"expected {name} to hold whole numbers, found"):
+            read_table(path, name, "a layout")
+    path.write_bytes(path.read_bytes()[:150])
+    with pytest.raises(DatasetError, match=r"table.mat is not a readable MATLAB file .*copy"):
+        read_table(path, "table", "a layout")
+    with pytest.raises(DatasetError, match=r"no table .*nowhere.mat: a layout"):
+        read_table(tmp_path / "nowhere.mat", "table", "a layout")
+
+
+def test_without_h5py_it_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_hdf5(tmp_path / "table.mat")
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(DatasetError, match=r"table.mat is an HDF5 file.*pip install 'resight\[h5\]'"):
+        read_table(path, "table", "a layout")
+    assert read_table(write_old(path), "table", "a layout").shape == (2, 3)
