@@ -7,14 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from benchmarks.plain.rerank import rerank_dense
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from resight.errors import RecipeError, ShapeError
+from resight.features import ClipFeatures
+from resight.models.aggregators import Learned
 from resight.ranking import Ranking
-from resight.scoring.rerank import Neighbours, find_neighbours, rerank
+from resight.scoring.all_pairs import score_all_pairs
+from resight.scoring.rerank import find_neighbours, rerank
+from resight.scoring.search import pair_scorer, search_exactly
 
 Matrix = NDArray[np.float32]
 
@@ -43,7 +48,7 @@ def by_column(ranking: Ranking) -> Matrix:
     return scores
 
 
-def of_matrix(similarity: Matrix, k: int, **how: Any) -> Neighbours:
+def of_matrix(similarity: Matrix, k: int, **how: int) -> tuple[Ranking, Matrix]:
     return find_neighbours(ids(len(similarity)), lambda rows: similarity[rows], k, **how)
 
 
@@ -65,6 +70,7 @@ def test_same_as_the_dense_method(
     similarity = cosines(N, seed)
     if kind == "one-sided":  # the order of a pair matters, and nobody is like himself by exactly 1
         similarity = (similarity * rng.uniform(0.9, 0.99, (N, N))).astype(np.float32)
+        similarity[0, 0] = 0.995  # but someone must be his own neighbour
     if kind == "ties":
         similarity = similarity.round(1)
         similarity[0, 0] = 1
@@ -74,11 +80,13 @@ def test_same_as_the_dense_method(
     if apart:  # otherwise queries are in the gallery too
         gallery = np.setdiff1d(gallery, query)
     K = max(k1 + 1, k2) + more
-    expected = rerank_dense(similarity, query, gallery, k1=k1, k2=k2, original_share=share)
+    neighbours, least = of_matrix(similarity, K, memory_budget=budget)
+    how: dict[str, Any] = {"k1": k1, "k2": k2, "original_share": share}
     found = rerank(
-        rank(similarity, query, gallery), of_matrix(similarity, K, memory_budget=budget),
-        k1=k1, k2=k2, original_share=share, score_pairs=lambda q, g: similarity[q, g], memory_budget=budget,
+        rank(similarity, query, gallery), neighbours, least=least,
+        score_pairs=lambda q, g: similarity[q, g], memory_budget=budget, **how,
     )  # fmt: skip
+    expected = rerank_dense(similarity, query, gallery, **how)
     assert found.order.shape == (len(query), len(gallery))
     assert (np.diff(found.scores, axis=1) <= 0).all()
     np.testing.assert_allclose(by_column(found), expected, atol=1e-5)
@@ -88,32 +96,69 @@ def test_same_as_the_dense_method(
 @given(N=st.integers(8, 40), seed=st.integers(0, 2**32 - 1), more=st.integers(0, 10))
 def test_lists_alone_are_the_dense_method_with_low_similarities_raised(N: int, seed: int, more: int) -> None:
     similarity, everyone = cosines(N, seed), np.arange(N)
-    listed = of_matrix(similarity, 7 + more)
-    raised = np.maximum(similarity, listed.similarity[:, -1:])
-    neighbours = replace(listed, least=raised.min(axis=1))
-    found = rerank(rank(similarity, everyone, everyone), neighbours, k1=5, original_share=0)
+    neighbours, _ = of_matrix(similarity, 7 + more)
+    raised = np.maximum(similarity, neighbours.scores[:, -1:])
+    ranking, least = rank(similarity, everyone, everyone), raised.min(axis=1)
+    found = rerank(ranking, neighbours, least=least, k1=5, original_share=0)
     expected = rerank_dense(raised, everyone, everyone, k1=5, original_share=0)
+    np.testing.assert_allclose(by_column(found), expected, atol=1e-5)
+
+
+def test_the_learned_similarity_by_top_k_search() -> None:
+    """All 2,500 pairs are scored for what is expected only."""
+    torch.manual_seed(0)
+    rng, N = np.random.default_rng(0), 50
+    values = rng.standard_normal((8, 1, 6))[rng.integers(0, 8, N)] + 0.8 * rng.standard_normal((N, 3, 6))
+    everyone = ClipFeatures(
+        ids(N), np.zeros(N, np.int64), np.zeros(N, np.int64), values.astype(np.float32), np.zeros((N, 3, 1), np.int64)
+    )
+    learned = Learned(6, 5).eval()
+    similarity = score_all_pairs(everyone.values, everyone.values, learned)
+    assert (similarity != similarity.T).any()
+    neighbours, effort = search_exactly(everyone, everyone, learned, 7)
+    query = everyone.rows(np.arange(20))
+    found = rerank(
+        Ranking.from_scores(score_all_pairs(query.values, everyone.values, learned), query.ids, everyone.ids),
+        neighbours, least=similarity.min(axis=1), k1=6, k2=3,
+        score_pairs=pair_scorer(everyone, everyone, learned, "float32", 2**30),
+    )  # fmt: skip
+    assert effort.scored < N * N
+    expected = rerank_dense(similarity, np.arange(20), np.arange(N), k1=6, k2=3)
     np.testing.assert_allclose(by_column(found), expected, atol=1e-5)
 
 
 def test_a_cut_ranking_keeps_its_answers_in_a_new_order() -> None:
     similarity, all_of_them = cosines(60, 3, noise=1.5), np.arange(60)
-    neighbours = of_matrix(similarity, 21)
-    whole = by_column(rerank(rank(similarity, all_of_them, all_of_them), neighbours))
+    neighbours, least = of_matrix(similarity, 21)
+    whole = by_column(rerank(rank(similarity, all_of_them, all_of_them), neighbours, least=least))
     cut = rank(similarity, all_of_them, all_of_them, 12)
-    found = rerank(cut, neighbours)
+    found = rerank(cut, neighbours, least=least)
     np.testing.assert_array_equal(np.sort(found.order, axis=1), np.sort(cut.order, axis=1))
     assert (found.order != cut.order).any()
     np.testing.assert_array_equal(found.scores, np.take_along_axis(whole, found.order, axis=1))
+    with pytest.raises(ShapeError, match="keeps 12 of 60 gallery tracklets, expected all"):
+        rerank(cut, neighbours)
+
+
+def test_the_least_similarity_is_that_of_the_ranking_unless_given() -> None:
+    similarity, everyone = cosines(40, 2), np.arange(40)
+    neighbours, least = of_matrix(similarity, 21)
+    for query in (everyone, everyone[:10]):
+        ranking = rank(similarity, query, everyone)
+        known = np.where(everyone < len(query), least, least[query].mean()).astype(np.float32)
+        found, expected = rerank(ranking, neighbours), rerank(ranking, neighbours, least=known)
+        np.testing.assert_allclose(found.scores, expected.scores, atol=1e-6)
+    with pytest.raises(ShapeError, match=r"least is \(3,\), expected \(40,\)"):
+        rerank(ranking, neighbours, least=np.zeros(3))
 
 
 def test_the_original_alone_changes_nothing_and_ties_keep_their_order() -> None:
     similarity, some = cosines(30, 5), np.arange(30)
     ranking = rank(similarity.round(1), some, some)
-    neighbours = of_matrix(similarity.round(1), 21)
+    neighbours, _ = of_matrix(similarity.round(1), 21)
     np.testing.assert_array_equal(rerank(ranking, neighbours, original_share=1).order, ranking.order)
     apart = np.eye(30, dtype=np.float32)  # nobody shares a neighbour: all but oneself are tied
-    tied = rerank(rank(apart, some, some), of_matrix(apart, 2), k1=1, k2=1, original_share=0)
+    tied = rerank(rank(apart, some, some), of_matrix(apart, 2)[0], k1=1, k2=1, original_share=0)
     np.testing.assert_array_equal(tied.order, rank(apart, some, some).order)
 
 
@@ -125,7 +170,7 @@ def test_common_neighbours_bring_a_match_to_the_front() -> None:
     similarity[0, 9] = similarity[9, 0] = 0.55
     np.fill_diagonal(similarity, 1)
     before = rank(similarity, np.array([0]), np.array([9, 3]))
-    after = rerank(before, of_matrix(similarity, 4), k1=3, k2=2)
+    after = rerank(before, of_matrix(similarity, 4)[0], k1=3, k2=2)
     assert [before.best(0, 1)[0][0], after.best(0, 1)[0][0]] == ["t9", "t3"]
 
 
@@ -137,7 +182,7 @@ def test_only_pairs_that_lists_lack_are_asked_for() -> None:
         asked.extend(zip(query.tolist(), gallery.tolist(), strict=True))
         return similarity[query, gallery]
 
-    neighbours = of_matrix(similarity, 7)
+    neighbours, _ = of_matrix(similarity, 7)
     rerank(rank(similarity, some, some), neighbours, k1=6, score_pairs=score_pairs)
     assert asked
     assert len(set(asked)) == len(asked)
@@ -146,7 +191,7 @@ def test_only_pairs_that_lists_lack_are_asked_for() -> None:
 
 def test_what_cannot_work_is_refused() -> None:
     similarity, some = cosines(30, 0), np.arange(30)
-    ranking, neighbours = rank(similarity, some, some), of_matrix(similarity, 21)
+    ranking, (neighbours, _) = rank(similarity, some, some), of_matrix(similarity, 21)
     wrong: dict[str, Any]
     for wrong in ({"k1": 0}, {"k2": 0}, {"original_share": 1.5}):
         with pytest.raises(RecipeError, match="expected k1 and k2 of at least 1"):
@@ -154,8 +199,8 @@ def test_what_cannot_work_is_refused() -> None:
     with pytest.raises(ShapeError, match="21 neighbours of each tracklet are listed, expected 26"):
         rerank(ranking, neighbours, k1=25)
     with pytest.raises(ShapeError, match=r"20 of 30 query tracklets .* the first is 't10'"):
-        rerank(ranking, of_matrix(similarity[:10, :10], 21))
-    neighbours = of_matrix(similarity, 7)
+        rerank(ranking, of_matrix(similarity[:10, :10], 21)[0])
+    neighbours, _ = of_matrix(similarity, 7)
     with pytest.raises(ShapeError, match=r"score_pairs gave \(3,\)"):
         rerank(ranking, neighbours, k1=6, score_pairs=lambda q, g: np.zeros(3))
     with pytest.raises(ShapeError, match="one finite similarity a pair"):
@@ -165,25 +210,19 @@ def test_what_cannot_work_is_refused() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"order": np.zeros((3, 2), np.int32)}, r"must both be \(N, K\) for 3 ids"),
-        ({"least": np.zeros(2, np.float32)}, r"least is \(2,\), expected \(3,\)"),
-        ({"ids": ("a", "b", "a")}, "only 2 different"),
-        ({"order": np.array([[0], [1], [3]], np.int32)}, "numbered 0 to 3, expected 0 to 2"),
-        ({"order": np.array([[1], [2], [0]], np.int32)}, "no tracklet is among its own neighbours"),
-        ({"similarity": np.full((3, 1), 7, np.float32)}, "greatest similarity is 7.0"),
-        ({"similarity": np.full((3, 1), np.nan, np.float32)}, "greatest similarity is nan"),
+        ({"query_ids": ("a", "b", "d")}, "3 tracklets among 3 others, expected the same"),
+        ({"query_ids": ("a", "b", "a"), "gallery_ids": ("a", "b", "a")}, "3 tracklets, 2 different"),
+        ({"order": np.array([[1, 2], [2, 0], [0, 1]], np.int32)}, "no tracklet is among its own neighbours"),
+        ({"scores": np.full((3, 2), 7, np.float32)}, "greatest similarity of neighbours is 7.0"),
+        ({"scores": np.full((3, 2), np.nan, np.float32)}, "greatest similarity of neighbours is nan"),
     ],
 )
 def test_neighbours_that_cannot_be(change: dict[str, Any], message: str) -> None:
-    good: dict[str, Any] = {
-        "ids": ("a", "b", "c"),
-        "order": np.array([[0], [1], [2]], np.int32),
-        "similarity": np.ones((3, 1), np.float32),
-        "least": np.zeros(3, np.float32),
-    }
-    Neighbours(**good)
+    names, order = ("a", "b", "c"), np.array([[0, 1], [1, 2], [2, 0]], np.int32)
+    good = Ranking(names, names, order, np.ones((3, 2), np.float32))
+    rerank(good, good, k1=1, k2=2, least=np.zeros(3))
     with pytest.raises(ShapeError, match=message):
-        Neighbours(**{**good, **change})
+        rerank(good, replace(good, **change), k1=1, k2=2, least=np.zeros(3))
 
 
 def test_blocks_of_rows_must_be_whole_and_finite() -> None:
@@ -198,7 +237,7 @@ def test_blocks_of_rows_must_be_whole_and_finite() -> None:
         return similarity[rows]
 
     similarity = cosines(10, 0)
-    found = find_neighbours(ids(10), score_rows, 4, memory_budget=8 * 10 * 3)
+    found, least = find_neighbours(ids(10), score_rows, 4, memory_budget=8 * 10 * 3)
     assert blocks == [slice(0, 3), slice(3, 6), slice(6, 9), slice(9, 10)]
     np.testing.assert_array_equal(found.order, np.argsort(-similarity, axis=1, kind="stable")[:, :4])
-    np.testing.assert_array_equal(found.least, similarity.min(axis=1))
+    np.testing.assert_array_equal(least, similarity.min(axis=1))

@@ -9,7 +9,6 @@ Shapes: N tracklets in all, queries and gallery together, K nearest kept of each
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -34,57 +33,12 @@ _NARROWEST = 1e-6
 """Least difference between 1 and the least similarity of a row, so that distances stay finite."""
 
 
-@dataclass(frozen=True, eq=False)
-class Neighbours:
-    """The K tracklets most similar to each of N, by exact search from any source.
-
-    Attributes:
-        ids: N different tracklet ids: everyone who may be a neighbour, queries and gallery.
-        order: (N, K) int32, numbers of tracklets in `ids`, most similar first. A search must not leave out the tracklet
-            that it searches for: it counts among its own neighbours, where it is usually the first.
-        similarity: (N, K) float32, in the same order; of cosines or means of cosines, so at most 1.
-        least: (N,) float32, the similarity at which a row's distance is 1: that of its least similar tracklet, or where
-            only the best are known, an estimate of it.
-    """
-
-    ids: tuple[str, ...]
-    order: NDArray[np.int32]
-    similarity: NDArray[np.float32]
-    least: NDArray[np.float32]
-
-    def __post_init__(self) -> None:
-        N = len(self.ids)
-        if self.order.ndim != 2 or self.order.shape != self.similarity.shape or len(self.order) != N:
-            raise ShapeError(
-                f"order {self.order.shape} and similarity {self.similarity.shape} must both be (N, K) for {N} ids"
-            )
-        if self.least.shape != (N,):
-            raise ShapeError(f"least is {self.least.shape}, expected ({N},): one similarity a tracklet")
-        if len(set(self.ids)) != N:
-            raise ShapeError(f"{N} ids, but only {len(set(self.ids))} different ones; give each tracklet once")
-        if self.order.size == 0:
-            return
-        if self.order.min() < 0 or self.order.max() >= N:
-            raise ShapeError(
-                f"neighbours are numbered {self.order.min()} to {self.order.max()}, expected 0 to {N - 1}: numbers of "
-                "tracklets in ids"
-            )
-        if not (self.order == np.arange(N)[:, None]).any():
-            raise ShapeError(
-                "no tracklet is among its own neighbours, expected it to be, usually as the first; search with the "
-                "tracklet itself in the gallery"
-            )
-        if not self.similarity.max() <= 1 + _ROUNDING:
-            raise ShapeError(
-                f"the greatest similarity is {self.similarity.max()}, expected at most 1; re-ranking needs cosines or "
-                "means of cosines"
-            )
-
-
 def find_neighbours(
     ids: tuple[str, ...], score_rows: ScoreRows, k: int = 21, *, memory_budget: int = 2**27
-) -> Neighbours:
+) -> tuple[Ranking, NDArray[np.float32]]:
     """The neighbours of N tracklets by scoring all pairs in blocks of rows; N × N similarities never exist at once.
+
+    An exact search of all tracklets among themselves, such as `search_exactly`, gives the same ranking for less.
 
     Args:
         ids: N tracklet ids.
@@ -95,13 +49,13 @@ def find_neighbours(
             row at least.
 
     Returns:
-        K best of each, equal ones in the order of `ids`, and the exact least similarity of each row.
+        The best K = min(k, N) of each, equal ones in the order of `ids`; and (N,) the least similarity of each row.
 
     Raises:
         ShapeError: if a block has another shape or a similarity that is not a number.
     """
     N = len(ids)
-    order, similarity = np.empty((N, min(k, N)), np.int32), np.empty((N, min(k, N)), np.float32)
+    order, scores = np.empty((N, min(k, N)), np.int32), np.empty((N, min(k, N)), np.float32)
     least = np.empty(N, np.float32)
     step = max(1, memory_budget // (8 * max(N, 1)))
     for start in range(0, N, step):
@@ -110,15 +64,16 @@ def find_neighbours(
         if block.shape != (rows.stop - start, N):
             raise ShapeError(f"similarities of rows {start} to {rows.stop} are {block.shape}, expected (rows, {N})")
         check_finite(block, ids[rows], ids)
-        order[rows], similarity[rows] = best_first(block, k)
+        order[rows], scores[rows] = best_first(block, k)
         least[rows] = block.min(axis=1)
-    return Neighbours(tuple(ids), order, similarity, least)
+    return Ranking(ids, ids, order, scores), least
 
 
 def rerank(
     ranking: Ranking,
-    neighbours: Neighbours,
+    neighbours: Ranking,
     *,
+    least: NDArray[np.floating] | None = None,
     k1: int = 20,
     k2: int = 6,
     original_share: float = 0.3,
@@ -127,9 +82,10 @@ def rerank(
 ) -> Ranking:
     """Rank anew by how many near neighbours a query and a gallery tracklet have in common.
 
-    The distance of tracklet i, as the query, to j is d_ij = (1 - s_ij) / (1 - least_i). For cosines this is the
-    squared Euclidean distance of features of length 1, 2 - 2 s_ij, divided by the greatest of its row, which is what
-    the authors' code uses. A similarity that depends on the order of the two is used as given, query side first. Then
+    The distance of tracklet i, as the query, to j is d_ij = (1 - s_ij) / (1 - least_i), with least_i the similarity of
+    the least similar. For cosines this is the squared Euclidean distance of features of length 1, 2 - 2 s_ij, divided
+    by the greatest of its row, which is what the authors' code uses. A similarity that depends on the order of the two
+    is used as given, query side first. Then
 
     * i and j are k-reciprocal if each is among the first k + 1 of the other, itself included: R(i, k).
     * R*(i) is R(i, k1) and every R(c, k1 / 2), c in R(i, k1), of which more than two thirds are in R(i, k1).
@@ -145,7 +101,10 @@ def rerank(
 
     Args:
         ranking: Q rankings of G gallery tracklets; one that is cut off keeps the same answers in a new order.
-        neighbours: of N tracklets, with every query and gallery tracklet of the ranking among them.
+        neighbours: the K best of each of N tracklets among the same N, those of the ranking and any others. A tracklet
+            counts among its own neighbours, usually as the first.
+        least: (N,) least similarity of each row. None takes what the ranking knows: the last of a query's row, and for
+            the others the mean of these.
         k1: neighbours that are compared, without the tracklet itself.
         k2: neighbours, with the tracklet itself, that share their V; 1 for none.
         original_share: λ, 0 … 1.
@@ -158,9 +117,11 @@ def rerank(
 
     Raises:
         RecipeError: if a parameter is out of range.
-        ShapeError: if a tracklet of the ranking is not in `neighbours`, or they list too few, or `score_pairs` gives
-            another number of similarities.
+        ShapeError: if `neighbours` are not of the same tracklets as queries and gallery, lack one of the ranking, or
+            are too few; if a similarity is above 1; if `least` or what `score_pairs` gives has another shape; if
+            `least` is not given and the ranking is cut off.
     """
+    _check_neighbours(neighbours)
     N, K = neighbours.order.shape
     if k1 < 1 or k2 < 1 or not 0 <= original_share <= 1:
         raise RecipeError(
@@ -168,18 +129,23 @@ def rerank(
         )
     if min(N, max(k1 + 1, k2)) > K:
         raise ShapeError(f"{K} neighbours of each tracklet are listed, expected {max(k1 + 1, k2)}; search for more")
-    number = {tracklet_id: n for n, tracklet_id in enumerate(neighbours.ids)}
+    number = {tracklet_id: n for n, tracklet_id in enumerate(neighbours.query_ids)}
     query, gallery = (_numbers(number, role, getattr(ranking, f"{role}_ids")) for role in ("query", "gallery"))
 
-    V = _encode(_expanded(neighbours.order, k1), neighbours, score_pairs)
+    if least is None:
+        least = _least(ranking, query, N)
+    if least.shape != (N,):
+        raise ShapeError(f"least is {least.shape}, expected ({N},): one similarity for each tracklet of neighbours")
+    span_N = np.maximum(1 - least, _NARROWEST).astype(np.float32)
+
+    V = _encode(_expanded(neighbours.order, k1), neighbours, span_N, score_pairs)
     if k2 > 1:
         V = _membership(neighbours.order[:, :k2]) @ V / min(k2, N)
     order, scores = np.empty_like(ranking.order), np.empty_like(ranking.scores)
-    span_Q = np.maximum(1 - neighbours.least[query], _NARROWEST)
     for rows, jaccard in _jaccard(V[query], V[gallery], memory_budget):
         new = _along(jaccard, ranking.order[rows])
         new *= 1 - original_share
-        new += original_share * (1 - (1 - ranking.scores[rows]) / span_Q[rows, None])
+        new += original_share * (1 - (1 - ranking.scores[rows]) / span_N[query[rows], None])
         places, scores[rows] = best_first(new)
         order[rows] = _along(ranking.order[rows], places)
     return Ranking(ranking.query_ids, ranking.gallery_ids, order, scores)
@@ -188,6 +154,39 @@ def rerank(
 def _along(values: NDArray[_Scalar], places: NDArray[np.int32]) -> NDArray[_Scalar]:
     """``take_along_axis`` for rows, which numpy does several times faster one by one."""
     return np.stack([np.take(*pair, mode="clip") for pair in zip(values, places, strict=True)])
+
+
+def _check_neighbours(neighbours: Ranking) -> None:
+    ids, order = neighbours.query_ids, neighbours.order
+    if ids != neighbours.gallery_ids:
+        raise ShapeError(
+            f"neighbours are of {len(ids)} tracklets among {len(neighbours.gallery_ids)} others, expected the same "
+            "tracklets in the same order; search all tracklets, queries and gallery, among themselves"
+        )
+    if len(set(ids)) != len(ids):
+        raise ShapeError(f"neighbours are of {len(ids)} tracklets, {len(set(ids))} different; give each one once")
+    if not (order == np.arange(len(ids))[:, None]).any():
+        raise ShapeError(
+            "no tracklet is among its own neighbours, expected it to be, usually as the first; search with the "
+            "tracklet itself in the gallery"
+        )
+    if not neighbours.scores.max() <= 1 + _ROUNDING:
+        raise ShapeError(
+            f"the greatest similarity of neighbours is {neighbours.scores.max()}, expected at most 1; re-ranking needs "
+            "cosines or means of cosines"
+        )
+
+
+def _least(ranking: Ranking, query: NDArray[np.int64], N: int) -> NDArray[np.float32]:
+    """The least similarities as far as a whole ranking knows them."""
+    if ranking.order.shape[1] < max(1, len(ranking.gallery_ids)):
+        raise ShapeError(
+            f"the ranking keeps {ranking.order.shape[1]} of {len(ranking.gallery_ids)} gallery tracklets, expected all "
+            "of them, as least is not given; rank with k=None, or give the least similarities"
+        )
+    least = np.full(N, ranking.scores[:, -1].mean(), np.float32)
+    least[query] = ranking.scores[:, -1]
+    return least
 
 
 def _numbers(number: dict[str, int], role: str, ids: tuple[str, ...]) -> NDArray[np.int64]:
@@ -222,7 +221,9 @@ def _expanded(order: NDArray[np.int32], k1: int) -> csr_array:
     return csr_array(near + accepted @ half)
 
 
-def _encode(sets: csr_array, neighbours: Neighbours, score_pairs: ScorePairs | None) -> csr_array:
+def _encode(
+    sets: csr_array, neighbours: Ranking, span_N: NDArray[np.float32], score_pairs: ScorePairs | None
+) -> csr_array:
     """V before its rows are mixed: (N, N) float32, exp(-d) on the sets, rows of sum 1."""
     N, K = neighbours.order.shape
     row = np.repeat(np.arange(N), np.diff(sets.indptr))
@@ -231,10 +232,10 @@ def _encode(sets: csr_array, neighbours: Neighbours, score_pairs: ScorePairs | N
     listed = (np.arange(N)[:, None] * N + neighbours.order).ravel()
     by_pair = np.argsort(listed)
     at = by_pair[np.minimum(np.searchsorted(listed, wanted, sorter=by_pair), N * K - 1)]
-    similarity = neighbours.similarity.ravel()[at]
+    similarity = neighbours.scores.ravel()[at]
     unlisted = listed[at] != wanted
     if score_pairs is None:
-        similarity[unlisted] = neighbours.similarity[row[unlisted], -1]
+        similarity[unlisted] = neighbours.scores[row[unlisted], -1]
     elif unlisted.any():
         scored = score_pairs(row[unlisted], column[unlisted])
         if scored.shape != (np.count_nonzero(unlisted),) or not np.isfinite(scored).all():
@@ -243,7 +244,7 @@ def _encode(sets: csr_array, neighbours: Neighbours, score_pairs: ScorePairs | N
                 "similarity a pair"
             )
         similarity[unlisted] = scored
-    weight = np.exp((similarity - 1) / np.maximum(1 - neighbours.least, _NARROWEST)[row])
+    weight = np.exp((similarity - 1) / span_N[row])
     weight /= np.bincount(row, weight, N)[row]
     return csr_array((weight.astype(np.float32), sets.indices, sets.indptr), shape=(N, N))
 
