@@ -5,10 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image
 
 from resight.data.corruption import corrupt_frame
-from resight.data.frames import load_augmented, load_clips, read_frame
+from resight.data.frames import Pixels, load_augmented, load_clips, read_frame, read_frames, resize_frame
+from resight.data.transforms import draw_augmentation, enlarged_size
 from resight.errors import FrameError
 from resight.recipe import ClipSpec, Stage1
 from resight.tracklet import Tracklet
@@ -63,3 +67,67 @@ def test_augmentation_draws_once_a_clip(make_tracklets: MakeTracklets) -> None:
     )
     assert all((frame == clip[0]).all() for clip in clips for frame in clip)
     assert len({clip.tobytes() for clip in clips}) == 6
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of pictures of four sizes, two of them PNG, one grey."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for n, (height, width) in enumerate([(32, 16), (32, 16), (32, 16), (16, 32), (20, 11), (7, 3)]):
+        picture = Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8))
+        (picture.convert("L") if n == 2 else picture).save(folder / f"{n}.jpg", quality=90)
+        if n in (1, 3):
+            picture.save(folder / f"{n}.png")
+    return folder
+
+
+def test_blocks_hold_what_single_frames_do(pictures: Path) -> None:
+    names = ["0.jpg", "1.png", "2.jpg", "3.jpg", "3.png", "0.jpg", "5.jpg"]
+    blocks = read_frames([pictures / name for name in names])
+    assert [block.shape for block in blocks] == [(3, 32, 16, 3), (2, 16, 32, 3), (1, 32, 16, 3), (1, 7, 3, 3)]
+    frames = [frame for block in blocks for frame in block]
+    for name, frame in zip(names, frames, strict=True):
+        with Image.open(pictures / name) as picture:
+            expected = np.asarray(picture.convert("RGB"))
+        assert np.abs(frame.astype(int) - expected).max() <= (0 if name.endswith("png") else 2)
+    assert [len(block) for block in read_frames([])] == [0]
+
+
+def slowly_loaded(
+    tracklet: Tracklet, numbers: NDArray[np.int64], size: tuple[int, int], corrupted: list[bool]
+) -> Pixels:
+    """Frame by frame, nothing shared."""
+    clips = []
+    for clip, damage in zip(numbers.tolist(), corrupted, strict=True):
+        frames = [read_frame(tracklet.frame(number)) for number in clip]
+        clips.append([resize_frame(corrupt_frame(frame) if damage else frame, size) for frame in frames])
+    return np.array(clips)
+
+
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_fast_loading_is_loading_frame_by_frame(pictures: Path, data: st.DataObject) -> None:
+    names = sorted(path.name for path in pictures.iterdir())
+    chosen = data.draw(st.lists(st.sampled_from(names), min_size=1, max_size=9))
+    tracklet = Tracklet("t", 1, 1, pictures, tuple(chosen))
+    clips, length = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 4))
+    starts = data.draw(st.lists(st.integers(0, 8), min_size=clips, max_size=clips))
+    numbers = (np.array(starts, np.int64)[:, None] + np.arange(length)) % len(chosen)
+    corrupted = data.draw(st.lists(st.booleans(), min_size=clips, max_size=clips))
+    spec = ClipSpec(length, clips, height=data.draw(st.sampled_from([16, 32])), width=16)
+    size = spec.height, spec.width
+    slow = slowly_loaded(tracklet, numbers, size, corrupted)
+    assert (load_clips(tracklet, numbers, size, np.array(corrupted)) == slow).all()
+
+    stage, seed = Stage1(colour=data.draw(st.sampled_from([0.0, 0.5]))), data.draw(st.integers(0, 99))
+    fast = load_augmented(tracklet, numbers, spec, stage, np.random.default_rng(seed), np.array(corrupted))
+    enlarged = slowly_loaded(tracklet, numbers, enlarged_size(*size, stage), corrupted)
+    rng = np.random.default_rng(seed)
+    for clip, large in zip(fast, enlarged, strict=True):
+        drawn = draw_augmentation(stage, rng)
+        top, left = (round(c * (n - m)) for c, n, m in zip(drawn.crop, large.shape[1:3], size, strict=True))
+        expected = large[:, top : top + size[0], left : left + size[1]]
+        expected = expected[:, :, ::-1] if drawn.flip else expected
+        levels = expected.astype(np.float32) * np.array(drawn.gain, np.float32)
+        assert (clip == ((levels - 128) * drawn.contrast + 128.5).clip(0, 255).astype(np.uint8)).all()

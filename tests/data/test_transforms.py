@@ -1,9 +1,22 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
 
-from resight.data.transforms import Augmentation, augment_clip, draw_augmentation, enlarged_size, prepare_clips
+from resight.data import transforms
+from resight.data.transforms import (
+    Augmentation,
+    augment_clip,
+    draw_augmentation,
+    enlarged_size,
+    prepare_clips,
+    resize_frames,
+)
 from resight.recipe import Stage1
 
 
@@ -14,6 +27,36 @@ def test_prepare_puts_channels_second_and_values_in_range() -> None:
     assert out[1, 2, 0, 3, 4] == pixels[1, 0, 3, 4, 2] / 127.5 - 1
     assert out.min() >= -1 and out.max() <= 1
     assert prepare_clips(torch.full((1, 1, 1, 1, 3), 255, dtype=torch.uint8)).max().item() == 1
+
+
+@pytest.mark.parametrize("at_once", [7, 64, 10**6])
+def test_prepare_in_parts_of_any_size(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr(transforms, "CACHED", at_once)
+    pixels = torch.randint(0, 256, (3, 6, 2, 5, 3), dtype=torch.uint8).transpose(1, 2)  # in no simple order
+    expected = pixels.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+    assert torch.equal(prepare_clips(pixels), expected)
+    assert prepare_clips(pixels[:0]).shape == (0, 3, 2, 6, 5)
+
+
+sizes = st.tuples(st.integers(1, 70), st.integers(1, 40))
+
+
+@given(sizes, sizes, st.integers(0, 3), st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_resizing_is_bilinear_to_a_grey_level(
+    before: tuple[int, int], after: tuple[int, int], count: int, seed: int
+) -> None:
+    frames = np.random.default_rng(seed).integers(0, 256, (count, *before, 3), np.uint8)
+    frames.flags.writeable = False
+    resized = resize_frames(frames, after)
+    assert resized.shape == (count, *after, 3) and resized.flags.c_contiguous
+    planes = torch.from_numpy(frames.astype(np.float64)).permute(0, 3, 1, 2)
+    if count:
+        exact = F.interpolate(planes, size=after, mode="bilinear", antialias=True).permute(0, 2, 3, 1).numpy()
+        assert np.abs(resized - exact).max() < 1.05
+    for frame, ours in zip(frames, resized, strict=True):
+        pillow = np.asarray(Image.fromarray(frame).resize((after[1], after[0]), Image.Resampling.BILINEAR))
+        assert np.abs(ours.astype(int) - pillow).max() <= 2
 
 
 def test_the_paper_s_sizes() -> None:
