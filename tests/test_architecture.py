@@ -47,6 +47,7 @@ FLOORS = {
     "resight.checkpoints": 2,
     "resight.features": 2,
     "resight.scoring": 3,
+    "resight.ingest": 3,
     "resight.evaluation": 4,
     "resight.explain": 4,
     "resight.training": 5,

@@ -1,0 +1,128 @@
+"""Which cameras to ingest: one small TOML file, or one video named on the command line."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from resight.errors import DatasetError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_NAME = re.compile(r"\w[\w.-]*")
+_FORM = 'expected [[camera]] tables with name = "door", video = "door.mp4" and, unless people are detected, tracks'
+
+
+@dataclass(frozen=True)
+class Source:
+    """One camera's video, and what is known about it.
+
+    Attributes:
+        name: of the camera; letters, digits, ``_``, ``.`` and ``-``. It becomes a folder's name.
+        video: a video file or a folder of frames.
+        tracks: a tracker's boxes as MOT-challenge text.
+        detections: a detector's boxes in the same form, to be tracked. With neither, people are detected too.
+        start: when the first picture was taken; None: not known, and times count from the first picture.
+        rate: pictures a second that the tracker saw. None: the n-th picture of the video is its frame n. With a rate,
+            its frame n is the picture shown at (n - `first_frame`) / rate seconds: right for a tracker that was fed at
+            an even rate from a video whose own rate varies. For a folder of frames it only says the times.
+        first_frame: the number that the tracker gave to the first picture, by the MOT Challenge 1.
+    """
+
+    name: str
+    video: Path
+    tracks: Path | None = None
+    detections: Path | None = None
+    start: datetime | None = None
+    rate: float | None = None
+    first_frame: int = 1
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without the files.
+
+        Raises:
+            DatasetError: if a value cannot work.
+        """
+        if not _NAME.fullmatch(self.name):
+            raise DatasetError(
+                f"a camera's name becomes a folder's: expected letters, digits, _, . and -, found {self.name!r}"
+            )
+        if self.tracks and self.detections:
+            raise DatasetError(f"camera {self.name}: give tracks or detections, not both; tracks are used as they are")
+        if self.rate is not None and not 0 < self.rate < 10_000:
+            raise DatasetError(f"camera {self.name}: expected a rate in pictures a second, found {self.rate}")
+
+
+def read_cameras(path: Path) -> tuple[Source, ...]:
+    """Read a file of cameras; paths in it are relative to its folder.
+
+    ::
+
+        [[camera]]
+        name = "door"
+        video = "door.mp4"
+        tracks = "door.txt"
+        start = 2024-05-01T10:00:00Z
+        rate = 25
+
+    Args:
+        path: the TOML file; a table for each camera, the keys are the attributes of `Source`.
+
+    Raises:
+        DatasetError: if the file is missing or not TOML, a key is missing, unknown or of the wrong type, or two
+            cameras have one name.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DatasetError(f"cannot read the cameras {path}: {error.strerror}; {_FORM}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path} is not TOML ({error}): {_FORM}") from error
+    tables = values.get("camera")
+    if set(values) != {"camera"} or not isinstance(tables, list) or not all(isinstance(t, dict) for t in tables):
+        raise DatasetError(f"{path}: {_FORM}, found {sorted(values) or 'nothing'}")
+    sources = tuple(_read_source(table, path, number) for number, table in enumerate(tables, start=1))
+    check_names(sources)
+    return sources
+
+
+def check_names(sources: tuple[Source, ...]) -> None:
+    """Insist that every camera has a name of its own.
+
+    Raises:
+        DatasetError: if two share one. Upper and lower case are not told apart: some file systems do not either.
+    """
+    names = [source.name.lower() for source in sources]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DatasetError(f"two cameras are called {twice[0]!r}; give each its own name")
+
+
+def _read_source(table: dict[str, Any], path: Path, number: int) -> Source:
+    kinds: dict[str, tuple[type, ...]] = {
+        "name": (str,), "video": (str,), "tracks": (str,), "detections": (str,), "start": (datetime,),
+        "rate": (int, float), "first_frame": (int,),
+    }  # fmt: skip
+    where = f"{path}, camera {number}"
+    unknown = sorted(set(table) - set(kinds))
+    if unknown:
+        known = ", ".join(field.name for field in fields(Source))
+        raise DatasetError(f"{where}: {unknown[0]!r} is not a key; known: {known}")
+    for key in ("name", "video"):
+        if key not in table:
+            raise DatasetError(f"{where} has no {key}: {_FORM}")
+    for key, value in table.items():
+        if not isinstance(value, kinds[key]) or isinstance(value, bool):
+            wanted = "a date and time such as 2024-05-01T10:00:00Z" if key == "start" else kinds[key][-1].__name__
+            raise DatasetError(f"{where}: expected {key} to be {wanted}, found {value!r}")
+    for key in ("video", "tracks", "detections"):
+        if key in table:
+            table[key] = path.parent / Path(table[key]).expanduser()
+    return Source(**table)

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resight.data.readers import read_dataset
+from resight.data.readers.manifest import read_manifest
+from resight.errors import DatasetError
+from resight.tracklet import JUNK
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    for folder, count in (("anna/door", 2), ("anna/gate", 12), ("x", 1)):
+        (tmp_path / folder).mkdir(parents=True)
+        for number in range(1, count + 1):
+            (tmp_path / folder / f"{number}.jpg").write_bytes(b"")
+    return tmp_path
+
+
+def write(root: Path, *lines: dict[str, Any]) -> Path:
+    (root / "manifest.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n", encoding="utf-8")
+    return root
+
+
+def test_a_line_per_tracklet(pictures: Path) -> None:
+    split = read_manifest(
+        write(
+            pictures,
+            {"frames": "anna/gate", "person": "anna", "camera": "gate", "start": "2024-05-01T10:00:00Z"},
+            {"frames": ["anna/door/2.jpg", "anna/door/1.jpg"], "person": "anna", "camera": 7, "id": "first"},
+            {"frames": ["x/1.jpg"], "person": "bob", "camera": "gate", "start": 12.5},
+        )
+    )
+    assert [(t.id, t.person, t.camera) for t in split.gallery] == [("anna/gate", 1, 2), ("first", 1, 1), ("x", 2, 2)]
+    by_id = {t.id: t for t in split.gallery}
+    assert by_id["first"].names == ("2.jpg", "1.jpg"), "the order of a list is kept"
+    assert by_id["anna/gate"].names[8:] == ("9.jpg", "10.jpg", "11.jpg", "12.jpg"), "a folder goes by number"
+    assert all(t.frame(n).is_file() for t in split.gallery for n in range(len(t)))
+    assert split.train == split.query == split.gallery
+    assert split.notes == ()
+
+
+def test_a_line_per_frame(pictures: Path) -> None:
+    (pictures / "manifest.csv").write_text(
+        "frame,tracklet,person,camera,score\n"
+        "anna/door/1.jpg,a,anna,door,0.5\nx/1.jpg,b,,,0.5\nanna/gate/3.jpg,a,anna,door,0.5\n",
+        encoding="utf-8-sig",
+    )
+    first, second = read_manifest(pictures).gallery
+    assert (first.id, first.person, first.camera, len(first)) == ("a", 1, 1, 2)
+    assert [first.frame(n).resolve() for n in range(2)] == [pictures / "anna/door/1.jpg", pictures / "anna/gate/3.jpg"]
+    assert (second.id, second.person, second.names) == ("b", JUNK, ("1.jpg",))
+
+
+def test_without_person_nobody_and_without_camera_one_of_its_own(pictures: Path) -> None:
+    split = read_manifest(
+        write(
+            pictures,
+            {"frames": "anna/door"},
+            {"frames": "anna/gate", "camera": "gate"},
+            {"frames": "x", "person": ""},
+        )
+    )
+    assert [(t.id, t.person, t.camera) for t in split.gallery] == [
+        ("anna/door", JUNK, 2),
+        ("anna/gate", JUNK, 1),
+        ("x", JUNK, 3),
+    ]
+    assert split.notes == (
+        "3 of 3 tracklets have no person: they can be searched, not learned from or scored",
+        "2 of 3 tracklets have no camera: each counts as under a camera of its own",
+    )
+
+
+def test_it_is_read_by_its_kind_and_by_its_own_name(pictures: Path) -> None:
+    write(pictures, {"frames": "x"}).joinpath("manifest.jsonl").rename(pictures / "mine.jsonl")
+    assert read_dataset(f"manifest:{pictures / 'mine.jsonl'}").gallery[0].frame(0) == pictures / "x" / "1.jpg"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ({"frames": "none"}, "there is no .*none; paths are relative"),
+        ({"frames": ["x/1.jpg", "x/2.jpg"]}, "there is no picture .*x/2.jpg"),
+        ({"frames": [1]}, "expected frames to be a folder or a list"),
+        ({"frame": "x/1.jpg"}, "found \\['frame'\\]"),
+        ({"person": "anna"}, "a line is a tracklet with frames"),
+        ({"frames": "x", "start": "noon"}, "expected start to be seconds or a time .*'noon'"),
+        ({"frames": "x", "person": ["anna"]}, "expected person to be a name"),
+    ],
+)
+def test_a_line_that_cannot_be_meant_is_named(pictures: Path, line: dict[str, Any], message: str) -> None:
+    with pytest.raises(DatasetError, match=message) as caught:
+        read_manifest(write(pictures, {"frames": "anna/door"}, line))
+    assert "manifest.jsonl, line 2" in str(caught.value)
+
+
+def test_tracklets_must_agree_with_themselves(pictures: Path) -> None:
+    with pytest.raises(DatasetError, match="second tracklet 'x'"):
+        read_manifest(write(pictures, {"frames": "x"}, {"frames": "x"}))
+    frame = {"frame": "x/1.jpg", "tracklet": "a"}
+    with pytest.raises(DatasetError, match="one person under one camera"):
+        read_manifest(write(pictures, frame | {"person": "anna"}, frame | {"person": "bob"}))
+
+
+def test_a_broken_table_is_refused(pictures: Path) -> None:
+    with pytest.raises(DatasetError, match="neither"):
+        read_manifest(pictures)
+    (pictures / "manifest.jsonl").write_text('{"frames": "x"}\n{"frames": \n')
+    with pytest.raises(DatasetError, match="line 2: not JSON"):
+        read_manifest(pictures)
+    (pictures / "manifest.jsonl").write_text("\n")
+    with pytest.raises(DatasetError, match="names no tracklet"):
+        read_manifest(pictures)
+    (pictures / "manifest.jsonl").unlink()
+    (pictures / "manifest.csv").write_text("frames,person\nx,anna,bob\n")
+    with pytest.raises(DatasetError, match="line 2: expected 2 columns"):
+        read_manifest(pictures)

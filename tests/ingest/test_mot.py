@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resight.errors import DatasetError
+from resight.ingest.account import Account
+from resight.ingest.mot import Boxes, read_detections, read_tracks, write_boxes
+
+
+def read(tmp_path: Path, text: str, min_score: float | None = None) -> tuple[Boxes, dict[str, int]]:
+    path = tmp_path / "tracks.txt"
+    path.write_text(text, encoding="utf-8")
+    account = Account()
+    boxes = read_tracks(path, account, min_score)
+    return boxes, {entry.reason: entry.count for entry in account.entries()}
+
+
+def test_rows_are_sorted_by_frame_and_track(tmp_path: Path) -> None:
+    boxes, left_out = read(tmp_path, "2,1,10,20,30,40,0.5\n1,7,1,2,3,4,0.25,-1,-1,-1\n1,3,5,6,7,8\n")
+    assert boxes.frame.tolist() == [1, 1, 2]
+    assert boxes.track.tolist() == [3, 7, 1]
+    assert boxes.box.tolist() == [[5, 6, 7, 8], [1, 2, 3, 4], [10, 20, 30, 40]]
+    assert boxes.score.tolist() == [1, 0.25, 0.5]
+    assert left_out == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1,2,3,4,5,6,1",
+        "1, 2, 3, 4, 5, 6, 1",
+        "1 2 3 4 5 6 1",
+        "1\t2\t3\t4\t5\t6\t1",
+        "1;2;3;4;5;6;1",
+        "1.0,2.0,3,4,5,6,1,",
+    ],
+)
+def test_any_usual_separator(tmp_path: Path, text: str) -> None:
+    boxes, left_out = read(tmp_path, f"\ufeff# a comment\r\n\r\n{text}\r\n")
+    assert (boxes.frame.tolist(), boxes.track.tolist(), boxes.box.tolist()) == ([1], [2], [[3, 4, 5, 6]])
+    assert left_out == {}
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("frame,id,x,y,w,h", "row that is not numbers"),
+        ("1,anna,3,4,5,6,1", "row that is not numbers"),
+        ("1,2,,4,5,6,1", "row that is not numbers"),
+        ("1,2,3", "fewer than six"),
+        ("1,2,nan,4,5,6,1", "not finite"),
+        ("1,2,3,4,inf,6,1", "not finite"),
+        ("1.5,2,3,4,5,6,1", "not a whole number"),
+        ("1,2.5,3,4,5,6,1", "not a whole number"),
+        ("1,2,3,4,-5,6,1", "without area"),
+        ("1,2,3,4,5,0,1", "without area"),
+        ("1,2,3,4,1e9,6,1", "too large"),
+        ("1e30,2,3,4,5,6,1", "too large"),
+        ("1,-1,3,4,5,6,1", "without a track"),
+        ("9,9,3,4,5,6,1", "second box"),
+        ("1,2,3,4,5,6,0.1", "score below 0.3"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_left_out_with_its_reason(tmp_path: Path, row: str, reason: str) -> None:
+    path = tmp_path / "tracks.txt"
+    path.write_text(f"9,9,1,1,5,5,1\n{row}\n", encoding="utf-8")
+    account = Account()
+    assert len(read_tracks(path, account, 0.3)) == 1
+    (entry,) = account.entries()
+    assert reason in entry.reason
+    assert (entry.count, entry.first) == (1, "tracks.txt, line 2")
+
+
+@given(st.text(alphabet="0123456789.,-+e infax\n\t;#", max_size=200))
+def test_no_text_breaks_the_reader(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.txt"
+    path.write_text(text, encoding="utf-8")
+    try:
+        boxes = read_tracks(path, Account())
+    except DatasetError:
+        return
+    assert np.isfinite(boxes.box).all() and (boxes.box[:, 2:] > 0).all() and (boxes.track >= 0).all()
+
+
+def test_detections_lose_their_ids_and_keep_their_number(tmp_path: Path) -> None:
+    path = tmp_path / "detections.txt"
+    path.write_text("1,-1,3,4,5,6,0.5\n1,-1,30,4,5,6,0.25\n", encoding="utf-8")
+    boxes = read_detections(path, Account())
+    assert boxes.track.tolist() == [-1, -1]
+    with pytest.raises(DatasetError, match=r"without a track.*2.*detections"):
+        read_tracks(path, Account())
+
+
+def test_a_file_without_a_usable_row_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="nothing at all"):
+        read(tmp_path, "")
+    with pytest.raises(DatasetError, match="cannot read"):
+        read_tracks(tmp_path / "none.txt", Account())
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    boxes, _ = read(tmp_path, "2,1,10.25,20,30,40,0.5\n1,7,1,2,3,4,0.25\n")
+    write_boxes(tmp_path / "again.txt", boxes)
+    again = read_tracks(tmp_path / "again.txt", Account())
+    for name in ("frame", "track", "box", "score"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(boxes, name))
