@@ -21,6 +21,8 @@ from resight.data.corruption import choose_corrupted
 from resight.data.frames import load_augmented, load_clips
 from resight.data.transforms import prepare_clips
 from resight.errors import ShapeError
+from resight.models.i3d import I3D
+from resight.models.i3d_inference import Precision, inference_encoder
 from resight.progress import Progress
 from resight.recipe import ClipSpec, Stage1
 from resight.tracklet import Tracklet
@@ -139,6 +141,7 @@ def extract_clip_features(
     workers: int = 0,
     batch: int = 8,
     device: torch.device | str = "cpu",
+    precision: Precision = "float32",
     progress: Progress | None = None,
 ) -> ClipFeatures:
     """Clip features of tracklets: sample, load, prepare, encode.
@@ -153,6 +156,7 @@ def extract_clip_features(
         workers: processes that decode; 0 decodes in this one.
         batch: tracklets encoded at once.
         device: where the encoder runs.
+        precision: what an I3D computes in; another encoder chooses for itself.
         progress: called with (tracklets done, T).
 
     Returns:
@@ -165,7 +169,7 @@ def extract_clip_features(
     clips = [sample_clips(len(t), spec, tracklet_rng(t.id, view.seed)) for t in tracklets]
     path = None
     if cache is not None:
-        path = cache / f"features-{_cache_key(encoder, tracklets, clips, spec, view)}.safetensors"
+        path = cache / f"features-{_cache_key(encoder, tracklets, clips, spec, view, precision)}.safetensors"
         if path.is_file():
             features = ClipFeatures.load(path)
             if features.ids == tuple(t.id for t in tracklets):
@@ -174,12 +178,13 @@ def extract_clip_features(
     loader = load_batches(batches, range(len(batches)), torch.device(device), workers)
     was_training = encoder.training
     encoder.eval()
+    fast = inference_encoder(encoder, precision) if isinstance(encoder, I3D) else encoder
     rows: list[Tensor] = []
     done = 0
     try:
         with torch.inference_mode():
             for pixels in loader:
-                rows.append(encode_clips(encoder, pixels).cpu())
+                rows.append(encode_clips(fast, pixels).cpu())
                 done += len(pixels)
                 if progress is not None:
                     progress(done, len(tracklets))
@@ -307,8 +312,11 @@ def _cache_key(
     clips: Sequence[NDArray[np.int64]],
     spec: ClipSpec,
     view: View,
+    precision: Precision,
 ) -> str:
     key = hashlib.sha256()
+    if precision != "float32":
+        key.update(precision.encode())
     key.update(f"{type(encoder).__qualname__} {content_hash(encoder.state_dict())}".encode())
     key.update(repr((READER_VERSION, asdict(spec), asdict(view))).encode())
     for tracklet, numbers in zip(tracklets, clips, strict=True):

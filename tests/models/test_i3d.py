@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from resight.errors import CheckpointError, ShapeError
-from resight.models.i3d import I3D, load_kinetics
+from resight.models.i3d import I3D
+from resight.models.kinetics import load_kinetics
 
 GOLDEN = os.environ.get("RESIGHT_I3D_GOLDEN")
 BLOCKS = [f"Mixed_{name}" for name in ["3b", "3c", "4b", "4c", "4d", "4e", "4f", "5b", "5c"]]

@@ -11,7 +11,8 @@ import torch
 from resight.checkpoints import Model, load_model, make_aggregator, save_model
 from resight.errors import CheckpointError
 from resight.models.aggregators import AGGREGATORS
-from resight.models.i3d import I3D, load_kinetics
+from resight.models.i3d import I3D
+from resight.models.kinetics import load_kinetics
 from resight.progress import progress_bar
 from resight.recipe import Recipe
 from resight.tracklet import Tracklet

@@ -1,0 +1,76 @@
+"""A copy of the clip encoder that does not learn: BatchNorm folded in, weights laid out once per clip length."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from resight.models.i3d import EPS, I3D, Inception, Unit
+from resight.models.i3d_layers import Piece, convolve, times_as_channels
+
+Precision = Literal["float32", "bfloat16"]
+"""What an encoder computes in. On a processor without bfloat16 instructions float32 is faster."""
+
+
+def inference_encoder(encoder: I3D, precision: Precision = "float32") -> FoldedI3D:
+    """A copy for inference, some three times as fast on a CPU, ten times in bfloat16 with AMX.
+
+    Args:
+        encoder: as it is now, with its running statistics; later changes do not reach the copy.
+        precision: float32 gives the features of `encoder` to about six digits, bfloat16 to about two.
+
+    Returns:
+        (B, 3, L, H, W) in [-1, 1] to (B, D) float32, on the device of `encoder`.
+    """
+    return FoldedI3D(encoder, {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]).eval()
+
+
+class FoldedI3D(Inception):
+    """See `inference_encoder`. It has no parameters of its own to save or to move."""
+
+    def __init__(self, encoder: I3D, dtype: torch.dtype) -> None:
+        super().__init__(encoder.channels)
+        self._dtype = dtype
+        self._folded = {name: _fold(encoder.unit(name)) for name in encoder.channels}
+        self._strides = {name: encoder.unit(name).stride for name in encoder.channels}
+        self._laid_out: dict[tuple[tuple[str, ...], int], tuple[list[Piece], Tensor]] = {}
+
+    @torch.no_grad()
+    def forward(self, clips: Tensor) -> Tensor:
+        """As `Inception.forward`."""
+        return super().forward(clips.to(self._dtype))
+
+    def _convolve(self, x: Tensor, *units: str) -> Tensor:
+        pieces, bias = self._weights(units, x.shape[3])
+        if pieces[0][2].ndim == 2:
+            return F.linear(x, pieces[0][2], bias)
+        return convolve(x, pieces, bias, self._strides[units[0]])
+
+    def _activate(self, x: Tensor, *units: str) -> Tensor:
+        return x.relu_()
+
+    def _weights(self, units: tuple[str, ...], n_times: int) -> tuple[list[Piece], Tensor]:
+        """Kernels as `convolve` takes them, for clips of `n_times` at this place; kept for the next call."""
+        key = (units, n_times)
+        if key not in self._laid_out:
+            weight, bias = (torch.cat(parts) for parts in zip(*(self._folded[name] for name in units), strict=True))
+            if weight.shape[2] == 1:
+                pieces = [(0, n_times, weight.flatten(1))]
+            else:
+                pieces = [
+                    (first, end, kernel.contiguous(memory_format=torch.channels_last))
+                    for first, end, kernel in times_as_channels(weight, n_times, self._strides[units[0]])
+                ]
+            self._laid_out[key] = [(a, b, kernel.to(self._dtype)) for a, b, kernel in pieces], bias.to(self._dtype)
+        return self._laid_out[key]
+
+
+@torch.no_grad()
+def _fold(unit: Unit) -> tuple[Tensor, Tensor]:
+    """Weight and bias of convolution and BatchNorm in one."""
+    mean, var = unit.statistics()
+    scale = unit.bn.weight * torch.rsqrt(var + EPS)
+    return unit.conv3d.weight * scale.view(-1, 1, 1, 1, 1), unit.bn.bias - mean * scale
