@@ -1,5 +1,6 @@
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -8,7 +9,7 @@ from torch import nn
 
 from resight.errors import RecipeError, ShapeError
 from resight.models.aggregators import Learned
-from resight.scoring import gpu
+from resight.scoring import gpu, gpu_steps
 from resight.scoring.one_pair import score_one_pair
 
 sizes = st.integers(1, 4)
@@ -72,6 +73,23 @@ def test_takes_features_of_any_type_and_reports_progress() -> None:
     assert told == sorted(told) and told[-1] == (35, 35) and len(told) > 2
 
 
+@settings(max_examples=20, deadline=None)
+@given(q=sizes, g=sizes, budget=st.integers(0, 20_000), seed=st.integers(0, 99))
+def test_table_of_any_budget_is_the_tile(q: int, g: int, budget: int, seed: int) -> None:
+    torch.manual_seed(seed)
+    aggregator = learned(5, 6, "constant").train()
+    query, gallery, order = torch.randn(q, 2, 5), torch.randn(g, 3, 5), torch.randperm(6)
+    told: list[tuple[int, int]] = []
+    found = gpu.score_table(
+        query.numpy(), gallery, aggregator, order=order, memory_budget=budget, precision="float32", device="cpu",
+        progress=lambda *done: told.append(done),
+    )  # fmt: skip
+    expected = tile(query, gallery, aggregator, order=order, precision="float32").numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert told == sorted(told) and told[-1] == (q * g, q * g)
+    assert aggregator.training
+
+
 def test_refuses_what_cannot_work() -> None:
     aggregator = learned(3, 4, "constant")
     clips = torch.randn(2, 2, 3)
@@ -96,10 +114,10 @@ def test_a_kernel_that_cannot_be_had_is_named_and_done_without() -> None:
     """A device of type cuda where there is none: whatever then fails, PyTorch's operations take over."""
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here, on which the kernel can be had")
-    gpu.best_advance.cache_clear()
+    gpu_steps.best_advance.cache_clear()
     with pytest.warns(RuntimeWarning, match=r"resight\.scoring\.kernels\.advance cannot be used on cuda"):
-        assert gpu.best_advance(torch.device("cuda"), 8, torch.float16) is gpu.advance_in_torch
-    assert gpu.best_advance(torch.device("cpu"), 8, torch.float16) is gpu.advance_in_torch
+        assert gpu_steps.best_advance(torch.device("cuda"), 8, torch.float16) is gpu_steps.advance_in_torch
+    assert gpu_steps.best_advance(torch.device("cpu"), 8, torch.float16) is gpu_steps.advance_in_torch
 
 
 def test_a_cpu_is_not_the_place() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resight.models.aggregators import Learned
-from resight.scoring import gpu, kernels
+from resight.scoring import gpu, gpu_steps, kernels
 
 
 def operands(p: int, h: int, dtype: torch.dtype) -> list[torch.Tensor]:
@@ -34,7 +34,7 @@ def kernel_equals_torch(p: int, h: int, dtype: torch.dtype, last: bool, seed: in
     torch.manual_seed(seed)
     expected = operands(p, h, dtype)
     found = [x.clone() for x in expected]
-    ways: list[gpu.Advance] = [gpu.advance_in_torch, kernels.advance]
+    ways: list[gpu_steps.Advance] = [gpu_steps.advance_in_torch, kernels.advance]
     for advance, tensors in zip(ways, (expected, found), strict=True):
         advance(*tensors, last)
     torch.testing.assert_close(found[6][0], expected[6][0], rtol=1e-4, atol=0)  # importances, however small
@@ -49,7 +49,7 @@ def engine_equals_itself() -> None:
     for first in ("constant", "pair"):
         with_torch, with_triton = (
             gpu.score_tile(query, gallery, weights, first, order=order, pairs=4, advance=advance, precision="float32")
-            for advance in (gpu.advance_in_torch, kernels.advance)
+            for advance in (gpu_steps.advance_in_torch, kernels.advance)
         )
         torch.testing.assert_close(with_triton, with_torch)
 

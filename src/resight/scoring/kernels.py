@@ -1,4 +1,4 @@
-"""The Triton kernel of the engine for GPUs: one step of the recurrence in hidden space. See `resight.scoring.gpu`.
+"""The Triton kernel of the engine for GPUs: one step of the recurrence; see `resight.scoring.gpu_steps`.
 
 P tracklet pairs, H hidden units. Nothing here is compiled before `advance` is first called, and `advance` also runs
 without a GPU when the environment says TRITON_INTERPRET=1 before Triton is first imported.
@@ -38,7 +38,7 @@ def advance(
     z: Tensor,
     last: bool,
 ) -> None:
-    """As `resight.scoring.gpu.advance_in_torch`, in one pass over memory.
+    """As `resight.scoring.gpu_steps.advance_in_torch`, in one pass over memory.
 
     Raises:
         ModuleNotFoundError: if Triton is not installed.
