@@ -19,14 +19,14 @@ from torch import Tensor
 
 from resight.errors import RecipeError, ShapeError
 from resight.models.aggregators import Aggregator, Learned, check_features, check_order
-from resight.scoring.recurrence import Recurrence, features_first
+from resight.scoring.recurrence import Recurrence, features_first, lay
 from resight.scoring.tiles import Tiling, tiling, work_off
 
 Features = NDArray[np.floating] | Tensor
 ProductPrecision = Literal["float32", "bfloat16"]
 
 _QUERIES = 4  # in a job: with fewer, laying out its gallery clips is felt; with more, so is waiting for the last job
-_COPIES = 3  # of clip features while they are laid out: as they come, of length 1, features first
+_COPIES = 4  # of clip features while they are laid out: as they come, of length 1, features first, steps
 
 
 def score_all_pairs(
@@ -172,14 +172,15 @@ class _Engine:
         self.device = torch.device(device) if device is not None else learned.importance.first.weight.device
         (m, dim), n = query.shape[1:], gallery.shape[1]
         self.order = list(range(m * n)) if order is None else order.tolist()
-        dtype = torch.float32 if precision == "float32" else torch.bfloat16
-        self.recurrence = Recurrence.of(learned, dtype, self.device)
-        working = Recurrence.bytes_per_pair(dim, learned.importance.hidden, dtype)
+        self.dtype = torch.float32 if precision == "float32" else torch.bfloat16
+        self.recurrence = Recurrence.of(learned, self.dtype, self.device)
+        # A column of four matrices: what changes, d, z and y.
+        working = self.dtype.itemsize * (dim + 3 * learned.importance.hidden)
         self.tiling: Tiling = tiling(
             total,
             working=working,
-            held=working + 4 * (_COPIES * (m + n) * dim + 2 * m * n),
-            fixed=2 * self.recurrence.nbytes(),
+            held=working + 4 * (_COPIES * (m + n) * dim + 4 * m * n),
+            fixed=2 * (self.recurrence.weight1.nbytes + self.recurrence.weight2.nbytes),
             budget=memory_budget,
             threads=torch.get_num_threads() if self.device.type == "cpu" else 1,
         )
@@ -198,11 +199,11 @@ class _Engine:
         def fill_tile(corner: tuple[int, int]) -> int:
             left, top = corner
             right, bottom = min(left + width, g), min(top + height, q)
-            clips = features_first(self._clips(self.gallery, slice(left, right)))
+            laid = lay(self._clips(self.gallery, slice(left, right)), self.dtype)
             for row in range(top, bottom):
                 asked = self._clips(self.query, slice(row, row + 1))[0]
-                cosine = (asked @ clips).transpose(0, 1)
-                found = self.recurrence.similarity(asked[:, :, None], clips, cosine, self.order)
+                cosine = (asked @ laid.clips).transpose(0, 1).flatten(0, 1)[self.order]
+                found = self.recurrence.similarity(asked[:, :, None], laid, cosine, self.order)
                 scores[row, left:right] = found.cpu().numpy()
             return int((right - left) * (bottom - top))
 
@@ -221,8 +222,8 @@ class _Engine:
             part = slice(start, min(start + self.tiling.pairs, len(scores)))
             rows, columns = places(part)
             q, g = self._clips(self.query, rows), self._clips(self.gallery, columns)
-            cosine = (q @ g.transpose(1, 2)).permute(1, 2, 0).contiguous()
-            found = self.recurrence.similarity(features_first(q), features_first(g), cosine, self.order)
+            cosine = (q @ g.transpose(1, 2)).flatten(1).t()[self.order]
+            found = self.recurrence.similarity(features_first(q), lay(g, self.dtype), cosine, self.order)
             scores[part] = found.cpu().numpy()
             return len(rows)
 

@@ -19,6 +19,7 @@ as it lies in memory, and matrix libraries are at their full rate from a hundred
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +28,7 @@ from torch import Tensor
 from resight.models.aggregators import Learned
 
 _SMALLEST = torch.finfo(torch.float32).tiny
+"""Added to sums of importances: where all are too small for float32, the similarity is 0 and not 0 / 0."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Recurrence:
         weight2: (H, H).
         floor2: (H, 1), -b2, where b2 has taken up W2 b1.
         weight3: (1, H).
-        bias3: () float32, which has taken up w3 b2.
+        bias3: (1,) float32, which has taken up w3 b2.
         first: () importance of the first clip pair, where it is a constant.
     """
 
@@ -65,59 +67,76 @@ class Recurrence:
         weight1, bias1, weight2, weight3 = (x.to(device, dtype) for x in (g.weight1, g.bias1, g.weight2, g.weight3))
         # With the rounded weights: what a unit that is off adds must cancel.
         bias2 = (g.bias2.float().to(device) + weight2.float() @ bias1.float()).to(dtype)
-        bias3 = g.bias3.float().to(device) + weight3.float() @ bias2.float()
+        bias3 = g.bias3.float().to(device) + weight3.float()[None] @ bias2.float()
         first = learned.importance.at_zero().float().to(device) if learned.first == "constant" else None
         return Recurrence(weight1, -bias1[:, None], weight2, -bias2[:, None], weight3[None], bias3, first)
 
-    def similarity(self, query: Tensor, gallery: Tensor, cosine: Tensor, order: list[int]) -> Tensor:
+    def similarity(self, query: Tensor, gallery: Laid, cosine: Tensor, order: list[int]) -> Tensor:
         """Eq. 3 for the tracklet pairs of a tile.
 
         Args:
             query: (M, D, P) float32, of length 1; or (M, D, 1), the same query tracklet for all pairs.
-            gallery: (N, D, P) float32, of length 1.
-            cosine: (M, N, P) float32.
+            gallery: P gallery tracklets, from `lay`.
+            cosine: (T, P) float32, in the given order.
             order: T query-major numbers of clip pairs, as they come.
 
         Returns:
             (P,) float32.
         """
-        pairs = [divmod(number, len(gallery)) for number in order]
-        features, p = gallery.shape[1:]
-        change = gallery.new_empty(features, p)
-        narrow = torch.empty_like(change, dtype=self.weight1.dtype) if self.weight1.dtype != change.dtype else change
-        d, z, y = (gallery.new_zeros(len(self.weight1), p, dtype=self.weight1.dtype) for _ in range(3))
-        total, weighted = gallery.new_zeros(p), gallery.new_zeros(p)
+        n, features, p = gallery.clips.shape
+        pairs = [divmod(number, n) for number in order]
+        clips, steps = gallery.clips.unbind(), gallery.steps.unbind()
+        asked, narrow = query.unbind(), query.to(self.weight1.dtype).unbind()
+        wide = query.new_empty(features, p)
+        change = torch.empty_like(wide, dtype=self.weight1.dtype) if self.weight1.dtype != wide.dtype else wide
+        d, z, y = (change.new_zeros(len(self.weight1), p) for _ in range(3))
+        kept = change.new_zeros(p)
         if self.first is None:  # r_0 = 0
             i, j = pairs[0]
-            d.addmm_(self.weight1, narrow.copy_(torch.mul(query[i], gallery[j], out=change)), alpha=-1)
-        for t, (i, j) in enumerate(pairs):
-            alpha = self.first.expand(p) if t == 0 and self.first is not None else self._importance(d, z, y)
-            before, total = total, total + alpha
-            weighted.addcmul_(alpha, cosine[i, j])
-            if t + 1 < len(pairs):
-                i_next, j_next = pairs[t + 1]
-                torch.mul(query[i], gallery[j], out=change).addcmul_(query[i_next], gallery[j_next], value=-1)
-                d.mul_((before / total).to(d.dtype)).addmm_(self.weight1, narrow.copy_(change))
-        return weighted / total
+            d.addmm_(self.weight1, change.copy_(torch.mul(asked[i], clips[j], out=wide)), alpha=-1)
+            alphas = [self._importance(d, z, y)]
+        else:
+            alphas = [self.first.expand(p)]
+        total = alphas[0] + _SMALLEST
+        for (i, j), (i_next, j_next) in pairwise(pairs):
+            if i == i_next and j + 1 == j_next:  # seven of eight steps of the usual order
+                torch.mul(narrow[i], steps[j], out=change)
+            else:
+                torch.mul(asked[i], clips[j], out=wide).addcmul_(asked[i_next], clips[j_next], value=-1)
+                change.copy_(wide)
+            d.mul_(kept).addmm_(self.weight1, change)
+            alphas.append(self._importance(d, z, y))
+            before, total = total, total + alphas[-1]
+            torch.div(before, total, out=kept)
+        alpha = torch.stack(alphas)
+        return (alpha * cosine).sum(0) / total
 
     def _importance(self, d: Tensor, z: Tensor, y: Tensor) -> Tensor:
-        """G of (H, P), in the memory of two others like it: (P,)."""
+        """G of (H, P), in the memory of two others like it: (P,) float32."""
         torch.mm(self.weight2, torch.maximum(d, self.floor1, out=z), out=y)
-        last = self.weight3 @ torch.maximum(y, self.floor2, out=y)
-        # Where all importances are too small for float32, all count alike, and 0 / 0 is no similarity.
-        return F.softplus(last[0].float() + self.bias3).clamp_(min=_SMALLEST)
+        last = torch.mm(self.weight3, torch.maximum(y, self.floor2, out=y))
+        return F.softplus(last[0] + self.bias3)
 
-    def nbytes(self) -> int:
-        """Bytes of the weights."""
-        return self.weight1.nbytes + self.weight2.nbytes
 
-    @staticmethod
-    def bytes_per_pair(dim: int, hidden: int, dtype: torch.dtype) -> int:
-        """Bytes of working memory that `similarity` needs for each tracklet pair."""
-        narrow = 0 if dtype == torch.float32 else dtype.itemsize
-        return dim * (4 + narrow) + 3 * hidden * dtype.itemsize
+@dataclass(frozen=True)
+class Laid:
+    """Clips of P tracklets as `Recurrence.similarity` takes them; make it with `lay`.
+
+    Attributes:
+        clips: (N, D, P) float32.
+        steps: (N - 1, D, P) in the type of the products: each clip less the next.
+    """
+
+    clips: Tensor
+    steps: Tensor
+
+
+def lay(clips: Tensor, dtype: torch.dtype) -> Laid:
+    """Clip features (P, N, D) of length 1, features first."""
+    turned = features_first(clips)
+    return Laid(turned, (turned[:-1] - turned[1:]).to(dtype))
 
 
 def features_first(clips: Tensor) -> Tensor:
-    """(P, M, D) clip features to (M, D, P), as `Recurrence.similarity` takes them."""
+    """(P, M, D) to (M, D, P)."""
     return clips.permute(1, 2, 0).contiguous()
