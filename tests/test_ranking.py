@@ -40,12 +40,12 @@ def test_best_names_the_answers() -> None:
 def test_the_order_is_that_of_a_stable_sort_over_all_magnitudes(
     dtype: type[np.floating], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resight.ranking._BLOCK", 700)  # several blocks, the last one short
+    monkeypatch.setattr("resight.ranking._BLOCK", 12_000)  # several blocks, the last one short
     rng = np.random.default_rng(0)
-    scores = (rng.standard_normal((7, 300)) * 10.0 ** rng.integers(-44, 38, (7, 300))).astype(dtype)
+    scores = (rng.standard_normal((7, 6000)) * 10.0 ** rng.integers(-44, 38, (7, 6000))).astype(dtype)
     scores[:, ::3] = scores[:, 1::3]
     stable = np.argsort(-scores, axis=1, kind="stable")
-    for k in (None, 0, 1, 40, 300):
+    for k in (None, 0, 1, 40, 6000):
         order, best = best_first(scores, k)
         np.testing.assert_array_equal(order, stable[:, :k])
         np.testing.assert_array_equal(best, np.take_along_axis(scores, stable[:, :k], axis=1).astype(np.float32))

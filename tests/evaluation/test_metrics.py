@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import tracemalloc
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -214,6 +215,22 @@ def test_both_ways_agree_on_many_tracklets_in_blocks() -> None:
             for found in (blocks, direct):
                 np.testing.assert_array_equal(found.ap, expected.ap)
                 assert found.to_json() == expected.to_json()
+
+
+def test_memory_is_bounded() -> None:
+    rng = np.random.default_rng(0)
+    labels = Labels(tuple(map(str, range(1000))), rng.integers(1, 9, 1000), rng.integers(1, 4, 1000))
+    similarity = rng.standard_normal((1000, 1000), dtype=np.float32)
+    ranking = Ranking.from_scores(similarity, labels.ids, labels.ids)
+    peaks = {}
+    for budget in (2**20, 2**30):
+        for way, given_to in ((score_ranking, ranking), (score_similarities, similarity)):
+            tracemalloc.start()
+            way(given_to, labels, labels, MARS, memory_budget=budget)  # type: ignore[arg-type]
+            peaks[way.__name__, budget] = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+    for name in ("score_ranking", "score_similarities"):
+        assert peaks[name, 2**20] < 2 * 2**20 < peaks[name, 2**30] < 24 * 1_000_000
 
 
 def test_json_and_line_say_what_the_scores_are_worth() -> None:

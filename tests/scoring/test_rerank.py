@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -93,14 +94,14 @@ def test_same_as_the_dense_method(
 
 
 @settings(max_examples=25, deadline=None)
-@given(N=st.integers(8, 40), seed=st.integers(0, 2**32 - 1), more=st.integers(0, 10))
+@given(N=st.integers(30, 60), seed=st.integers(0, 2**32 - 1), more=st.integers(0, 10))
 def test_lists_alone_are_the_dense_method_with_low_similarities_raised(N: int, seed: int, more: int) -> None:
-    similarity, everyone = cosines(N, seed), np.arange(N)
-    neighbours, _ = of_matrix(similarity, 7 + more)
+    similarity, everyone = cosines(N, seed, noise=2), np.arange(N)
+    neighbours, _ = of_matrix(similarity, 9 + more)
     raised = np.maximum(similarity, neighbours.scores[:, -1:])
     ranking, least = rank(similarity, everyone, everyone), raised.min(axis=1)
-    found = rerank(ranking, neighbours, least=least, k1=5, original_share=0)
-    expected = rerank_dense(raised, everyone, everyone, k1=5, original_share=0)
+    found = rerank(ranking, neighbours, least=least, k1=7, original_share=0)
+    expected = rerank_dense(raised, everyone, everyone, k1=7, original_share=0)
     np.testing.assert_allclose(by_column(found), expected, atol=1e-5)
 
 
@@ -172,6 +173,18 @@ def test_common_neighbours_bring_a_match_to_the_front() -> None:
     before = rank(similarity, np.array([0]), np.array([9, 3]))
     after = rerank(before, of_matrix(similarity, 4)[0], k1=3, k2=2)
     assert [before.best(0, 1)[0][0], after.best(0, 1)[0][0]] == ["t9", "t3"]
+
+
+def test_memory_is_bounded_also_where_everyone_knows_everyone() -> None:
+    similarity, everyone = cosines(400, 0, persons=1), np.arange(400)
+    ranking, (neighbours, least) = rank(similarity, everyone, everyone), of_matrix(similarity, 21)
+    peaks = []
+    for budget in (2**20, 2**30):
+        tracemalloc.start()
+        rerank(ranking, neighbours, least=least, memory_budget=budget)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[0] < 10 * 2**20 < 40 * 2**20 < peaks[1]
 
 
 def test_only_pairs_that_lists_lack_are_asked_for() -> None:
