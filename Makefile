@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench study clean
+.PHONY: demo test check bench bench-gpu study clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -24,6 +24,11 @@ check: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.run
+
+# Needs a GPU and a CUDA build of torch; takes a few minutes.
+bench-gpu: $(READY)
+	$(BIN)/python -m benchmarks.gpu --out benchmarks/results/gpu.json
+	$(BIN)/python -m benchmarks.page
 
 study: $(READY)
 	$(BIN)/python -m experiments.demo --out runs/study --seeds 3

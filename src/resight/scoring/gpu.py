@@ -90,7 +90,14 @@ def score_table(
                     progress(before + part, scores.size)
 
             tile = score_tile(
-                asked, clips, weights, learned.first, order=order, precision=precision, pairs=pairs, progress=tell
+                asked,
+                clips,
+                weights,
+                learned.first,
+                order=order,
+                precision=precision,
+                pairs=pairs,
+                progress=tell if progress is not None else None,
             )
             scores[top : top + rows, left : left + columns] = tile.cpu().numpy()
             done += tile.numel()

@@ -1,0 +1,46 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from benchmarks.gpu_sizes import TINY, Sizes
+from benchmarks.timing import Row
+
+from benchmarks import gpu, page
+
+BF16 = "stage 2, bf16-mixed"
+
+
+def test_all_of_it_runs_without_a_gpu_and_the_page_takes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "results" / "gpu.json"
+    monkeypatch.delitem(gpu.PARTS, BF16)
+    gpu.benchmarks(out=out, device="cpu", tiny=True)
+    results = json.loads(out.read_text())
+    rows = [Row(**row) for row in results["rows"]]
+    assert {row.group for row in rows} == {"all pairs", "encoder", "training step"}
+    assert len(rows) == 1 + 3 + 2 + 4 + 2
+    assert all(row.ours > 0 for row in rows)
+    text = page.page(results, results, "")
+    assert "On a GPU" in text and "all of MARS exactly" in text and "1,200 x 78 steps" in text
+
+
+@pytest.mark.xfail(raises=RuntimeError, reason="the importance network does not train under autocast yet")
+def test_stage_2_runs_in_bfloat16() -> None:
+    assert len(gpu.PARTS[BF16](TINY, torch.device("cpu"))) == 2
+
+
+def test_a_part_that_fails_does_not_take_the_others_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(sizes: Sizes, device: torch.device) -> list[Row]:
+        raise RuntimeError("out of luck")
+
+    works = Row("encoder", "inference", "clips/s", None, 1.0, None)
+    monkeypatch.setattr(gpu, "PARTS", {"first": fail, "second": lambda sizes, device: [works]})
+    with pytest.raises(SystemExit, match="first"):
+        gpu.benchmarks(out=tmp_path / "gpu.json", device="cpu", tiny=True)
+    assert json.loads((tmp_path / "gpu.json").read_text())["rows"] == [works.to_json()]
+
+
+def test_without_a_gpu_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit, match="--tiny --device cpu"):
+        gpu.benchmarks(out=tmp_path / "gpu.json")
