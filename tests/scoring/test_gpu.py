@@ -1,3 +1,6 @@
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
@@ -123,3 +126,72 @@ def test_a_kernel_that_cannot_be_had_is_named_and_done_without() -> None:
 def test_a_cpu_is_not_the_place() -> None:
     assert not gpu.available("cpu")
     assert gpu.available("cuda") or not (torch.cuda.is_available() and torch.cuda.get_device_capability() >= (8, 0))
+
+
+@pytest.mark.skipif(not gpu.available("cuda"), reason="there is no GPU here")
+@pytest.mark.parametrize("first", ["constant", "pair"])
+def test_a_gpu_gives_what_a_processor_gives(first: First) -> None:
+    torch.manual_seed(0)
+    aggregator = learned(96, 80, first)
+    query, gallery, order = torch.randn(5, 4, 96), torch.randn(37, 3, 96), torch.randperm(12)
+    expected = tile(query, gallery, aggregator, order=order, precision="float32")
+    for precision, largest in (("float32", 1e-4), ("float16", 1e-2)):
+        found = tile(query.cuda(), gallery.cuda(), aggregator, order=order, precision=precision, pairs=20)
+        torch.testing.assert_close(found.cpu(), expected, rtol=0, atol=largest)
+
+
+class Recording:
+    """A block on a GPU that is not there: counts how often it is run."""
+
+    query = SimpleNamespace(is_cuda=True)
+    runs = 0
+
+    def run(self) -> None:
+        self.runs += 1
+
+
+@pytest.fixture
+def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception | None], None]:
+    def pretend(fails: Exception | None) -> None:
+        @contextmanager
+        def graph(*_: object, **__: object) -> Iterator[None]:
+            yield
+            if fails is not None:
+                raise fails
+
+        replayed = SimpleNamespace(replay=lambda: None)
+        fakes: dict[str, Any] = {
+            "graph": graph,
+            "stream": lambda stream: nullcontext(),
+            "CUDAGraph": lambda: replayed,
+            **dict.fromkeys(("synchronize", "current_stream", "Stream"), lambda: None),
+        }
+        for name, fake in fakes.items():
+            monkeypatch.setattr(torch.cuda, name, fake)
+
+    return pretend
+
+
+def test_steps_are_run_once_before_they_are_recorded_and_then_replayed(pretended_gpu: Any) -> None:
+    pretended_gpu(None)
+    block: Any = Recording()
+    replay = gpu_steps.recorded(block)
+    replay()
+    replay()
+    assert block.runs == 2
+
+
+def test_without_a_graph_the_steps_are_run_one_by_one(pretended_gpu: Any) -> None:
+    pretended_gpu(RuntimeError("operation not permitted"))
+    block: Any = Recording()
+    with pytest.warns(UserWarning, match="no CUDA graph .operation not permitted"):
+        run = gpu_steps.recorded(block)
+    run()
+    assert block.runs == 3
+
+
+def test_too_little_memory_is_not_hidden(pretended_gpu: Any) -> None:
+    pretended_gpu(torch.OutOfMemoryError("full"))
+    block: Any = Recording()
+    with pytest.raises(torch.OutOfMemoryError):
+        gpu_steps.recorded(block)

@@ -146,7 +146,9 @@ def recorded(block: Block) -> Callable[[], None]:
     try:
         # The outer context comes back to this stream also if the graph fails, which by itself would not.
         here = torch.cuda.stream(torch.cuda.current_stream())
-        with here, torch.cuda.graph(graph, capture_error_mode="thread_local"):  # other threads may use the GPU
+        apart = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        # Other threads may use the GPU meanwhile: what they do must not spoil the graph.
+        with here, torch.cuda.graph(graph, stream=apart, capture_error_mode="thread_local"):
             block.run()
     except torch.OutOfMemoryError:
         raise
