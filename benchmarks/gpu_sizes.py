@@ -33,7 +33,7 @@ class Sizes:
     gallery: int = 11_310
     part: int = 48
     plain: tuple[int, int] = (8, 1_131)
-    blocks: tuple[int, ...] = (4_224, 8_448, 12_288, 24_576, 49_152)
+    blocks: tuple[int, ...] = (4_096, 6_144, 12_288, 24_576, 49_152, 98_304)
     matrix: int = 8_192
     frames: tuple[int, int, int] = (4, 256, 128)
     width: float = 1.0
