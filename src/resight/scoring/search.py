@@ -170,25 +170,26 @@ def best_by_bounds(
     Returns:
         Columns (Q, k), best first, equal scores in the order of columns; their scores (Q, k); number of pairs scored.
     """
-    Q, G = upper.shape
+    Q = len(upper)
     columns_QG, bounds_QG = best_first(upper)
     order, best = np.zeros((Q, k), np.int32), np.full((Q, k), -np.inf, np.float32)
     active = np.arange(Q)
     scored = done = 0
-    while len(active):
-        width = max(k if done == 0 else _STEP, -(-_BATCH // len(active)))
+    while True:
+        left = (bounds_QG[active, done:] >= best[active, -1:]).sum(1)
+        active, left = active[left > 0], left[left > 0]
+        if len(active) == 0:
+            break
+        # Only a part of what is left, because the scores found will rule out much of it.
+        width = max(k if done == 0 else _STEP, -(-_BATCH // len(active)), int(left.mean()) // 6 if done else 0)
         places = slice(done, done + width)
         found = columns_QG[active, places]
         row, place = np.nonzero(bounds_QG[active, places] >= best[active, -1:])
         values = np.full(found.shape, -np.inf, np.float32)
         values[row, place] = score(active[row], found[row, place])
-        scored += len(row)
-        done += found.shape[1]
         so_far = _sorted(np.hstack([order[active], found]), np.hstack([best[active], values]))
         order[active], best[active] = (x[:, :k] for x in so_far)
-        if done == G:
-            break
-        active = active[bounds_QG[active, done] >= best[active, -1]]
+        scored, done = scored + len(row), done + width
     return order, best, scored
 
 
