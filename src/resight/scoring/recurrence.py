@@ -8,9 +8,10 @@ d_t = W1 (r_{t-1} - c_t). Put into Eq. 2, with A_t the sum of the first t import
     d_{t+1} = A_{t-1} / A_t * d_t + W1 (c_t - c_{t+1}),
 
 one scaling and one matrix product that adds to what is there. Neither r nor its running mean is needed, and where the
-clips of a tracklet are alike, nothing small is computed as the difference of two large things: that is what lets
-bfloat16 be accurate. The second layer is the other product. ReLU costs one pass and no addition, because
-W relu(x + b) = W max(x, -b) + W b, and W b goes into the next layer's bias.
+clips of a tracklet are alike, nothing small is computed as the difference of two large things. The second layer is the
+other product. ReLU takes one pass and no addition: relu(x + b) = max(x, -b) + b, and what b adds is the same for all
+pairs, so it goes into the constants of the next layer. They are chosen so that g(0) is exact, although weights are
+rounded. That, and differences, are what makes bfloat16 accurate: its errors are relative to how g changes, not to g.
 
 Clips are held features first, (D, P): then the weights are the left factor of every product, which is read once and
 as it lies in memory, and matrix libraries are at their full rate from a hundred pairs on.
@@ -35,19 +36,23 @@ _SMALLEST = torch.finfo(torch.float32).tiny
 class Recurrence:
     """The learned aggregator in evaluation mode, laid out for `similarity`; make it with `Recurrence.of`.
 
+    With d = W1 x, g(x) = softplus(weight3 max(shift + weight2 max(d, floor1), floor2) + bias3).
+
     Attributes:
-        weight1: (H, D) in the type of the products, as is weight2.
+        weight1: (H, D) in the type of the products, as are the others but the last two.
         floor1: (H, 1), -b1.
         weight2: (H, H).
-        floor2: (H, 1), -b2, where b2 has taken up W2 b1.
+        shift: (H, 1), so that the second product is about 0 for d = 0; None where its rounding does not matter.
+        floor2: (H, 1).
         weight3: (1, H).
-        bias3: (1,) float32, which has taken up w3 b2.
-        first: () importance of the first clip pair, where it is a constant.
+        bias3: (1,) float32.
+        first: () float32, importance of the first clip pair, where it is a constant.
     """
 
     weight1: Tensor
     floor1: Tensor
     weight2: Tensor
+    shift: Tensor | None
     floor2: Tensor
     weight3: Tensor
     bias3: Tensor
@@ -63,13 +68,23 @@ class Recurrence:
             dtype: of the products, float32 or bfloat16; sums of importances are float32.
             device: where to compute.
         """
-        g = learned.importance.folded()
-        weight1, bias1, weight2, weight3 = (x.to(device, dtype) for x in (g.weight1, g.bias1, g.weight2, g.weight3))
-        # With the rounded weights: what a unit that is off adds must cancel.
-        bias2 = (g.bias2.float().to(device) + weight2.float() @ bias1.float()).to(dtype)
-        bias3 = g.bias3.float().to(device) + weight3.float()[None] @ bias2.float()
-        first = learned.importance.at_zero().float().to(device) if learned.first == "constant" else None
-        return Recurrence(weight1, -bias1[:, None], weight2, -bias2[:, None], weight3[None], bias3, first)
+        folded = learned.importance.folded()
+        exact1, bias1, exact2, bias2, exact3, last_bias = (
+            x.to(device, torch.float32)
+            for x in (folded.weight1, folded.bias1, folded.weight2, folded.bias2, folded.weight3, folded.bias3)
+        )
+        weight1, weight2, weight3 = exact1.to(dtype), exact2.to(dtype), exact3[None].to(dtype)
+        floor1 = -bias1[:, None].to(dtype)
+        # What follows the two products at d = 0: as rounded, and as it should be.
+        second = weight2.float() @ floor1.float().relu()
+        shift = None if dtype == torch.float32 else -second.to(dtype)
+        second = second if shift is None else second + shift.float()
+        exact_second = exact2 @ bias1.relu() + bias2
+        floor2 = (second - exact_second[:, None]).to(dtype)
+        third = (weight3.float() @ torch.maximum(second, floor2.float()))[0]
+        bias3 = exact3 @ exact_second.relu() + last_bias - third
+        first = learned.importance.at_zero().to(device, torch.float32) if learned.first == "constant" else None
+        return Recurrence(weight1, floor1, weight2, shift, floor2, weight3, bias3, first)
 
     def similarity(self, query: Tensor, gallery: Laid, cosine: Tensor, order: list[int]) -> Tensor:
         """Eq. 3 for the tracklet pairs of a tile.
@@ -113,7 +128,11 @@ class Recurrence:
 
     def _importance(self, d: Tensor, z: Tensor, y: Tensor) -> Tensor:
         """G of (H, P), in the memory of two others like it: (P,) float32."""
-        torch.mm(self.weight2, torch.maximum(d, self.floor1, out=z), out=y)
+        torch.maximum(d, self.floor1, out=z)
+        if self.shift is None:
+            torch.mm(self.weight2, z, out=y)
+        else:
+            torch.addmm(self.shift, self.weight2, z, out=y)
         last = torch.mm(self.weight3, torch.maximum(y, self.floor2, out=y))
         return F.softplus(last[0] + self.bias3)
 
