@@ -19,7 +19,8 @@ from cyclopts import run
 from PIL import Image
 from torch import Tensor, nn
 
-from benchmarks.plain import PlainI3D, plain_similarity
+from benchmarks.plain.all_pairs import plain_similarity
+from benchmarks.plain.encoder import PlainI3D
 from resight.data.frames import read_frame
 from resight.models.aggregators import Learned
 from resight.models.i3d import I3D
@@ -46,8 +47,8 @@ def matrix_rate(repeats: int) -> float:
 def bench_encoder(repeats: int, rate: float) -> None:
     """I3D of the paper, L = 4, 256 x 128, inference and training step, against the plain port."""
     clips = torch.rand(4, 3, 4, 256, 128) * 2 - 1
-    ours, plain = I3D(), PlainI3D()
-    plain.load_state_dict(ours.state_dict())
+    ours = I3D()
+    plain = PlainI3D(ours)
 
     def infer(module: nn.Module) -> Callable[[], Tensor]:
         def work() -> Tensor:
