@@ -36,6 +36,7 @@ def test_prepare_in_parts_of_any_size(monkeypatch: pytest.MonkeyPatch, at_once: 
     expected = pixels.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
     assert torch.equal(prepare_clips(pixels), expected)
     assert prepare_clips(pixels[:0]).shape == (0, 3, 2, 6, 5)
+    assert prepare_clips(pixels.to("meta")).device.type == "meta"  # converted where the pixels are
 
 
 sizes = st.tuples(st.integers(1, 70), st.integers(1, 40))

@@ -114,7 +114,7 @@ def prepare_clips(pixels: Tensor) -> Tensor:
     Returns:
         (B, 3, L, H, W) float32 in [-1, 1], channels last in memory.
     """
-    if pixels.is_cuda:
+    if pixels.device.type != "cpu":
         prepared = pixels.to(torch.float32).div_(127.5).sub_(1.0)
     else:
         # NumPy asks for huge pages: the first touch of fresh memory otherwise costs more than the arithmetic
