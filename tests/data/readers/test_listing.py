@@ -14,6 +14,7 @@ def test_lists_by_number_without_hidden_and_other_files(tmp_path: Path) -> None:
     for name in ("p10", "p9", ".git"):
         (tmp_path / name).mkdir()
     assert list_folder(tmp_path) == (["p9", "p10"], ["9.JPG", "10.jpg"])
+    assert list_folder(tmp_path, as_text=True) == (["p10", "p9"], ["10.jpg", "9.JPG"])
 
 
 @pytest.mark.parametrize("above", ["", "unpacked", "unpacked/again"])

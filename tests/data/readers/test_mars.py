@@ -185,6 +185,14 @@ def test_frames_of_somebody_else_are_an_error(wrong: str) -> None:
             tracklets_from_rows(np.array([(1, 2, 1, 1)]), names, Path("bbox"))
 
 
+def test_what_is_no_frame_is_ignored(root: Path) -> None:
+    before = read_mars(root)
+    for name in ("Thumbs.db", "._0002C1T0001F001.jpg", "0002C1T0001F001.jpg.part"):
+        (root / "bbox_test" / "0002" / name).touch()
+    (root / "bbox_test" / ".cache").mkdir()
+    assert read_mars(root) == before
+
+
 def test_two_rows_of_one_prefix_get_two_ids() -> None:
     names = [frame_name(1, 1, 1, frame) for frame in (1, 2, 17, 18)]
     tracklets = tracklets_from_rows(np.array([(1, 2, 1, 1), (3, 4, 1, 1)]), names, Path("bbox"))

@@ -162,6 +162,7 @@ def _write_rows(root: Path, name: str, rows: Any) -> None:
         (_lose_the_splits, rf"no {ILIDS_VID_SPLITS} in any of .*train-test people splits.*data set's own archive"),
         (lambda root: _write_rows(root, "sets", [[1, 2]]), r"expected a variable ls_set, found sets"),
         (lambda root: _write_rows(root, "ls_set", [[1, 1, 2, 3]]), r"shape \(1, 4\) with numbers 1 to 3"),
+        (lambda root: _write_rows(root, "ls_set", np.zeros((0, 6))), r"shape \(0, 6\) with no number"),
         (lambda root: _write_rows(root, "ls_set", ["text"]), r"expected ls_set to hold whole numbers"),
     ],
 )

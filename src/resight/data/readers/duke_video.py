@@ -49,7 +49,7 @@ def _read_role(root: Path, role: str, notes: list[str]) -> tuple[Tracklet, ...]:
             continue
         for name in list_folder(root / role / person)[0]:
             tracklet_id = f"{role}/{person}/{name}"
-            _, pictures = list_folder(root / tracklet_id)
+            _, pictures = list_folder(root / tracklet_id, as_text=True)
             if pictures:
                 tracklets.append(_tracklet(root, tracklet_id, int(person), pictures))
             else:

@@ -16,8 +16,8 @@ _LEVELS = 3
 _SHOWN = 3
 
 
-def list_folder(folder: Path) -> tuple[list[str], list[str]]:
-    """Names of the folders and of the pictures in a folder, hidden ones left out, in natural order."""
+def list_folder(folder: Path, *, as_text: bool = False) -> tuple[list[str], list[str]]:
+    """Names of the folders and of the pictures in a folder, hidden ones left out, in natural order or as text."""
     folders: list[str] = []
     pictures: list[str] = []
     with os.scandir(folder) as entries:
@@ -28,7 +28,8 @@ def list_folder(folder: Path) -> tuple[list[str], list[str]]:
                 folders.append(entry.name)
             elif entry.name.lower().endswith(PICTURES):
                 pictures.append(entry.name)
-    return sorted(folders, key=natural_order), sorted(pictures, key=natural_order)
+    key = None if as_text else natural_order
+    return sorted(folders, key=key), sorted(pictures, key=key)
 
 
 def natural_order(name: str) -> tuple[list[str | int], str]:

@@ -134,12 +134,14 @@ def _find_frames(path: Path, listings: dict[Path, list[str]]) -> tuple[Path, lis
         return path, list_folder(path)[1]
     folder = path.parent
     if folder not in listings:
-        # Sorted as text, so that what begins alike lies together.
-        listings[folder] = sorted(list_folder(folder)[1]) if folder.is_dir() else []
+        # As text, so that what begins alike lies together.
+        listings[folder] = list_folder(folder, as_text=True)[1] if folder.is_dir() else []
     names = listings[folder]
     some = names[bisect_left(names, path.name) : bisect_left(names, path.name + _LAST)]
     # 0001_0002 must not claim the frames of 0001_00020.
-    return folder, sorted((name for name in some if not name[len(path.name) :][:1].isdecimal()), key=natural_order)
+    own = [name for name in some if not name[len(path.name) :][:1].isdecimal()]
+    # Numbers of one width are in order already; there are three million frames, so that this counts.
+    return folder, own if len({*map(len, own)}) == 1 else sorted(own, key=natural_order)
 
 
 def _camera(line: _Line, folder: Path, names: Sequence[str]) -> int | None:

@@ -36,7 +36,7 @@ _ILIDS_VID_SPLITS_FROM = "it is part of the data set's own archive; unpack the w
 
 
 @dataclass(frozen=True)
-class _Halves:
+class Halves:
     """Folder names of the persons of one split, as listed."""
 
     train: tuple[str, ...]
@@ -86,19 +86,20 @@ def read_ilids_vid(root: Path) -> tuple[Split, ...]:
         )
     rows = read_table(splits, "ls_set", _ILIDS_VID)
     everybody = list(range(1, len(first) + 1))
-    if rows.ndim != 2 or len(first) % 2 or any(sorted(row) != everybody for row in rows.tolist()):
+    numbers = f"numbers {rows.min()} to {rows.max()}" if rows.size else "no number"
+    if rows.ndim != 2 or rows.size == 0 or len(first) % 2 or any(sorted(row) != everybody for row in rows.tolist()):
         raise DatasetError(
             f"{splits}: ls_set must have {len(first)} columns, the persons in {base / 'sequences'}, and each row "
-            f"to name all of them, found an array of shape {rows.shape} with numbers {rows.min()} to {rows.max()}; "
+            f"to name all of them, found an array of shape {rows.shape} with {numbers}; "
             "use the official file and all person folders"
         )
     half = len(first) // 2
     named = [tuple(first[place - 1] for place in row) for row in rows.tolist()]
-    halves = [_Halves(train=row[half:], test=row[:half]) for row in named]
+    halves = [Halves(train=row[half:], test=row[:half]) for row in named]
     return _make_splits("ilids-vid", base / "sequences", ("cam1", "cam2"), halves, splits)
 
 
-def read_prid2011_splits(path: Path) -> list[_Halves]:
+def read_prid2011_splits(path: Path) -> list[Halves]:
     """Read ``splits_prid2011.json``: a list of ``{"train": [...], "test": [...]}`` with names of person folders.
 
     Raises:
@@ -106,9 +107,7 @@ def read_prid2011_splits(path: Path) -> list[_Halves]:
     """
     try:
         splits = json.loads(path.read_text(encoding="utf-8"))
-        halves = [
-            _Halves(*(tuple(str(name) for name in split[role]) for role in ("train", "test"))) for split in splits
-        ]
+        halves = [Halves(*(tuple(str(name) for name in split[role]) for role in ("train", "test"))) for split in splits]
     except (ValueError, TypeError, KeyError) as error:
         raise DatasetError(
             f'{path}: expected a list of {{"train": [...], "test": [...]}} with folder names such as person_0001 '
@@ -140,7 +139,7 @@ def _person_folders(folder: Path) -> list[str]:
 
 
 def _make_splits(
-    name: str, root: Path, cameras: tuple[str, str], halves: Sequence[_Halves], source: Path
+    name: str, root: Path, cameras: tuple[str, str], halves: Sequence[Halves], source: Path
 ) -> tuple[Split, ...]:
     """One `Split` for each pair of halves; the tracklets are shared."""
     persons = sorted({person for split in halves for person in (*split.train, *split.test)})
