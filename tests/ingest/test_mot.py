@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resight.errors import DatasetError
@@ -76,6 +76,7 @@ def test_a_row_that_cannot_be_used_is_left_out_with_its_reason(tmp_path: Path, r
     assert (entry.count, entry.first) == (1, "tracks.txt, line 2")
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="0123456789.,-+e infax\n\t;#", max_size=200))
 def test_no_text_breaks_the_reader(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     path = tmp_path_factory.getbasetemp() / "any.txt"

@@ -48,34 +48,45 @@ class PlannedTracklet:
         return f"{self.person}/{self.camera}/{self.name}"
 
 
+def keep_in_footage(boxes: Boxes, source: Source, footage: Footage, account: Account) -> Boxes:
+    """The boxes whose frames are pictures of the footage; the others go into the account."""
+    places = find_places(boxes.frame, source, footage.times)
+    hint = "" if source.first_frame == 0 else "; does your tracker count from 0? then say first_frame = 0"
+    early, late = places < 0, places >= len(footage.times)
+    for wrong, reason in (
+        (early, f"box before the first picture (frame {source.first_frame}){hint}"),
+        (late, f"box past the last picture ({len(footage.times)} in all)"),
+    ):
+        account.leave_out(reason, _where(boxes, wrong), int(wrong.sum()))
+    kept = ~early & ~late
+    return Boxes(boxes.frame[kept], boxes.track[kept], boxes.box[kept], boxes.score[kept])
+
+
 def plan_tracklets(
     boxes: Boxes, source: Source, footage: Footage, settings: IngestSettings, account: Account
 ) -> list[PlannedTracklet]:
     """Decide what is cut, in the order of tracks and time.
 
     Args:
-        boxes: of one camera, every one with a track.
+        boxes: of one camera, every one with a track and in a picture of the footage, as `keep_in_footage` leaves them.
         source: the camera; its `rate` and `first_frame` say which picture a frame number means.
         footage: its pictures.
         settings: margin, smallest sizes, longest gap.
         account: receives boxes and tracklets that are left out.
     """
     places = find_places(boxes.frame, source, footage.times)
+    times = frame_times(boxes.frame, source, footage.times)
     corners, usable = _crop_corners(boxes.box, footage.size, settings.margin)
     inside = clip_boxes(boxes.box, footage.size)
     large = (inside[:, 2] - inside[:, 0] >= settings.min_width) & (inside[:, 3] - inside[:, 1] >= settings.min_height)
     kept = np.ones(len(boxes), bool)
-    hint = "" if source.first_frame == 0 else "; does your tracker count from 0? then say first_frame = 0"
     for wrong, reason in (
-        (places < 0, f"box before the first picture (frame {source.first_frame}){hint}"),
-        (places >= len(footage.times), f"box past the last picture ({len(footage.times)} in all)"),
         (~usable, "box outside the picture"),
         (~large, f"box smaller than {settings.min_width} × {settings.min_height} pixels"),
     ):
         new = wrong & kept
         account.leave_out(reason, _where(boxes, new), int(new.sum()))
         kept &= ~wrong
-    times = footage.times[np.clip(places, 0, len(footage.times) - 1)]
     planned: list[PlannedTracklet] = []
     # Boxes are sorted by frame, and a stable sort by track keeps that order within a track.
     order = np.argsort(boxes.track, kind="stable")
@@ -127,6 +138,16 @@ def find_places(frames: IntArray, source: Source, times: FloatArray) -> IntArray
     return np.where(counted < 0, -1, nearest).astype(np.int64)
 
 
+def frame_times(frames: IntArray, source: Source, times: FloatArray) -> FloatArray:
+    """When each frame was, (n,) seconds from the first picture; beyond the footage the pictures go on evenly."""
+    counted = frames - source.first_frame
+    if source.rate is not None:
+        return np.asarray(counted / source.rate)
+    step = times[-1] / max(1, len(times) - 1) or 1.0
+    beyond = np.where(counted < 0, counted, np.maximum(0, counted - (len(times) - 1)))
+    return np.asarray(times[counted.clip(0, len(times) - 1)] + step * beyond)
+
+
 def clip_boxes(boxes: FloatArray, size: tuple[int, int]) -> FloatArray:
     """Boxes (n, 4) of left, top, width, height to corners (n, 4), cut off at the border of the picture."""
     corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
@@ -145,4 +166,7 @@ def _crop_corners(boxes: FloatArray, size: tuple[int, int], margin: float) -> tu
 
 def _where(boxes: Boxes, chosen: BoolArray | IntArray) -> str:
     rows = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
-    return f"track {boxes.track[rows[0]]}, frame {boxes.frame[rows[0]]}" if len(rows) else ""
+    if not len(rows):
+        return ""
+    track = f"track {boxes.track[rows[0]]}, " if boxes.track[rows[0]] >= 0 else ""
+    return f"{track}frame {boxes.frame[rows[0]]}"

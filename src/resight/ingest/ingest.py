@@ -12,11 +12,13 @@ from typing import Any
 from resight.errors import DatasetError
 from resight.ingest.account import Account
 from resight.ingest.cameras import Source, check_names
-from resight.ingest.crops import plan_tracklets
+from resight.ingest.crops import keep_in_footage, plan_tracklets
 from resight.ingest.cut import cut_tracklets
-from resight.ingest.mot import Boxes, read_detections, read_tracks
+from resight.ingest.detect import open_detector
+from resight.ingest.mot import Boxes, read_detections, read_tracks, write_boxes
 from resight.ingest.records import CameraReport, IngestReport, Records, manifest_line
 from resight.ingest.settings import IngestSettings
+from resight.ingest.tracking import detect_people, track_boxes
 from resight.ingest.video import Footage, fingerprint, open_footage
 from resight.progress import Progress
 
@@ -101,8 +103,17 @@ def _prepare(source: Source, identity: dict[str, Any], settings: IngestSettings)
 def _ingest_camera(work: _Work, records: Records, settings: IngestSettings, tick: Callable[[int], None]) -> None:
     source, footage, account = work.source, work.footage, work.account
     records.write_camera(source, work.identity, None)
-    assert work.boxes is not None
-    boxes = work.boxes
+    boxes, answers = work.boxes, records.hidden / f"people-{source.name}.jsonl"
+    if boxes is None:
+        detector = open_detector(settings.detector)
+        boxes = detect_people(footage, detector, answers, source.first_frame, tick)
+        tick = _later(tick, len(footage.times))
+    usable = len(boxes)
+    boxes = keep_in_footage(boxes, source, footage, account)
+    if source.tracks is None:
+        write_boxes(records.hidden / f"detections-{source.name}.txt", boxes)
+        boxes = track_boxes(boxes, source, footage.times)
+        write_boxes(records.hidden / f"tracks-{source.name}.txt", boxes)
     planned = plan_tracklets(boxes, source, footage, settings, account)
     staging = records.hidden / f"staging-{source.name}"
     cut_tracklets(footage, planned, records.out, staging, records.out / THUMBNAILS, settings, account, tick)
@@ -111,8 +122,9 @@ def _ingest_camera(work: _Work, records: Records, settings: IngestSettings, tick
         folder = records.out / plan.id
         if folder.is_dir():
             tracklets.append(manifest_line(plan, source, sum(1 for _ in folder.iterdir())))
-    report = CameraReport(source.name, len(footage.times), len(boxes), tuple(tracklets), account.entries())
+    report = CameraReport(source.name, len(footage.times), usable, tuple(tracklets), account.entries())
     records.write_camera(source, work.identity, report)
+    answers.unlink(missing_ok=True)
     records.publish(0)
 
 
@@ -125,6 +137,7 @@ def _identity(source: Source, settings: IngestSettings) -> dict[str, Any]:
         "start": source.start.isoformat() if source.start else None,
         "rate": source.rate,
         "first_frame": source.first_frame,
+        "detector": None if source.tracks or source.detections else open_detector(settings.detector).identity,
     }
 
 
@@ -134,6 +147,11 @@ def _hash(path: Path | None) -> str | None:
     if not path.is_file():
         raise DatasetError(f"there is no file {path}: expected boxes as MOT-challenge text; check the path")
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _later(tick: Callable[[int], None], places: int) -> Callable[[int], None]:
+    """The same, for a second time through the pictures."""
+    return lambda place: tick(places + place)
 
 
 def _ticker(progress: Progress | None, before: int, total: int) -> Callable[[int], None]:
