@@ -249,7 +249,7 @@ class Learned(Aggregator):
         hidden = total = q.new_zeros(())
         for t, pair in enumerate(order.tolist()):
             c = (q[:, None, pair // n] * gal[None, :, pair % n]).flatten(0, 1)
-            projected = F.linear(c, weight)
+            projected = F.linear(c, weight).to(c.dtype)
             if t == 0 and self.first == "constant":
                 alpha = self.importance.at_zero().expand(len(c))
             elif t == 0:

@@ -83,7 +83,7 @@ class Importance(nn.Module):
         x = self._dropped(self.first_norm(x))
         x = F.relu(self.second(x))
         x = self._dropped(self.second_norm(x))
-        return F.softplus(self.last(x)).squeeze(-1)
+        return F.softplus(self.last(x).to(hidden.dtype)).squeeze(-1)
 
     def settle(self) -> None:
         """End a training step: move the running statistics by those of all calls since the last time."""
@@ -157,6 +157,7 @@ class _StepNorm(nn.BatchNorm1d):
         if not self.training:
             return super().forward(x)
         self.calls += 1
+        x = x.to(self.step_mean.dtype)  # of half precision, where products are
         with torch.no_grad():  # a share of 1/n in call n keeps the mean of the calls so far
             var, mean = torch.var_mean(x, 0)
             self.step_mean.lerp_(mean, 1 / self.calls)

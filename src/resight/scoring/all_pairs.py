@@ -19,11 +19,12 @@ from torch import Tensor
 
 from resight.errors import RecipeError, ShapeError
 from resight.models.aggregators import Aggregator, Learned, check_features, check_order
+from resight.scoring import gpu
 from resight.scoring.recurrence import Recurrence, features_first, lay
 from resight.scoring.tiles import Tiling, tiling, work_off
 
 Features = NDArray[np.floating] | Tensor
-ProductPrecision = Literal["float32", "bfloat16"]
+ProductPrecision = Literal["float32", "bfloat16", "float16"]
 
 _QUERIES = 4  # in a job: with fewer, laying out its gallery clips is felt; with more, so is waiting for the last job
 _COPIES = 4  # of clip features while they are laid out: as they come, of length 1, features first, steps
@@ -51,7 +52,8 @@ def score_all_pairs(
         progress: called after each tile with the number of tracklet pairs done, and their total Q * G.
         device: where to compute; None is where the aggregator's weights are.
         precision: of the matrix products of `Learned`: with ``bfloat16`` similarities are within 1e-3, several times as
-            fast where the processor has such products. Other aggregators cost one product, always in float32.
+            fast where the processor has such products. ``float16`` is for a GPU, where it is as fast as bfloat16 and
+            ten times as exact. Other aggregators cost one product, always in float32.
 
     Returns:
         (Q, G).
@@ -59,7 +61,8 @@ def score_all_pairs(
     Raises:
         ShapeError: if the features do not have three axes, or differ in D, or D is not the one learned for, or `order`
             is not a permutation.
-        RecipeError: if `order` is given and the aggregator does not depend on one, or `precision` is another word.
+        RecipeError: if `order` is given and the aggregator does not depend on one, or `precision` is another word, or
+            float16 on a processor.
     """
     _check(query, gallery, aggregator, order, precision)
     scores = np.empty((len(query), len(gallery)), np.float32)
@@ -70,6 +73,11 @@ def score_all_pairs(
             progress(done, total)
 
     if isinstance(aggregator, Learned):
+        if gpu.available(where := _where(aggregator, device)):
+            return gpu.score_table(
+                query, gallery, aggregator, order=order, memory_budget=memory_budget, progress=progress,
+                device=where, precision=precision,
+            )  # fmt: skip
         engine = _Engine(query, gallery, aggregator, order, total, memory_budget, device, precision)
         engine.fill(scores, tell)
         return scores
@@ -169,10 +177,12 @@ class _Engine:
         precision: ProductPrecision,
     ) -> None:
         self.query, self.gallery = query, gallery
-        self.device = torch.device(device) if device is not None else learned.importance.first.weight.device
+        self.device = _where(learned, device)
         (m, dim), n = query.shape[1:], gallery.shape[1]
         self.order = list(range(m * n)) if order is None else order.tolist()
-        self.dtype = torch.float32 if precision == "float32" else torch.bfloat16
+        if precision == "float16" and self.device.type == "cpu":
+            raise RecipeError("float16 products are for a GPU: on a processor use float32 or bfloat16")
+        self.dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
         self.recurrence = Recurrence.of(learned, self.dtype, self.device)
         # A column of four matrices: what changes, d, z and y.
         working = self.dtype.itemsize * (dim + 3 * learned.importance.hidden)
@@ -246,6 +256,10 @@ def _check(
         raise RecipeError(
             f"expected no order for {type(aggregator).__name__}, which does not depend on one: leave it out"
         )
+
+
+def _where(learned: Learned, device: torch.device | str | None) -> torch.device:
+    return torch.device(device) if device is not None else learned.importance.first.weight.device
 
 
 def _evaluated(aggregator: Aggregator, device: torch.device | str | None) -> tuple[Aggregator, Tensor]:
