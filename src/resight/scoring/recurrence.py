@@ -70,7 +70,7 @@ class Recurrence:
         """
         folded = learned.importance.folded()
         exact1, bias1, exact2, bias2, exact3, last_bias = (
-            x.to(device, torch.float32)
+            x.detach().to(device, torch.float32)
             for x in (folded.weight1, folded.bias1, folded.weight2, folded.bias2, folded.weight3, folded.bias3)
         )
         weight1, weight2, weight3 = exact1.to(dtype), exact2.to(dtype), exact3[None].to(dtype)
