@@ -94,7 +94,7 @@ def _single_threaded(workers: int) -> Iterator[ThreadPoolExecutor]:
             started = threading.Barrier(workers + 1)
 
             def start() -> None:
-                torch.get_num_threads()  # else torch takes the process-wide number at its first operation in this thread
+                torch.get_num_threads()  # else torch takes the number of new threads at its first operation here
                 torch.set_num_threads(1)
                 started.wait()
 
