@@ -52,9 +52,9 @@ FLOORS = {
     "resight.explain": 4,
     "resight.training": 5,
     "resight.cli": 6,
-    "resight.__main__": 6,
-    "experiments": 7,
-    "benchmarks": 7,
+    "resight.__main__": 7,
+    "experiments": 8,
+    "benchmarks": 8,
 }
 """Module, or package with all that is in it, to floor."""
 
@@ -137,7 +137,7 @@ def test_the_rule_would_be_noticed() -> None:
     assert wrong_import("resight.models.i3d", "resight.data.clips")
     assert wrong_import("resight.errors", "resight.cli")
     assert not wrong_import("resight.ranking", "resight.errors")
-    assert "resight.data.readers" in imports("resight.cli")
+    assert "resight.data.readers" in imports("resight.cli.inputs")
     assert cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
 
 

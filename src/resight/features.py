@@ -215,6 +215,7 @@ def extract_damaged_features(
     cache: Path | None = None,
     workers: int = 0,
     device: torch.device | str = "cpu",
+    precision: Precision = "float32",
     progress: Progress | None = None,
 ) -> tuple[ClipFeatures, NDArray[np.bool_]]:
     """Clip features with the paper's damage: 0 to M_c^max clips of each tracklet corrupted. Paper: Sec. 4.4.
@@ -231,6 +232,7 @@ def extract_damaged_features(
         cache: folder of earlier results.
         workers: processes that decode.
         device: where the encoder runs.
+        precision: as for `extract_clip_features`.
         progress: called with (done, all).
 
     Returns:
@@ -248,6 +250,7 @@ def extract_damaged_features(
             cache=cache,
             workers=workers,
             device=device,
+            precision=precision,
             progress=progress and (lambda done, _: progress(before + done, total)),
         )
 

@@ -20,6 +20,7 @@ from resight.features import ClipFeatures
 from resight.models.aggregators import Aggregator, Learned, MaxPair, MeanFeature, MeanPair, TopShare
 from resight.progress import Progress
 from resight.ranking import Ranking
+from resight.scoring.all_pairs import ProductPrecision
 from resight.tracklet import Tracklet
 
 TOP_SHARES = (10, 20, 30, 40, 50, 60, 70, 80, 90)
@@ -104,6 +105,7 @@ def compare_aggregators(
     protocol: Protocol,
     *,
     faults: NDArray[np.str_] | None = None,
+    precision: ProductPrecision = "float32",
     progress: Progress | None = None,
 ) -> Comparison:
     """Score aggregators on the same features.
@@ -114,6 +116,7 @@ def compare_aggregators(
         gallery: what is searched.
         protocol: the rules.
         faults: (Q, M) from `clip_faults`, to measure how well low importance points at damage.
+        precision: of the products of `Learned`, see `score_all_pairs`.
         progress: called with (aggregators done, all).
 
     Raises:
@@ -123,7 +126,7 @@ def compare_aggregators(
     rankings: dict[str, Ranking] = {}
     auroc: dict[str, DamageAuroc] = {}
     for number, (name, aggregator) in enumerate(aggregators.items()):
-        rankings[name], scores[name] = evaluate_features(query, gallery, aggregator, protocol)
+        rankings[name], scores[name] = evaluate_features(query, gallery, aggregator, protocol, precision=precision)
         if isinstance(aggregator, Learned) and faults is not None:
             auroc = auroc_by_fault(clip_weights(query, gallery, rankings[name], aggregator), faults)
         if progress is not None:

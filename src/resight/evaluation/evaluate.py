@@ -12,7 +12,8 @@ from resight.features import ClipFeatures
 from resight.models.aggregators import Aggregator
 from resight.progress import Progress
 from resight.ranking import Ranking
-from resight.scoring.all_pairs import score_all_pairs
+from resight.scoring.all_pairs import ProductPrecision, score_all_pairs
+from resight.scoring.search import device_of
 from resight.tracklet import JUNK
 
 EXPLAINED_MATCHES = 5
@@ -25,11 +26,15 @@ def rank_features(
     aggregator: Aggregator,
     k: int | None = None,
     *,
+    precision: ProductPrecision = "float32",
     memory_budget: int = 2**30,
     progress: Progress | None = None,
 ) -> Ranking:
     """Rank the gallery for each query by the aggregator's similarity; `k` keeps the best of each."""
-    scores = score_all_pairs(query.values, gallery.values, aggregator, memory_budget=memory_budget, progress=progress)
+    scores = score_all_pairs(
+        query.values, gallery.values, aggregator,
+        precision=precision, memory_budget=memory_budget, progress=progress,
+    )  # fmt: skip
     return Ranking.from_scores(scores, query.ids, gallery.ids, k)
 
 
@@ -39,6 +44,7 @@ def evaluate_features(
     aggregator: Aggregator,
     protocol: Protocol,
     *,
+    precision: ProductPrecision = "float32",
     progress: Progress | None = None,
 ) -> tuple[Ranking, Scores]:
     """Rank and score.
@@ -46,7 +52,7 @@ def evaluate_features(
     Raises:
         ProtocolError: if no query has a match.
     """
-    ranking = rank_features(query, gallery, aggregator, progress=progress)
+    ranking = rank_features(query, gallery, aggregator, precision=precision, progress=progress)
     return ranking, score_ranking(ranking, labels_of(query), labels_of(gallery), protocol)
 
 
@@ -78,11 +84,12 @@ def clip_weights(
         (Q, M), rows sum to 1.
     """
     shares = np.empty(query.values.shape[:2])
+    device = device_of(aggregator)
     for q, row in enumerate(ranking.order):
         others = row[(gallery.cameras[row] != query.cameras[q]) & (gallery.persons[row] != JUNK)]
         best = (others if len(others) else row)[:EXPLAINED_MATCHES]
-        clips = torch.from_numpy(query.values[q])
-        accounts = [aggregator.pair_weights(clips, torch.from_numpy(gallery.values[g])) for g in best]
+        clips = torch.from_numpy(query.values[q]).to(device)
+        accounts = [aggregator.pair_weights(clips, torch.from_numpy(gallery.values[g]).to(device)) for g in best]
         weights = torch.stack([account.weight.double().sum(1) for account in accounts])
-        shares[q] = (weights / weights.sum(1, keepdim=True)).mean(0).numpy()
+        shares[q] = (weights / weights.sum(1, keepdim=True)).mean(0).cpu().numpy()
     return shares

@@ -1,0 +1,113 @@
+"""From what stands on the command line to tracklets, features and devices."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from resight.cli.app import WORKERS, Precision
+from resight.errors import DatasetError
+from resight.progress import progress_bar
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from resight.checkpoints import Model
+    from resight.features import ClipFeatures
+    from resight.scoring.all_pairs import ProductPrecision
+    from resight.tracklet import Split, Tracklet
+
+
+def read_named(dataset: str, cameras: str = ":") -> Split:
+    """The data set of a name, its notes printed, queries and gallery restricted to cameras.
+
+    Raises:
+        DatasetError: if it cannot be read, or nothing is left of the queries or of the gallery.
+    """
+    from resight.data.readers import read_dataset
+
+    split = read_dataset(dataset)
+    show_notes(split)
+    return of_cameras(split, cameras)
+
+
+def of_cameras(split: Split, cameras: str) -> Split:
+    """A data set restricted as ``Q:G`` says.
+
+    Raises:
+        DatasetError: if `cameras` has another form, or nothing is left of the queries or of the gallery.
+    """
+    form = re.fullmatch(r"(\d*):(\d*)", cameras)
+    if form is None:
+        raise DatasetError(f"expected cameras as Q:G, such as 1:2, 1: or :2, found {cameras!r}")
+    query_camera, gallery_camera = (int(one) if one else None for one in form.groups())
+    chosen = split.between_cameras(query_camera, gallery_camera)
+    for role, own, camera in (("query", chosen.query, query_camera), ("gallery", chosen.gallery, gallery_camera)):
+        if not own:
+            known = sorted({t.camera for t in getattr(split, role)})
+            raise DatasetError(f"{split.root} has no {role} tracklet of camera {camera}; its cameras are {known}")
+    return chosen
+
+
+def find_query(name: str, split: Split) -> Tracklet:
+    """A tracklet of the data set by its id, or a folder of frames."""
+    from resight.data.readers.folder import read_tracklet
+
+    found = split.find(name)
+    if found is not None:
+        return found
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        # a folder of a folder set is that set's own tracklet, so that its person and camera are known
+        own = split.gallery if split.name == "folder" else ()
+        return next((t for t in own if t.folder.resolve() == folder.resolve()), None) or read_tracklet(folder)
+    raise DatasetError(
+        f"{name!r} is neither a folder of frames nor the id of a tracklet in {split.root} (ids look like "
+        f"{split.gallery[0].id!r})"
+    )
+
+
+def clip_features(
+    loaded: Model,
+    model: Path,
+    device: str,
+    precision: Precision,
+    tracklets: Sequence[Tracklet],
+    max_corrupted: int = 0,
+) -> tuple[ClipFeatures, NDArray[np.bool_]]:
+    """Features of tracklets, kept beside the model file, and which of their clips were corrupted."""
+    from resight.features import extract_damaged_features
+
+    where = chosen_device(device)
+    with progress_bar("encoding", "tracklets") as progress:
+        return extract_damaged_features(
+            loaded.encoder.to(where), tracklets, loaded.recipe.clips, max_corrupted,
+            cache=model.parent / "features" if len(tracklets) > 1 else None, workers=min(WORKERS, len(tracklets)),
+            device=where, precision="float32" if precision == "float32" else "bfloat16", progress=progress,
+        )  # fmt: skip
+
+
+def products(precision: Precision, device: str) -> ProductPrecision:
+    """What the matrix products of scoring compute in: of the 16-bit forms, the one that the device is fast in."""
+    if precision == "float32":
+        return "float32"
+    return "bfloat16" if chosen_device(device) == "cpu" else "float16"
+
+
+def chosen_device(name: str) -> str:
+    """The device that ``auto`` stands for, or the name itself."""
+    import torch
+
+    if name != "auto":
+        return name
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def show_notes(split: Split) -> None:
+    """Print what a reader left out."""
+    for note in split.notes:
+        print(f"note: {note}", file=sys.stderr)

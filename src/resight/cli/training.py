@@ -1,0 +1,81 @@
+"""Commands that make models and features."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from resight.cli.app import WORKERS, Dataset, Device, Json, ModelFile, Workers, app, say
+from resight.cli.inputs import chosen_device, show_notes
+from resight.progress import progress_bar
+
+if TYPE_CHECKING:
+    from resight.tracklet import Tracklet
+
+
+@app.command
+def train(
+    dataset: Dataset, *, out: Path, recipe: str = "paper", stage: Literal["both", "1", "2"] = "both",
+    init: Path | None = None, seed: int | None = None, device: Device = "auto", workers: Workers = WORKERS,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Train the clip encoder (stage 1) and the importance (stage 2) on the training persons of a data set.
+
+    Interrupt it when you like: the same command goes on from the last checkpoint, to the same losses.
+
+    Args:
+        out: Folder of the run: model.safetensors, logs, checkpoints, cached features.
+        recipe: paper, demo, or a TOML file.
+        stage: Stop after stage 1, or do only stage 2 from the stage 1 in the folder.
+        init: Kinetics weights of the I3D (rgb_imagenet.pt of the public PyTorch port) to start from.
+        seed: Replaces the recipe's.
+    """
+    from dataclasses import replace
+
+    from resight.data.readers import read_dataset
+    from resight.recipe import read_recipe
+    from resight.training.loop import RunOptions
+    from resight.training.train import train_model
+
+    chosen = read_recipe(recipe)
+    if seed is not None:
+        chosen = replace(chosen, seed=seed)
+    split = read_dataset(dataset)
+    show_notes(split)
+    options = RunOptions(out, workers=workers, accelerator=device, progress=not as_json)
+    result = train_model(
+        split.train, chosen, options, stages=(1, 2) if stage == "both" else (int(stage),), init=init,
+        say=lambda text: print(text, file=sys.stderr),
+    )  # fmt: skip
+    text = "\n".join(f"{name}: {value:.3f}" for name, value in result.validation.items())
+    say({"model": str(result.path), **result.validation}, f"{text}\nwrote {result.path}", as_json)
+
+
+@app.command
+def extract(
+    dataset: Dataset, *, model: ModelFile, out: Path, role: Literal["train", "query", "gallery"] = "gallery",
+    corrupted: bool = False, device: Device = "auto", workers: Workers = WORKERS,
+) -> None:  # fmt: skip
+    """Write the clip features of a data set's tracklets as one safetensors file.
+
+    Args:
+        out: File to write: values (T, M, D), ids, persons, cameras, frame numbers.
+        role: Which tracklets.
+        corrupted: Corrupt every clip first, as the paper does in Sec. 4.4.
+    """
+    from resight.checkpoints import load_model
+    from resight.data.readers import read_dataset
+    from resight.features import View, extract_clip_features
+
+    loaded, split = load_model(model), read_dataset(dataset)
+    show_notes(split)
+    tracklets: Sequence[Tracklet] = getattr(split, role)
+    with progress_bar("encoding", "tracklets") as progress:
+        features = extract_clip_features(
+            loaded.encoder.to(chosen_device(device)), tracklets, loaded.recipe.clips, view=View(corrupted=corrupted),
+            workers=workers, device=chosen_device(device), progress=progress,
+        )  # fmt: skip
+    features.save(out)
+    print(f"wrote {out}: {features.values.shape} clip features of {len(features)} tracklets")
