@@ -1,4 +1,8 @@
-from collections.abc import Callable
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import numpy as np
@@ -31,6 +35,14 @@ def projected(dim: int) -> TopShare:
     return made
 
 
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    yield
+    torch.set_num_threads(before)
+
+
 MAKE: dict[str, Callable[[int], Aggregator]] = {
     "mean feature": lambda dim: MeanFeature(),
     "mean feature, lengths kept": lambda dim: MeanFeature(normalise=False),
@@ -47,13 +59,13 @@ sizes = st.integers(1, 5)
 @settings(max_examples=20, deadline=None)
 @given(q=sizes, g=sizes, m=sizes, n=sizes, dim=st.integers(2, 9), pairs=st.integers(0, 30), seed=st.integers(0, 99))
 def test_equals_the_slow_truth(name: str, q: int, g: int, m: int, n: int, dim: int, pairs: int, seed: int) -> None:
-    """For any sizes, and tiles of any number of tracklet pairs."""
+    """For any sizes, tiles of any number of tracklet pairs, and any number of them at once."""
     torch.manual_seed(seed)
     aggregator = MAKE[name](dim)
     query, gallery = torch.randn(q, m, dim), torch.randn(g, n, dim)
     order = torch.randperm(m * n) if isinstance(aggregator, Learned) and seed % 2 else None
-    budget = pairs * 4 * aggregator.floats_per_pair(m, n)
-    found = score_all_pairs(query, gallery, aggregator, order=order, memory_budget=budget)
+    with threads(1 + seed % 3):
+        found = score_all_pairs(query, gallery, aggregator, order=order, memory_budget=pairs * 2000)
     expected = [[score_one_pair(a, b, aggregator, order=order).score for b in gallery] for a in query]
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-5)
@@ -121,3 +133,79 @@ def test_chosen_pairs_are_cells_of_the_table(name: str) -> None:
     assert score_pairs(query, gallery, rows[:0], columns[:0], aggregator).shape == (0,)
     with pytest.raises(ShapeError, match="rows"):
         score_pairs(query, gallery, rows, columns[1:], aggregator)
+
+
+def persons(spread: float, damage: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Clip features like an encoder's, positive, alike for one person, some of nobody; and whose they are."""
+    torch.manual_seed(1)
+    labels = torch.arange(28) % 7
+    clips = torch.randn(7, 1, 256).relu()[labels] + spread * torch.randn(28, 4, 256).relu()
+    damaged = torch.rand(28, 4) < damage
+    clips[damaged] = torch.randn(256).relu() + spread * torch.randn(int(damaged.sum()), 256).relu()
+    return clips, labels
+
+
+def trained(clips: torch.Tensor, first: Literal["constant", "pair"]) -> Learned:
+    """Importances that differ: with the statistics of the clips."""
+    aggregator = Learned(clips.shape[2], 64, dropout=0.0, first=first)
+    with torch.no_grad():
+        for _ in range(4):
+            aggregator(clips[:16], clips[:16])
+    return aggregator.eval()
+
+
+def mean_average_precision(scores: np.ndarray, labels: np.ndarray) -> float:
+    ranked = (labels[np.argsort(-scores, axis=1)] == labels[:, None])[:, 1:]  # the first is the query itself
+    precision = ranked.cumsum(1) / np.arange(1, ranked.shape[1] + 1)
+    return float(((precision * ranked).sum(1) / ranked.sum(1)).mean())
+
+
+@pytest.mark.parametrize("first", ["constant", "pair"])
+@pytest.mark.parametrize(("spread", "damage"), [(0.05, 0), (0.5, 0), (9, 0), (0.05, 0.3), (0.5, 0.3)])
+def test_bfloat16_is_near_the_truth_and_ranks_as_well(
+    spread: float, damage: float, first: Literal["constant", "pair"]
+) -> None:
+    """From tight clusters to nearly random; damage makes the cosines of a tracklet pair differ most."""
+    clips, labels = persons(spread, damage)
+    aggregator = trained(clips, first)
+    importance = aggregator.pair_weights(clips[0], clips[1]).importance
+    assert importance.max() > 1.5 * importance.min(), "what is rounded must matter"
+    found = score_all_pairs(clips, clips, aggregator, precision="bfloat16")
+    assert (found != score_all_pairs(clips, clips, aggregator)).any()
+    with torch.inference_mode():
+        expected = aggregator.double()(clips.double(), clips.double()).numpy()
+    difference = abs(found - expected)
+    assert difference.max() < (4e-3 if damage else 1e-3) and difference.mean() < 3e-4
+    maps = [mean_average_precision(scores, labels.numpy()) for scores in (found, expected)]
+    assert maps[0] == pytest.approx(maps[1], abs=5e-3)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
+@pytest.mark.parametrize("aggregator", ["Learned(32, 8)", "MeanPair()", "MeanFeature()", "TopShare(50, 32)"])
+def test_memory_stays_in_its_budget_whatever_the_size(aggregator: str) -> None:
+    """Without the budget each of them would take several times as much."""
+    code = f"""
+        import re, torch
+        from pathlib import Path
+        from resight.models.aggregators import *
+        from resight.scoring.all_pairs import score_all_pairs
+
+        def resident(peak):
+            return int(re.search(peak + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
+
+        aggregator, query, gallery = {aggregator}, torch.randn(6, 4, 32), torch.randn(50_000, 4, 32)
+        score_all_pairs(query[:2], gallery[:2000], aggregator)
+        before = resident("VmRSS")
+        Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+        scores = score_all_pairs(query, gallery, aggregator, memory_budget=16 * 2**20)
+        print(resident("VmHWM") - before - scores.nbytes)
+    """
+    out = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    assert int(out.stdout) < 20 * 2**20  # allocators round up
+
+
+def test_refuses_another_precision() -> None:
+    with pytest.raises(RecipeError, match="on a processor"):
+        score_all_pairs(torch.ones(2, 2, 3), torch.ones(2, 2, 3), learned(3, "pair"), precision="float16")
+    with pytest.raises(RecipeError, match="bfloat16"):
+        score_all_pairs(torch.ones(2, 2, 3), torch.ones(2, 2, 3), MaxPair(), precision="float64")  # type: ignore[arg-type]
