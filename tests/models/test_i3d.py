@@ -1,3 +1,4 @@
+import copy
 import json
 import os
 from pathlib import Path
@@ -5,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
+from benchmarks.plain.encoder import PlainI3D
 from torch import Tensor, nn
 
 from resight.errors import CheckpointError, ShapeError
@@ -13,45 +14,6 @@ from resight.models.i3d import I3D
 from resight.models.kinetics import load_kinetics
 
 GOLDEN = os.environ.get("RESIGHT_I3D_GOLDEN")
-BLOCKS = [f"Mixed_{name}" for name in ["3b", "3c", "4b", "4c", "4d", "4e", "4f", "5b", "5c"]]
-
-
-def pad_same(x: Tensor, size: tuple[int, ...], stride: tuple[int, ...]) -> Tensor:
-    """Zeros at both ends of time, height and width, more at the end: the port's compute_pad, axis by axis."""
-    padding: list[int] = []
-    for n, k, s in zip(x.shape[2:], size, stride, strict=True):
-        total = max(k - s, 0) if n % s == 0 else max(k - n % s, 0)
-        padding = [total // 2, total - total // 2, *padding]
-    return F.pad(x, padding)
-
-
-def twin(model: I3D, x: Tensor) -> Tensor:
-    """The same network written out: every tap, explicit padding, BatchNorm as a layer of its own."""
-
-    def unit(name: str, x: Tensor, stride: int = 1) -> Tensor:
-        convolution, norm = model.get_submodule(f"{name}.conv3d"), model.get_submodule(f"{name}.bn")
-        assert isinstance(convolution, nn.Conv3d)
-        x = pad_same(x, convolution.weight.shape[2:], (stride,) * 3)
-        return F.relu(norm(F.conv3d(x, convolution.weight, stride=stride)))
-
-    def pool(x: Tensor, size: tuple[int, ...], stride: tuple[int, ...]) -> Tensor:
-        return F.max_pool3d(pad_same(x, size, stride), size, stride)
-
-    x = pool(unit("Conv3d_1a_7x7", x, 2), (1, 3, 3), (1, 2, 2))
-    x = pool(unit("Conv3d_2c_3x3", unit("Conv3d_2b_1x1", x)), (1, 3, 3), (1, 2, 2))
-    for block in BLOCKS:
-        if block == "Mixed_4b":
-            x = pool(x, (3, 3, 3), (2, 2, 2))
-        if block == "Mixed_5b":
-            x = pool(x, (2, 2, 2), (2, 2, 2))
-        branches = [
-            unit(f"{block}.b0", x),
-            unit(f"{block}.b1b", unit(f"{block}.b1a", x)),
-            unit(f"{block}.b2b", unit(f"{block}.b2a", x)),
-            unit(f"{block}.b3b", pool(x, (3, 3, 3), (1, 1, 1))),
-        ]
-        x = torch.cat(branches, 1)
-    return x.flatten(2).mean(2)
 
 
 @pytest.fixture(scope="module")
@@ -74,22 +36,42 @@ def test_equals_the_plain_network_in_evaluation(small: I3D, length: int) -> None
     clips = torch.rand(2, 3, length, height, width, dtype=torch.float64) * 2 - 1
     small.eval()
     with torch.no_grad():
-        torch.testing.assert_close(small(clips), twin(small, clips), rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(small(clips), PlainI3D(small).eval()(clips), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("length", [1, 2, 4, 5])
 def test_equals_the_plain_network_in_training_with_its_gradients(small: I3D, length: int) -> None:
     clips = torch.rand(3, 3, length, 39, 34, dtype=torch.float64) * 2 - 1
     direction = torch.randn(3, small.dim, dtype=torch.float64)
-    small.train()
-    gradients = []
-    for features in (small(clips), twin(small, clips)):
+    start = copy.deepcopy(small.state_dict())
+    gradients, statistics = [], []
+    for network in (small.train(), PlainI3D(small).train()):
+        small.load_state_dict(start)
         small.zero_grad()
-        (features * direction).sum().backward()
+        (network(clips) * direction).sum().backward()
+        statistics.append({name: buffer.clone() for name, buffer in small.named_buffers()})
         gradients.append({name: p.grad.clone() for name, p in small.named_parameters() if p.grad is not None})
     assert gradients[0].keys() == gradients[1].keys() == dict(small.named_parameters()).keys()
     for name, expected in gradients[1].items():
         torch.testing.assert_close(gradients[0][name], expected, rtol=1e-6, atol=1e-8)
+    for name, expected in statistics[1].items():
+        torch.testing.assert_close(statistics[0][name], expected, rtol=1e-9, atol=1e-12)
+        assert not torch.equal(statistics[0][name], start[name])
+
+
+def test_mixed_precision_is_as_near_as_that_of_the_plain_network() -> None:
+    torch.manual_seed(0)
+    model = I3D(0.25).train()
+    clips = torch.rand(8, 3, 4, 64, 32) * 2 - 1
+    plain = PlainI3D(model).train()
+    expected = plain(clips)
+    with torch.autocast("cpu", torch.bfloat16):
+        features, plain_features = model(clips), plain(clips)
+    assert features.dtype == torch.float32  # the mean over a clip is not taken in eight bits
+    difference, plain_difference = ((f - expected).norm() for f in (features, plain_features))
+    assert 1e-5 * expected.norm() < difference < 1.5 * plain_difference
+    features.sum().backward()
+    assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in model.parameters())
 
 
 def test_published_width_has_1024_features_and_narrow_ones_are_multiples_of_8() -> None:

@@ -124,10 +124,8 @@ class I3D(Inception):
         mixed = {f"{name}.{b}": c for name, counts in _MIXED.items() for b, c in zip(_BRANCHES, counts, strict=True)}
         super().__init__({name: scaled(c) for name, c in (stem | mixed).items()})
 
-        self.momentum = momentum
-
         def unit(name: str, c_in: int, size: int, stride: int = 1) -> Unit:
-            return Unit(c_in, self.channels[name], size, stride)
+            return Unit(c_in, self.channels[name], size, stride, momentum)
 
         self.Conv3d_1a_7x7 = unit("Conv3d_1a_7x7", 3, 7, 2)
         self.Conv3d_2b_1x1 = unit("Conv3d_2b_1x1", self.channels["Conv3d_1a_7x7"], 1)
@@ -159,8 +157,10 @@ class I3D(Inception):
         found = [self.unit(name) for name in units]
         mean, var = (_join(parts) for parts in zip(*(unit.statistics() for unit in found), strict=True))
         weight, bias = _join([unit.bn.weight for unit in found]), _join([unit.bn.bias for unit in found])
+        momentum = found[0].bn.momentum
+        assert momentum is not None
         images = x.flatten(2, 3).permute(0, 3, 1, 2)  # channels last
-        y = F.batch_norm(images, mean, var, weight, bias, self.training, self.momentum, EPS)
+        y = F.batch_norm(images, mean, var, weight, bias, self.training, momentum, EPS)
         if self.training:
             _keep_statistics(found, mean, var)
         return F.relu(y, inplace=True).permute(0, 2, 3, 1).reshape(x.shape)
@@ -169,11 +169,11 @@ class I3D(Inception):
 class Unit(nn.Module):
     """The parameters of a convolution and of the BatchNorm after it; what is done with them stands in `I3D`."""
 
-    def __init__(self, c_in: int, c_out: int, size: int, stride: int) -> None:
+    def __init__(self, c_in: int, c_out: int, size: int, stride: int, momentum: float) -> None:
         super().__init__()
         self.stride = stride
         self.conv3d = nn.Conv3d(c_in, c_out, size, stride, bias=False)
-        self.bn = nn.BatchNorm3d(c_out, eps=EPS)
+        self.bn = nn.BatchNorm3d(c_out, eps=EPS, momentum=momentum)
         nn.init.kaiming_normal_(self.conv3d.weight, nonlinearity="relu")
 
     def statistics(self) -> tuple[Tensor, Tensor]:

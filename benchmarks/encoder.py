@@ -1,0 +1,135 @@
+"""The clip encoder beside the plain I3D: inference and training, at the paper's size and at the demo's."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.plain.encoder import PlainI3D
+from benchmarks.timing import MATRIX_FLOP, Row, Work, matrix_product, take_turns
+from resight.models.i3d import I3D
+from resight.models.i3d_inference import inference_encoder
+
+NAMES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
+
+
+def bench(repeats: int) -> list[Row]:
+    """Clips of 4 frames of 256 x 128 through the published network; the demo's; longer clips, for the ratio only."""
+    torch.manual_seed(0)
+    encoder = I3D()
+    clips = random_clips(4, 4, 256, 128)
+    rows = inference_rows(encoder, clips, repeats)
+    rows += training_rows(encoder, clips, "training step, L = 4, 256 x 128", 1.8, repeats)
+    rows += training_rows(I3D(0.25), random_clips(32, 4, 96, 48), "training step of the demo, width 1/4", None, repeats)
+    for length, batch in ((8, 2), (16, 2)):
+        rows += inference_rows(encoder, random_clips(batch, length, 256, 128), repeats)
+    return rows
+
+
+def inference_rows(encoder: I3D, clips: Tensor, repeats: int) -> list[Row]:
+    """Float32, and bfloat16 where the processor multiplies matrices faster in it."""
+    plain, length = PlainI3D(encoder).eval(), clips.shape[2]
+    fast = {dtype: inference_encoder(encoder.eval(), name) for dtype, name in NAMES.items()}  # type: ignore[arg-type]
+    ways: dict[str, Work] = {"plain": lambda: infer(plain, clips)}
+    for dtype, name in NAMES.items():
+        ways[name] = lambda dtype=dtype: infer(fast[dtype], clips)  # type: ignore[misc]
+        ways[f"{name} matrix"] = matrix_product(dtype)
+    turns = take_turns(ways, repeats)
+    expected = infer(plain, clips)
+    rows = []
+    for dtype, name in NAMES.items():
+        if dtype != torch.float32 and turns.ratio("float32 matrix", f"{name} matrix") < 1:
+            continue
+        found = infer(fast[dtype], clips)
+        difference = float((found - expected).norm() / expected.norm())
+        cosine = float(torch.cosine_similarity(found, expected).min())
+        aim = {torch.float32: 2.5, torch.bfloat16: 5.0}[dtype] if length == 4 else None
+        rows.append(
+            Row(
+                group="encoder",
+                name=f"inference in {name}, L = {length}, 256 x 128, {len(clips)} clips at once",
+                unit="clips/s",
+                plain=len(clips) / turns.median("plain"),
+                ours=len(clips) / turns.median(name),
+                ratio=turns.ratio("plain", name),
+                target=aim,
+                limit=share(ways[name], turns.ratio(f"{name} matrix", name)),
+                limit_name=f"{name} matrix rate, {MATRIX_FLOP / turns.median(f'{name} matrix') / 1e9:.0f} GFLOP/s",
+                note=f"relative difference {difference:.1e}, cosine >= {cosine:.6f}; plain in float32",
+            )
+        )
+    return rows
+
+
+def training_rows(encoder: I3D, clips: Tensor, name: str, aim: float | None, repeats: int) -> list[Row]:
+    """Forward and backward in float32, and as Fabric's bf16-mixed does it; plain is computed alike."""
+    plain, rows, exact = PlainI3D(encoder.train()).train(), list[Row](), gradient_difference()
+    for precision, dtype in (("32-true", torch.float32), ("bf16-mixed", torch.bfloat16)):
+        ways: dict[str, Work] = {
+            "plain": lambda dtype=dtype: train(plain, clips, dtype),  # type: ignore[misc]
+            "ours": lambda dtype=dtype: train(encoder, clips, dtype),  # type: ignore[misc]
+            "matrix": matrix_product(dtype),
+        }
+        turns = take_turns(ways, repeats)
+        rows.append(
+            Row(
+                group="encoder",
+                name=f"{name}, {precision}, {len(clips)} clips",
+                unit="clips/s",
+                plain=len(clips) / turns.median("plain"),
+                ours=len(clips) / turns.median("ours"),
+                ratio=turns.ratio("plain", "ours"),
+                target=aim if dtype == torch.float32 else None,
+                limit=share(ways["ours"], turns.ratio("matrix", "ours")),
+                limit_name=f"{NAMES[dtype]} matrix rate, {MATRIX_FLOP / turns.median('matrix') / 1e9:.0f} GFLOP/s",
+                note=""
+                if dtype == torch.bfloat16
+                else f"gradient in double precision: relative difference {exact:.0e}",
+            )
+        )
+    return rows
+
+
+def random_clips(n: int, length: int, height: int, width: int) -> Tensor:
+    """(n, 3, length, height, width) in [-1, 1]."""
+    return torch.rand(n, 3, length, height, width) * 2 - 1
+
+
+@torch.inference_mode()
+def infer(encoder: nn.Module, clips: Tensor) -> Tensor:
+    """Clip features."""
+    features: Tensor = encoder(clips)
+    return features
+
+
+def train(encoder: nn.Module, clips: Tensor, dtype: torch.dtype) -> None:
+    """Gradients of a step, without the optimiser."""
+    encoder.zero_grad()
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+        features = encoder(clips)
+    # not their norm, which BatchNorm holds fast: its gradient would be what cancellation leaves
+    direction = torch.linspace(0, 1e4, features.numel(), dtype=features.dtype).sin().view(features.shape)
+    (features * direction).sum().backward()
+
+
+def gradient_difference() -> float:
+    """Of a narrow encoder to plain, in double precision: in single, ReLU and max pooling turn rounding into jumps."""
+    encoder, clips = I3D(0.125).double().train(), random_clips(4, 4, 64, 32).double()
+    gradients = []
+    for network in (PlainI3D(encoder).train(), encoder):
+        train(network, clips, torch.float64)
+        gradients.append(torch.cat([p.grad.flatten() for p in encoder.parameters() if p.grad is not None]))
+    return float((gradients[1] - gradients[0]).norm() / gradients[0].norm())
+
+
+def share(work: Work, matrix_seconds: float) -> float:
+    """Of the matrix rate.
+
+    Args:
+        work: whose operations in products and convolutions are counted.
+        matrix_seconds: of `matrix_product`, over those of `work`.
+    """
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return float(counter.get_total_flops() / MATRIX_FLOP * matrix_seconds)
