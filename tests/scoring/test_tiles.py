@@ -24,8 +24,8 @@ def test_tiles_stay_in_budget_and_cache(
 
 def test_work_is_shared_evenly() -> None:
     sizes = {"working": 16_384, "held": 300_000, "fixed": 2**24, "budget": 2**30}
-    assert tiling(1024, **sizes, threads=2).pairs == 512
-    assert tiling(1030, **sizes, threads=2).pairs == 258, "four tiles, not two and a small rest"
+    assert tiling(512, **sizes, threads=2).pairs == 256
+    assert tiling(520, **sizes, threads=2).pairs == 130, "four tiles, not two and a small rest"
     assert tiling(10, **sizes, threads=4).pairs == 3
     scarce = tiling(10**6, **sizes | {"budget": 2**24 + 3 * THIN * 300_000}, threads=16)
     assert scarce.workers == 3 and scarce.pairs == THIN

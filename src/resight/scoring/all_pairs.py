@@ -184,8 +184,9 @@ class _Engine:
             raise RecipeError("float16 products are for a GPU: on a processor use float32 or bfloat16")
         self.dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
         self.recurrence = Recurrence.of(learned, self.dtype, self.device)
-        # A column of four matrices: what changes, d, z and y.
-        working = self.dtype.itemsize * (dim + 3 * learned.importance.hidden)
+        # A column of what every step goes through: the change as it is made and as it is multiplied, d, z and y.
+        wide = 0 if self.dtype == torch.float32 else 4 * dim
+        working = wide + self.dtype.itemsize * (dim + 3 * learned.importance.hidden)
         self.tiling: Tiling = tiling(
             total,
             working=working,

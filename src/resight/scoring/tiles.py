@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import torch
 
-CACHE = 8 * 2**20
+CACHE = 4 * 2**20
 """Bytes of working memory of one tile: about what a core has of second-level cache and of its share of the third."""
 
 THIN = 32
