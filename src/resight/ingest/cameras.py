@@ -93,6 +93,28 @@ def read_cameras(path: Path) -> tuple[Source, ...]:
     return sources
 
 
+def find_sources(
+    path: Path, *, camera: str | None = None, tracks: Path | None = None, detections: Path | None = None
+) -> tuple[Source, ...]:
+    """The cameras that a person means who names one path.
+
+    Args:
+        path: a TOML file for `read_cameras`, or one video or folder of frames.
+        camera: name of the one camera; None: the name of the video without its ending.
+        tracks: of the one camera.
+        detections: likewise.
+
+    Raises:
+        DatasetError: as `read_cameras`; or if the other arguments come with a TOML file, which says all that itself.
+    """
+    if path.suffix.lower() != ".toml":
+        name = camera or re.sub(r"[^\w.-]+", "-", path.resolve().stem).strip("-.") or "camera"
+        return (Source(name, path, tracks, detections),)
+    if camera or tracks or detections:
+        raise DatasetError(f"{path} names cameras, tracks and detections itself; write them there")
+    return read_cameras(path)
+
+
 def check_names(sources: tuple[Source, ...]) -> None:
     """Insist that every camera has a name of its own.
 
@@ -120,7 +142,9 @@ def _read_source(table: dict[str, Any], path: Path, number: int) -> Source:
             raise DatasetError(f"{where} has no {key}: {_FORM}")
     for key, value in table.items():
         if not isinstance(value, kinds[key]) or isinstance(value, bool):
-            wanted = "a date and time such as 2024-05-01T10:00:00Z" if key == "start" else kinds[key][-1].__name__
+            wanted = {str: "text", datetime: "a date and time such as 2024-05-01T10:00:00Z", int: "a whole number"}.get(
+                kinds[key][0] if len(kinds[key]) == 1 else float, "a number"
+            )
             raise DatasetError(f"{where}: expected {key} to be {wanted}, found {value!r}")
     for key in ("video", "tracks", "detections"):
         if key in table:

@@ -131,8 +131,9 @@ def find_places(frames: IntArray, source: Source, times: FloatArray) -> IntArray
     if source.rate is None:
         return np.minimum(counted, len(times))
     seconds = counted / source.rate
-    after = np.searchsorted(times, seconds).clip(1, len(times) - 1) if len(times) > 1 else np.zeros(len(frames), int)
-    nearest = np.where(seconds - times[after - 1] <= times[after] - seconds, after - 1, after)
+    after = np.searchsorted(times, seconds).clip(0, len(times) - 1)
+    before = (after - 1).clip(0)
+    nearest = np.where(seconds - times[before] <= times[after] - seconds, before, after)
     # The last picture is shown for as long as one of the tracker's frames lasts.
     nearest = np.where(seconds >= times[-1] + 1 / source.rate, len(times), nearest)
     return np.where(counted < 0, -1, nearest).astype(np.int64)

@@ -61,6 +61,8 @@ class HogDetector:
     """Pictures are resized to this height: its window of 128 pixels then is what the class promises."""
     _STEP = 1.15
     _OVERLAP = 0.4
+    _DOUBTFUL = 1.25
+    """Distance from the boundary that gets the score 1/2: most false alarms are below it, most people above."""
     _BODY = (0.22, 0.1, 0.56, 0.8)
     """Where in a window the person is: left, top, width, height, as shares."""
 
@@ -77,7 +79,7 @@ class HogDetector:
         self._hog.setSVMDetector(np.asarray(cv2.HOGDescriptor.getDefaultPeopleDetector()))
 
     def detect(self, picture: Pixels) -> tuple[FloatArray, FloatArray]:
-        """See `Detector.detect`. A score is s / (1 + s) for a distance s from the classifier's boundary."""
+        """See `Detector.detect`. A score is s / (1.25 + s) for a distance s from the classifier's boundary."""
         scale = self._ROWS / picture.shape[0]
         resized = resize_frame(picture, (self._ROWS, round(picture.shape[1] * scale)))
         windows, distances = self._hog.detectMultiScale(
@@ -90,7 +92,7 @@ class HogDetector:
         distance = np.asarray(distances, np.float64).reshape(-1).clip(0)
         # OpenCV's threads put windows in any order; the account must not depend on it.
         order = np.lexsort((*windows_.T, -distance))
-        windows_, scores = windows_[order], (distance / (1 + distance))[order]
+        windows_, scores = windows_[order], (distance / (self._DOUBTFUL + distance))[order]
         kept = suppress_overlaps(windows_, scores, self._OVERLAP)
         left, top, width, height = windows_[kept].T
         x, y, w, h = self._BODY

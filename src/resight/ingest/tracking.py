@@ -19,6 +19,8 @@ BEGIN = 0.6
 """Score from which a box may begin a track; lower ones can only go on with one."""
 SURE = 0.5
 """Score from which a box is matched before all others."""
+OVERLAP = 0.3
+"""Intersection over union below which two boxes are not one person; less lets tracks go over to other people."""
 LOST_SECONDS = 1.0
 """How long a track that nobody is seen of is kept in mind."""
 
@@ -82,6 +84,7 @@ def track_boxes(detections: Boxes, source: Source, times: FloatArray) -> Boxes:
         lost_track_buffer=round(30 * LOST_SECONDS),  # the library counts this in thirtieths of a second
         track_activation_threshold=BEGIN,
         high_conf_det_threshold=SURE,
+        minimum_iou_threshold=OVERLAP,
     )
     scores = detections.score / max(1.0, float(detections.score.max(initial=0)))
     corners = np.concatenate([detections.box[:, :2], detections.box[:, :2] + detections.box[:, 2:]], axis=1)
