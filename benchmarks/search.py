@@ -15,6 +15,7 @@ import torch
 from cyclopts import run
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, PercentFormatter
+from numpy.typing import NDArray
 
 from benchmarks.timing import MATRIX_FLOP, Row, matrix_product, take_turns
 from resight.checkpoints import load_model
@@ -30,6 +31,7 @@ from resight.scoring.all_pairs import score_all_pairs
 from resight.scoring.bounds import Effort
 from resight.scoring.search import NOT_SCORED, SHORTLIST, search_exactly, search_shortlist
 
+Table = NDArray[np.float32]
 K = 10
 RULES = PROTOCOLS["standard"]
 CLIPS, DIM, HIDDEN = 8, 256, 64
@@ -51,7 +53,7 @@ def bench(repeats: int) -> list[Row]:
     }
     turns = take_turns(ways, repeats)
     rate = MATRIX_FLOP / turns.median("matrix")
-    both = compare(query, gallery, aggregator)
+    both = compare(query, gallery, aggregator, score_all_pairs(query.values, gallery.values, aggregator))
 
     def row(name: str, plain: str, ours: str, effort: Effort, note: str) -> Row:
         pair_flop = 2 * CLIPS**2 * HIDDEN * (DIM + HIDDEN)
@@ -93,10 +95,10 @@ class Compared:
     recall: float
 
 
-def compare(query: ClipFeatures, gallery: ClipFeatures, aggregator: Aggregator) -> Compared:
-    """Every way once."""
-    ranking, scores = evaluate_features(query, gallery, aggregator, RULES)
-    best = ranking.order[:, :K]
+def compare(query: ClipFeatures, gallery: ClipFeatures, aggregator: Aggregator, table: Table) -> Compared:
+    """Every way once, against the (Q, G) table of all similarities."""
+    scores = score_similarities(table, labels_of(query), labels_of(gallery), RULES)
+    best = best_first(table, K)[0]
     exact, search = search_exactly(query, gallery, aggregator, K)
     near, shortlist = search_shortlist(query, gallery, aggregator, K)
     found, evaluation = evaluate_needed(query, gallery, aggregator, RULES)
@@ -143,18 +145,18 @@ def uneven_importance() -> Learned:
 
 
 def shortlist_curve(
-    query: ClipFeatures, gallery: ClipFeatures, aggregator: Aggregator, by: Aggregator, sizes: Sequence[int]
+    query: ClipFeatures, gallery: ClipFeatures, table: Table, by: Aggregator, sizes: Sequence[int]
 ) -> tuple[list[float], list[float]]:
     """Share of the exact top 10 that is on the shortlist, and mAP with all others in the shortlist's order."""
-    exact, cheap = (score_all_pairs(query.values, gallery.values, a) for a in (aggregator, by))
-    place = np.empty(exact.shape, int)
+    cheap = score_all_pairs(query.values, gallery.values, by)
+    place = np.empty(table.shape, int)
     order = best_first(cheap)[0]
     np.put_along_axis(place, order, np.broadcast_to(np.arange(len(gallery)), order.shape), axis=1)
-    of_best = np.take_along_axis(place, best_first(exact, K)[0], axis=1)
+    of_best = np.take_along_axis(place, best_first(table, K)[0], axis=1)
     recall = [float((of_best < size).mean()) for size in sizes]
     labels = labels_of(query), labels_of(gallery)
-    tables = (np.where(place < size, exact, cheap + np.float32(NOT_SCORED)) for size in sizes)
-    return recall, [score_similarities(table, *labels, RULES).map for table in tables]
+    mixed = (np.where(place < size, table, cheap + np.float32(NOT_SCORED)) for size in sizes)
+    return recall, [score_similarities(one, *labels, RULES).map for one in mixed]
 
 
 def plot_curves(curves: Mapping[str, tuple[Sequence[int], list[float], list[float]]]) -> Figure:
@@ -169,11 +171,13 @@ def plot_curves(curves: Mapping[str, tuple[Sequence[int], list[float], list[floa
         line = "-" if name.endswith("mean feature") else ":"
         for axes, values in ((left, recall), (right, np.divide(mean_ap, mean_ap[-1]))):
             axes.plot(sizes, values, line, color=colour, marker=marker, markersize=3.5, linewidth=1.8, label=name)
+    longest = max(sizes[-1] for sizes, _, _ in curves.values())
+    ticks = [tick for tick in (10, 20, 50, 100, 200, 500, 1000, 2000, 5000) if tick <= longest]
     for axes, title in ((left, f"share of the exact best {K} found"), (right, "mAP, of that of scoring everybody")):
         axes.set_xscale("log")
-        axes.set_xticks([10, 20, 50, 100, 200, 500], ["10", "20", "50", "100", "200", "500"], minor=False)
+        axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.axvline(SHORTLIST, color="#9aa1a9", linewidth=1)
+        axes.axvline(SHORTLIST, color=COLOURS["unknown"], linewidth=1, label=f"default, {SHORTLIST}")
         axes.set(xlabel="gallery tracklets on the shortlist", title=title)
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.grid(axis="y", color="#e3e1dc")
@@ -195,16 +199,17 @@ def main(*, features: Path | None = None, model: Path | None = None, draw: Path 
         "random clusters": (clustered(persons=250, each=8, seed=0), uneven_importance())
     }
     if features is not None and model is not None:
-        sets["given features"] = ClipFeatures.load(features), load_model(model).aggregator
+        sets[features.stem] = ClipFeatures.load(features), load_model(model).aggregator
     curves = {}
     for name, (gallery, aggregator) in sets.items():
         asked = np.flatnonzero(gallery.persons > 0)
-        query = gallery.rows(asked[:: max(1, len(asked) // 150)])
-        found = compare(query, gallery, aggregator)
+        query = gallery.rows(asked[:: max(1, len(asked) * len(gallery) // 80_000)])
+        table = score_all_pairs(query.values, gallery.values, aggregator)
+        found = compare(query, gallery, aggregator, table)
         print(f"{name}: {len(query)} x {len(gallery)}; {found}")
         sizes = [size for size in (*SIZES, len(gallery)) if size <= len(gallery)]
         for how, by in (("mean feature", MeanFeature()), ("top 50 %", TopShare(50))):
-            recall, mean_ap = shortlist_curve(query, gallery, aggregator, by, sizes)
+            recall, mean_ap = shortlist_curve(query, gallery, table, by, sizes)
             curves[f"{name} ({len(gallery)}), by {how}"] = sizes, recall, mean_ap
             for line in zip(sizes, recall, mean_ap, strict=True):
                 print(f"{how:14} shortlist {line[0]:5}  recall@{K} {line[1]:.3f}  mAP {line[2]:.4f}")
