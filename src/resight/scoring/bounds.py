@@ -5,8 +5,9 @@ Q query tracklets of M clips, G gallery tracklets of N clips, D features per cli
 A similarity that is a weighted mean of clip-pair cosines (Eq. 3) is at least the smallest of them and at most the
 largest, whatever the weights. The cosines cost D operations a clip pair; the importance network costs H (D + H), some
 hundreds to two thousand times as much. Tighter bounds need a bound on the importance, and trained networks have none
-that helps: on the demo world the largest importance of a tracklet pair is 2 to 10, interval arithmetic through g
-proves no better than 700 from the lengths of the c_t, and 35 from all W c_t, which are half of the work to be saved.
+that helps. On the demo world the largest importance of a tracklet pair is 2 as a rule and 22 at most; interval
+arithmetic through g proves 700 from the lengths of the c_t, and 35 from all W1 c_t, which are half or more of the work
+to be saved.
 """
 
 from __future__ import annotations
