@@ -126,6 +126,15 @@ def test_search_by_id_and_by_folder(world: Path, run: Path, tmp_path: Path, caps
     assert len(similarities) == 3 and similarities == sorted(similarities, reverse=True)
     assert asked not in {answer["id"] for answer in found["answers"]}
     assert asked in page.read_text()
+    shorter = ask(capsys, "search", asked, f"mars:{world}", "--model", model, "-k", "3", "--shortlist", "3")
+    assert shorter["scored"] == 3 < shorter["searched"] == found["searched"]
+    whole = ask(capsys, "search", asked, f"mars:{world}", "--model", model, "-k", "3", "--shortlist", "1000")
+    assert [a["id"] for a in whole["answers"]] == [a["id"] for a in found["answers"]]
+    half = ask(capsys, "search", asked, f"mars:{world}", "--model", model, "-k", "1000", "--precision", "half")
+    exact = ask(capsys, "search", asked, f"mars:{world}", "--model", model, "-k", "1000")
+    assert {a["id"]: a["similarity"] for a in half["answers"]} == pytest.approx(
+        {a["id"]: a["similarity"] for a in exact["answers"]}, abs=0.02
+    )
 
     folder = tmp_path / "somebody"
     folder.mkdir()

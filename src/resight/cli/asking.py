@@ -76,17 +76,24 @@ def search(
     loaded.aggregator.to(chosen_device(device))
     of = products(precision, device)
     if shortlist is None:
-        ranking, _ = search_exactly(features, gallery, loaded.aggregator, k, precision=of)
+        ranking, effort = search_exactly(features, gallery, loaded.aggregator, k, precision=of)
     else:
-        ranking, _ = search_shortlist(features, gallery, loaded.aggregator, k, size=shortlist, precision=of)
+        ranking, effort = search_shortlist(features, gallery, loaded.aggregator, k, size=shortlist, precision=of)
     by_id = {t.id: t for t in others}
     best = [(by_id[id_], score) for id_, score in ranking.best(0, k)]
     lines = [f"{n:3}. {score:.3f}  {t.id}  camera {t.camera}" for n, (t, score) in enumerate(best, 1)]
+    if shortlist is not None:
+        lines.append(f"approximate: the best of a shortlist of {shortlist}")
+    lines.append(f"{len(others)} tracklets searched, {effort.scored} of them scored pair by pair")
     if out is not None:
         write_search_page(out, asked, [(t, s, "unknown") for t, s in best], searched=len(others))
         lines.append(f"wrote {out}")
     answers = [{"id": t.id, "camera": t.camera, "similarity": score} for t, score in best]
-    say({"query": asked.id, "answers": answers}, "\n".join(lines), as_json)
+    say(
+        {"query": asked.id, "answers": answers, "searched": len(others), "scored": effort.scored},
+        "\n".join(lines),
+        as_json,
+    )
 
 
 @app.command
