@@ -19,7 +19,7 @@ def test_a_file_of_cameras(tmp_path: Path) -> None:
     path = write(
         tmp_path,
         '[[camera]]\nname = "door"\nvideo = "door.mp4"\ntracks = "door.txt"\nstart = 2024-05-01T10:00:00Z\nrate = 25\n'
-        '[[camera]]\nname = "gate-2"\nvideo = "/films/gate"\ndetections = "gate.txt"\nfirst_frame = 0\n',
+        '[[camera]]\nname = "gate-2"\nvideo = "/films/gate"\ntracks = "gate.txt"\nfirst_frame = 0\n',
     )
     assert read_cameras(path) == (
         Source(
@@ -29,10 +29,10 @@ def test_a_file_of_cameras(tmp_path: Path) -> None:
             start=datetime(2024, 5, 1, 10, tzinfo=timezone.utc),
             rate=25,
         ),
-        Source("gate-2", Path("/films/gate"), detections=tmp_path / "gate.txt", first_frame=0),
+        Source("gate-2", Path("/films/gate"), tracks=tmp_path / "gate.txt", first_frame=0),
     )
     assert find_sources(path) == read_cameras(path)
-    with pytest.raises(DatasetError, match="names cameras, tracks and detections itself"):
+    with pytest.raises(DatasetError, match="names cameras and tracks itself"):
         find_sources(path, camera="door")
 
 
@@ -53,7 +53,6 @@ DOOR = '[[camera]]\nname = "door"\nvideo = "door.mp4"\n'
         (DOOR + "first_frame = 0.5", "expected first_frame to be a whole number"),
         (DOOR + "tracks = 1", "expected tracks to be text"),
         (DOOR + "rate = 0", "expected a rate in pictures a second, found 0"),
-        (DOOR + 'tracks = "a"\ndetections = "b"', "give tracks or detections, not both"),
         (DOOR + DOOR, "two cameras are called 'door'"),
         ('[[camera]]\nname = "../door"\nvideo = "door.mp4"', "a camera's name becomes a folder's"),
     ],

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from resight.errors import DatasetError
 from resight.ingest.account import Account
-from resight.ingest.mot import Boxes, read_detections, read_tracks, write_boxes
+from resight.ingest.mot import Boxes, read_boxes, write_boxes
 
 
 def read(tmp_path: Path, text: str, min_score: float | None = None) -> tuple[Boxes, dict[str, int]]:
     path = tmp_path / "tracks.txt"
     path.write_text(text, encoding="utf-8")
     account = Account()
-    boxes = read_tracks(path, account, min_score)
+    boxes = read_boxes(path, account, min_score)
     return boxes, {entry.reason: entry.count for entry in account.entries()}
 
 
@@ -70,7 +70,7 @@ def test_a_row_that_cannot_be_used_is_left_out_with_its_reason(tmp_path: Path, r
     path = tmp_path / "tracks.txt"
     path.write_text(f"9,9,1,1,5,5,1\n{row}\n", encoding="utf-8")
     account = Account()
-    assert len(read_tracks(path, account, 0.3)) == 1
+    assert len(read_boxes(path, account, 0.3)) == 1
     (entry,) = account.entries()
     assert reason in entry.reason
     assert (entry.count, entry.first) == (1, "tracks.txt, line 2")
@@ -82,31 +82,32 @@ def test_no_text_breaks_the_reader(tmp_path_factory: pytest.TempPathFactory, tex
     path = tmp_path_factory.getbasetemp() / "any.txt"
     path.write_text(text, encoding="utf-8")
     try:
-        boxes = read_tracks(path, Account())
+        boxes = read_boxes(path, Account())
     except DatasetError:
         return
-    assert np.isfinite(boxes.box).all() and (boxes.box[:, 2:] > 0).all() and (boxes.track >= 0).all()
+    assert (
+        np.isfinite(boxes.box).all() and (boxes.box[:, 2:] > 0).all() and (boxes.tracked or (boxes.track == -1).all())
+    )
 
 
-def test_detections_lose_their_ids_and_keep_their_number(tmp_path: Path) -> None:
-    path = tmp_path / "detections.txt"
-    path.write_text("1,-1,3,4,5,6,0.5\n1,-1,30,4,5,6,0.25\n", encoding="utf-8")
-    boxes = read_detections(path, Account())
-    assert boxes.track.tolist() == [-1, -1]
-    with pytest.raises(DatasetError, match=r"without a track.*2.*detections"):
-        read_tracks(path, Account())
+def test_rows_without_any_track_are_detections(tmp_path: Path) -> None:
+    boxes, left_out = read(tmp_path, "1,-1,3,4,5,6,0.5\n1,-1,30,4,5,6,0.25\n")
+    assert (boxes.tracked, boxes.track.tolist(), left_out) == (False, [-1, -1], {})
+    boxes, left_out = read(tmp_path, "1,-1,3,4,5,6,0.5\n1,0,30,4,5,6,0.25\n")
+    assert (boxes.tracked, boxes.track.tolist()) == (True, [0])
+    assert left_out == {"row without a track (id below 0)": 1}
 
 
 def test_a_file_without_a_usable_row_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="nothing at all"):
         read(tmp_path, "")
     with pytest.raises(DatasetError, match="cannot read"):
-        read_tracks(tmp_path / "none.txt", Account())
+        read_boxes(tmp_path / "none.txt", Account())
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     boxes, _ = read(tmp_path, "2,1,10.25,20,30,40,0.5\n1,7,1,2,3,4,0.25\n")
     write_boxes(tmp_path / "again.txt", boxes)
-    again = read_tracks(tmp_path / "again.txt", Account())
+    again = read_boxes(tmp_path / "again.txt", Account())
     for name in ("frame", "track", "box", "score"):
         np.testing.assert_array_equal(getattr(again, name), getattr(boxes, name))

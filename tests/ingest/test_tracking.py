@@ -103,7 +103,7 @@ def test_detections_of_another_program_are_tracked(make_pictures: MakeVideo, tmp
         f"{line.split(',')[0]},-1,{line.split(',', 2)[2]}" for line in tracks_text(range(12)).splitlines(True)
     )
     (tmp_path / "found.txt").write_text(text + "999999999999,-1,1,1,30,60,1\n")
-    source = Source("door", make_pictures(count=12), detections=tmp_path / "found.txt")
+    source = Source("door", make_pictures(count=12), tracks=tmp_path / "found.txt")
     report = ingest([source], tmp_path / "out")
     assert report.tracklets == 2
     assert [str(entry) for entry in report.cameras[0].left_out] == [

@@ -27,8 +27,8 @@ class Source:
     Attributes:
         name: of the camera; letters, digits, ``_``, ``.`` and ``-``. It becomes a folder's name.
         video: a video file or a folder of frames.
-        tracks: a tracker's boxes as MOT-challenge text.
-        detections: a detector's boxes in the same form, to be tracked. With neither, people are detected too.
+        tracks: a tracker's boxes as MOT-challenge text, or a detector's, with ids of -1, which are tracked then. None:
+            people are detected too.
         start: when the first picture was taken; None: not known, and times count from the first picture.
         rate: pictures a second that the tracker saw. None: the n-th picture of the video is its frame n. With a rate,
             its frame n is the picture shown at (n - `first_frame`) / rate seconds: right for a tracker that was fed at
@@ -39,7 +39,6 @@ class Source:
     name: str
     video: Path
     tracks: Path | None = None
-    detections: Path | None = None
     start: datetime | None = None
     rate: float | None = None
     first_frame: int = 1
@@ -54,8 +53,6 @@ class Source:
             raise DatasetError(
                 f"a camera's name becomes a folder's: expected letters, digits, _, . and -, found {self.name!r}"
             )
-        if self.tracks and self.detections:
-            raise DatasetError(f"camera {self.name}: give tracks or detections, not both; tracks are used as they are")
         if self.rate is not None and not 0 < self.rate < 10_000:
             raise DatasetError(f"camera {self.name}: expected a rate in pictures a second, found {self.rate}")
 
@@ -93,25 +90,22 @@ def read_cameras(path: Path) -> tuple[Source, ...]:
     return sources
 
 
-def find_sources(
-    path: Path, *, camera: str | None = None, tracks: Path | None = None, detections: Path | None = None
-) -> tuple[Source, ...]:
+def find_sources(path: Path, camera: str | None = None, tracks: Path | None = None) -> tuple[Source, ...]:
     """The cameras that a person means who names one path.
 
     Args:
         path: a TOML file for `read_cameras`, or one video or folder of frames.
         camera: name of the one camera; None: the name of the video without its ending.
-        tracks: of the one camera.
-        detections: likewise.
+        tracks: of the one camera; see `Source`.
 
     Raises:
         DatasetError: as `read_cameras`; or if the other arguments come with a TOML file, which says all that itself.
     """
     if path.suffix.lower() != ".toml":
         name = camera or re.sub(r"[^\w.-]+", "-", path.resolve().stem).strip("-.") or "camera"
-        return (Source(name, path, tracks, detections),)
-    if camera or tracks or detections:
-        raise DatasetError(f"{path} names cameras, tracks and detections itself; write them there")
+        return (Source(name, path, tracks),)
+    if camera or tracks:
+        raise DatasetError(f"{path} names cameras and tracks itself; write them there")
     return read_cameras(path)
 
 
@@ -129,7 +123,7 @@ def check_names(sources: tuple[Source, ...]) -> None:
 
 def _read_source(table: dict[str, Any], path: Path, number: int) -> Source:
     kinds: dict[str, tuple[type, ...]] = {
-        "name": (str,), "video": (str,), "tracks": (str,), "detections": (str,), "start": (datetime,),
+        "name": (str,), "video": (str,), "tracks": (str,), "start": (datetime,),
         "rate": (int, float), "first_frame": (int,),
     }  # fmt: skip
     where = f"{path}, camera {number}"
@@ -146,7 +140,7 @@ def _read_source(table: dict[str, Any], path: Path, number: int) -> Source:
                 kinds[key][0] if len(kinds[key]) == 1 else float, "a number"
             )
             raise DatasetError(f"{where}: expected {key} to be {wanted}, found {value!r}")
-    for key in ("video", "tracks", "detections"):
+    for key in ("video", "tracks"):
         if key in table:
             table[key] = path.parent / Path(table[key]).expanduser()
     return Source(**table)

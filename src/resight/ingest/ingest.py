@@ -15,7 +15,7 @@ from resight.ingest.cameras import Source, check_names
 from resight.ingest.crops import keep_in_footage, plan_tracklets
 from resight.ingest.cut import cut_tracklets
 from resight.ingest.detect import open_detector
-from resight.ingest.mot import Boxes, read_detections, read_tracks, write_boxes
+from resight.ingest.mot import Boxes, read_boxes, write_boxes
 from resight.ingest.records import CameraReport, IngestReport, Records, manifest_line
 from resight.ingest.settings import IngestSettings
 from resight.ingest.tracking import detect_people, track_boxes
@@ -78,7 +78,7 @@ def ingest(
     ]
     works = [_prepare(source, identity, settings) for source, identity in pending]
     # A camera without tracks is gone through twice: to find people, and to cut them out.
-    passes = [1 if work.source.tracks or work.source.detections else 2 for work in works]
+    passes = [1 if work.source.tracks else 2 for work in works]
     total = sum(len(work.footage.times) * n for work, n in zip(works, passes, strict=True))
     before = 0
     records.begin(settings)
@@ -94,9 +94,7 @@ def _prepare(source: Source, identity: dict[str, Any], settings: IngestSettings)
     footage, account = open_footage(source.video, source.rate), Account()
     boxes = None
     if source.tracks:
-        boxes = read_tracks(source.tracks, account, settings.min_score)
-    elif source.detections:
-        boxes = read_detections(source.detections, account, settings.min_score)
+        boxes = read_boxes(source.tracks, account, settings.min_score)
     return _Work(source, identity, footage, boxes, account)
 
 
@@ -110,7 +108,7 @@ def _ingest_camera(work: _Work, records: Records, settings: IngestSettings, tick
         tick = _later(tick, len(footage.times))
     usable = len(boxes)
     boxes = keep_in_footage(boxes, source, footage, account)
-    if source.tracks is None:
+    if not boxes.tracked:
         write_boxes(records.hidden / f"detections-{source.name}.txt", boxes)
         boxes = track_boxes(boxes, source, footage.times)
         write_boxes(records.hidden / f"tracks-{source.name}.txt", boxes)
@@ -133,11 +131,10 @@ def _identity(source: Source, settings: IngestSettings) -> dict[str, Any]:
     return {
         "video": fingerprint(source.video),
         "tracks": _hash(source.tracks),
-        "detections": _hash(source.detections),
         "start": source.start.isoformat() if source.start else None,
         "rate": source.rate,
         "first_frame": source.first_frame,
-        "detector": None if source.tracks or source.detections else open_detector(settings.detector).identity,
+        "detector": None if source.tracks else open_detector(settings.detector).identity,
     }
 
 

@@ -32,7 +32,7 @@ class Boxes:
 
     Attributes:
         frame: (N,) int64, frame numbers as the tracker counts them.
-        track: (N,) int64, at least 0; -1 in detections, which no tracker has seen yet.
+        track: (N,) int64, at least 0; all -1 in detections, which no tracker has seen yet.
         box: (N, 4) float64, left, top, width, height in pixels; width and height are positive.
         score: (N,) float64, the detector's; 1 where the text has none.
     """
@@ -45,6 +45,11 @@ class Boxes:
     def __len__(self) -> int:
         return len(self.frame)
 
+    @property
+    def tracked(self) -> bool:
+        """Whether a tracker has seen them."""
+        return bool((self.track >= 0).all())
+
     @classmethod
     def from_rows(cls, rows: Iterable[tuple[float, ...]]) -> Boxes:
         """Boxes from rows of frame, track, left, top, width, height, score, in any order."""
@@ -52,54 +57,45 @@ class Boxes:
         return cls(table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2:6], table[:, 6])
 
 
-def read_tracks(path: Path, account: Account, min_score: float | None = None) -> Boxes:
-    """Read tracks; a row that cannot be used goes into the account.
+def read_boxes(path: Path, account: Account, min_score: float | None = None) -> Boxes:
+    """Read tracks, or detections that no tracker has seen; a row that cannot be used goes into the account.
 
     Columns are separated by commas, semicolons, tabs or spaces; columns after the seventh are not looked at. Frame and
-    id may be written as ``17.0``.
+    id may be written as ``17.0``. If no row has an id of 0 or more, the rows are detections, as the MOT Challenge
+    writes them.
 
     Args:
         path: the text.
         account: receives what was left out: header lines and other rows without numbers, numbers that are not finite,
-            frames or ids that are not whole, boxes without area or beyond all pictures, ids of -1 (no track), second
-            boxes of a track in one frame, and scores below `min_score`.
+            frames or ids that are not whole, boxes without area or beyond all pictures, second boxes of a track in one
+            frame, rows without a track among rows with one, and scores below `min_score`.
         min_score: rows with a smaller seventh column are left out; None keeps all.
+
+    Returns:
+        Boxes that all have a track, or of which none has.
 
     Raises:
         DatasetError: if there is no such text or no usable row in it.
     """
-    rows: dict[tuple[float, float], tuple[float, ...]] = {}
-    for where, row in _read_rows(path, account, min_score):
+    rows = list(_read_rows(path, account, min_score))
+    if not rows:
+        found = "; ".join(map(str, account.entries())) or "nothing at all"
+        raise DatasetError(f"no usable row in {path}: {_FORM}, found {found}")
+    if all(row[1] < 0 for _, row in rows):
+        return Boxes.from_rows((row[0], -1.0, *row[2:]) for _, row in rows)
+    tracked: dict[tuple[float, float], tuple[float, ...]] = {}
+    for where, row in rows:
         if row[1] < 0:
             account.leave_out("row without a track (id below 0)", where)
-        elif (row[0], row[1]) in rows:
+        elif row[:2] in tracked:
             account.leave_out("second box of a track in one frame", where)
         else:
-            rows[row[0], row[1]] = row
-    if not rows:
-        raise _nothing(path, account, "; if these are detections that no tracker has seen, name them as such")
-    return Boxes.from_rows(rows.values())
-
-
-def read_detections(path: Path, account: Account, min_score: float | None = None) -> Boxes:
-    """Read boxes that no tracker has seen; whatever their ids are, they become -1.
-
-    Args:
-        path: the text, as for `read_tracks`.
-        account: receives what was left out.
-        min_score: rows with a smaller seventh column are left out; None keeps all.
-
-    Raises:
-        DatasetError: if there is no such text or no usable row in it.
-    """
-    rows = [(row[0], -1.0, *row[2:]) for _, row in _read_rows(path, account, min_score)]
-    if not rows:
-        raise _nothing(path, account)
-    return Boxes.from_rows(rows)
+            tracked[row[0], row[1]] = row
+    return Boxes.from_rows(tracked.values())
 
 
 def write_boxes(path: Path, boxes: Boxes) -> None:
-    """Write boxes as text that `read_tracks` or `read_detections` reads, replacing an older file in one step."""
+    """Write boxes as text that `read_boxes` reads, replacing an older file in one step."""
     columns = boxes.frame.tolist(), boxes.track.tolist(), boxes.box.tolist(), boxes.score.tolist()
     lines = [
         f"{frame},{track},{x:.2f},{y:.2f},{w:.2f},{h:.2f},{score:.4f}\n"
@@ -146,8 +142,3 @@ def _parse(words: list[str]) -> tuple[tuple[float, ...], str]:
     if max(map(abs, row[2:6])) > _LARGEST_BOX or max(row[:2]) > _LARGEST_NUMBER:
         return row, "number too large to be meant"
     return row, ""
-
-
-def _nothing(path: Path, account: Account, hint: str = "") -> DatasetError:
-    found = "; ".join(map(str, account.entries())) or "nothing at all"
-    return DatasetError(f"no usable row in {path}: {_FORM}, found {found}{hint}")

@@ -21,7 +21,7 @@ class IngestSettings:
         max_gap: a track that is not seen for longer than this, in seconds, is split in two.
         min_score: boxes with a lower score are left out; None keeps all. In the ground truth of the MOT Challenge a
             score of 0 marks what is not to be counted: use 0.5.
-        detector: for cameras without tracks and without detections: ``hog``, or an ONNX file that has its
+        detector: for cameras without tracks: ``hog``, or an ONNX file that has its
             description beside it.
         quality: of the JPEG files, 1 to 100.
     """
