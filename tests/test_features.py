@@ -12,7 +12,8 @@ from resight.data.corruption import choose_corrupted
 from resight.data.frames import load_clips
 from resight.data.transforms import prepare_clips
 from resight.errors import CheckpointError, FrameError, ShapeError
-from resight.features import PADDING, ClipFeatures, View, extract_clip_features, extract_damaged_features
+from resight.features import PADDING, ClipFeatures, View, encode_clips, extract_clip_features, extract_damaged_features
+from resight.models.i3d import I3D
 from resight.recipe import ClipSpec, Stage1
 from resight.tracklet import Tracklet
 
@@ -118,3 +119,18 @@ def test_saved_features_come_back(make_tracklets: MakeTracklets, tmp_path: Path)
     (tmp_path / "f.safetensors").write_bytes(b"nothing")
     with pytest.raises(CheckpointError):
         ClipFeatures.load(tmp_path / "f.safetensors")
+
+
+def test_an_i3d_is_folded_once_and_precisions_are_cached_apart(make_tracklets: MakeTracklets, tmp_path: Path) -> None:
+    tracklets, encoder = make_tracklets(persons=2), I3D(0.125).train()
+    exact = extract_clip_features(encoder, tracklets, SPEC, cache=tmp_path)
+    rough = extract_clip_features(encoder, tracklets, SPEC, cache=tmp_path, precision="bfloat16")
+    assert encoder.training and len(list(tmp_path.glob("features-*"))) == 2
+    pixels = torch.from_numpy(
+        np.stack([load_clips(t, n, (32, 16)) for t, n in zip(tracklets, exact.frame_numbers, strict=True)])
+    )
+    with torch.inference_mode():
+        expected = encode_clips(encoder.eval(), pixels).numpy()
+    assert exact.values == pytest.approx(expected, rel=1e-4, abs=1e-5 * np.abs(expected).max())
+    assert not np.array_equal(rough.values, exact.values)
+    assert np.linalg.norm(rough.values - exact.values) <= 0.03 * np.linalg.norm(exact.values)
