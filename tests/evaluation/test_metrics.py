@@ -21,6 +21,7 @@ from resight.tracklet import DISTRACTOR, JUNK, Tracklet
 
 MARS = PROTOCOLS["mars"]
 ZERO = replace(MARS, name="zero", without_match="zero")
+MISTAKE = replace(MARS, name="mistake", same_camera="nothing", junk_persons=(DISTRACTOR,))
 
 
 def tracklet(name: str, person: int, camera: int) -> Tracklet:
@@ -70,13 +71,22 @@ def official_ap(good: set[int], junk: set[int], order: list[int]) -> tuple[float
 
 
 def is_junk(protocol: Protocol, q: Tracklet, g: Tracklet, query: list[Tracklet]) -> bool:
-    same_camera_junk = g.camera == q.camera and (protocol.same_camera == "everyone" or g.person == q.person)
+    same_camera_junk = {
+        "same person": g.camera == q.camera and g.person == q.person,
+        "everyone": g.camera == q.camera,
+        "query itself": g.id == q.id,
+        "nothing": False,
+    }[protocol.same_camera]
     taken_out = not protocol.queries_in_gallery and any(g.id == other.id for other in query)
-    return g.person == JUNK or same_camera_junk or taken_out
+    return g.person in protocol.junk_persons or same_camera_junk or taken_out
 
 
 @settings(max_examples=150, deadline=None)
-@given(data=st.data(), protocol=st.sampled_from([*PROTOCOLS.values(), ZERO]), budget=st.sampled_from([1, 500, 2**23]))
+@given(
+    data=st.data(),
+    protocol=st.sampled_from([*PROTOCOLS.values(), ZERO, MISTAKE]),
+    budget=st.sampled_from([1, 500, 2**23]),
+)
 def test_against_plain_loops(data: st.DataObject, protocol: Protocol, budget: int) -> None:
     Q, G = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 12))
     person, camera = st.integers(JUNK, 2), st.integers(1, 3)
@@ -238,6 +248,54 @@ def test_json_and_line_say_what_the_scores_are_worth() -> None:
     values = json.loads(json.dumps(found.to_json()))
     assert values["protocol"] == "mars"
     assert values["ap_kind"] == "mean precision at hits"
-    assert (values["queries"], values["valid_queries"], values["cut_at"]) == (1, 1, None)
+    assert (values["queries"], values["valid_queries"], values["cut_at"], values["gallery"]) == (1, 1, None, 2)
     assert (values["map"], values["map_trapezoid"], values["cmc"][:2]) == (0.5, 0.25, [0.0, 1.0])
-    assert found.line() == "protocol mars; AP: mean precision at hits; 1 of 1 queries have a match"
+    start = "protocol mars; AP: mean precision at hits; 1 of 1 queries have a match; "
+    assert found.line() == start + "test-time frames not stated; re-ranking not stated"
+    told = replace(found, frames="8 clips of 4 frames", reranking="none")
+    assert told.line() == start + "8 clips of 4 frames; no re-ranking"
+    assert replace(told, reranking="k-reciprocal, k1 20").line().endswith("k-reciprocal, k1 20")
+    assert (told.to_json()["frames"], told.to_json()["reranking"]) == ("8 clips of 4 frames", "none")
+    assert "the others count 0" in one_query("-+", ZERO).line()
+    assert found.measures() == {
+        "map": 0.5, "map_trapezoid": 0.25, "minp": 0.5, "rank-1": 0, "rank-5": 1, "rank-10": 1, "rank-20": 1
+    }  # fmt: skip
+
+
+def test_scores_that_cannot_stand_beside_published_ones_say_so() -> None:
+    message = one_query("-+").deviation()
+    assert message is not None and "1,980 queries in 12,180 tracklets; these are of 1 in 2" in message
+    assert replace(one_query("-+"), queries=1980, gallery=12_180).deviation() is None
+    assert one_query("-+", PROTOCOLS["standard"]).deviation() is None
+
+
+def some_queries(protocol: Protocol = MARS) -> Scores:
+    query = [tracklet("a", 1, 1), tracklet("stranger", 9, 1), tracklet("b", 2, 1)]
+    gallery = [tracklet("g", 1, 2), tracklet("h", 2, 2)]
+    return score(query, gallery, [[0.9, 0.1], [0.9, 0.1], [0.9, 0.1]], protocol)
+
+
+@pytest.mark.parametrize("protocol", [MARS, ZERO])
+def test_some_of_the_queries_have_scores_of_their_own(protocol: Protocol) -> None:
+    whole = some_queries(protocol)
+    part = whole.only(np.array([False, True, True]))
+    assert (part.query_ids, part.queries, part.valid_queries) == (("stranger", "b"), 2, 1)
+    assert (part.map, part.rank(1), part.rank(2)) == ((0.5, 0, 1) if protocol is MARS else (0.25, 0, 0.5))
+    nobody = whole.only(np.array([False, True, False]))
+    expected = math.nan if protocol is MARS else 0.0
+    np.testing.assert_array_equal([nobody.map, nobody.minp, nobody.rank(1)], [expected] * 3)
+    assert whole.only(np.ones(3, bool)).to_json() == whole.to_json()
+
+
+def test_scores_are_saved_with_every_query(tmp_path: Path) -> None:
+    found = replace(some_queries(), frames="8 clips of 4 frames", reranking="none")
+    found.save(tmp_path / "new" / "scores.json")
+    again = Scores.load(tmp_path / "new" / "scores.json")
+    for field in fields(Scores):
+        np.testing.assert_array_equal(getattr(again, field.name), getattr(found, field.name))
+    for content in ("{}", "[]", "no json", json.dumps(found.to_json())):
+        (tmp_path / "other.json").write_text(content)
+        with pytest.raises(ProtocolError, match=r"other\.json is not a file of scores"):
+            Scores.load(tmp_path / "other.json")
+    with pytest.raises(ProtocolError, match="FileNotFoundError"):
+        Scores.load(tmp_path / "missing.json")

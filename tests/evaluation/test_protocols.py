@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from resight.data.readers import READERS
 from resight.data.readers.mars import read_mars_info
 from resight.errors import ProtocolError
 from resight.evaluation.protocols import PROTOCOLS, Labels, default_protocol, find_protocol, judge_pairs
 from resight.tracklet import DISTRACTOR, JUNK, Tracklet
 
+RULES = {**PROTOCOLS, "nothing": replace(PROTOCOLS["mars"], same_camera="nothing", junk_persons=())}
 QUERY = ("q", 5, 1)
 GALLERY = {
     "itself": (5, 1),
@@ -34,7 +37,7 @@ def labels(*rows: tuple[str, int, int]) -> Labels:
     ("protocol", "right", "wrong"),
     [
         (
-            ["standard", "mars"],
+            ["standard", "mars", "duke-video", "ls-vid", "prid2011", "ilids-vid"],
             {"same person, other camera", "same person, other camera, also a query"},
             {"other person, same camera", "other person, other camera", "distractor, other camera"},
         ),
@@ -48,13 +51,41 @@ def labels(*rows: tuple[str, int, int]) -> Labels:
             {"same person, other camera", "same person, other camera, also a query"},
             {"other person, other camera", "distractor, other camera"},
         ),
+        (
+            ["any-camera"],
+            {
+                "same person, same camera",
+                "same person, other camera",
+                "same person, other camera, also a query",
+            },
+            {
+                "other person, same camera",
+                "other person, other camera",
+                "distractor, other camera",
+            },
+        ),
+        (
+            ["nothing"],
+            {
+                "itself",
+                "same person, same camera",
+                "same person, other camera",
+                "same person, other camera, also a query",
+            },
+            {
+                "other person, same camera",
+                "other person, other camera",
+                "distractor, other camera",
+                "junk, other camera",
+            },
+        ),
     ],
 )
 def test_every_rule(protocol: list[str], right: set[str], wrong: set[str]) -> None:
-    gallery = labels(*((name, person, camera) for name, (person, camera) in GALLERY.items()))
+    gallery = labels(*(("q" if name == "itself" else name, *own) for name, own in GALLERY.items()))
     is_query = np.array([name == "itself" or "also a query" in name for name in GALLERY])
     for name in protocol:
-        match, junk = judge_pairs(PROTOCOLS[name], labels(QUERY), gallery, is_query)
+        match, junk = judge_pairs(RULES[name], labels(QUERY), gallery, is_query)
         assert match.shape == junk.shape == (1, len(GALLERY))
         assert {place for place, yes in zip(GALLERY, match[0], strict=True) if yes} == right
         assert {place for place, no in zip(GALLERY, ~match[0] & ~junk[0], strict=True) if no} == wrong
@@ -73,6 +104,8 @@ def test_names_and_defaults() -> None:
     assert default_protocol("mars").name == "mars"
     assert default_protocol("folder").name == "standard"
     assert find_protocol("cross-camera") is PROTOCOLS["cross-camera"]
+    assert all(PROTOCOLS[name].splits == 10 for name in ("prid2011", "ilids-vid"))
+    assert all(default_protocol(name).name == name for name in READERS if name not in ("folder", "manifest"))
     with pytest.raises(ProtocolError, match="'strict'; known: standard, mars"):
         find_protocol("strict")
 

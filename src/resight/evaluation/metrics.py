@@ -1,41 +1,42 @@
-"""Scores of a ranking: CMC, mean average precision of both kinds, mINP.
+"""Scores of a ranking: CMC, mean average precision of both kinds, mINP; and what they are worth.
 
-Shapes: Q queries, G gallery tracklets, K ranks kept by the ranking (K = G unless it was cut off), H matches found.
-
-All of these scores follow from the ranks of the matches. `score_ranking` reads them off a ranking, `score_similarities`
-counts them in the similarities themselves, and from there on both are the same.
+Shapes: Q queries, G gallery tracklets, R ranks of the CMC.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.errors import ProtocolError, ShapeError
-from resight.evaluation.protocols import Labels, Protocol, judge_pairs
-from resight.ranking import Ranking, check_finite
+from resight.checkpoints import replace_file
+from resight.errors import ProtocolError
+from resight.evaluation.matches import (
+    MEMORY_BUDGET,
+    FindMatches,
+    QueryScores,
+    blocks,
+    match_finder,
+    score_matches,
+)
+from resight.evaluation.protocols import PROTOCOLS, Labels, Protocol, judge_pairs
+from resight.ranking import Ranking
 from resight.tracklet import Tracklet
 
 AP_KIND = "mean precision at hits"
 """What `Scores.map` averages; `Scores.map_trapezoid` is the official MARS one."""
 
-MEMORY_BUDGET = 2**23
-"""Bytes for intermediate results: what stays in a core's cache is also the fastest."""
-
-_PAIR_BYTES = 24
-"""What intermediate results take for one pair of tracklets, at most."""
-
-_Matches = tuple[NDArray[np.int64], NDArray[np.float64]]
-"""Query number and rank, counted from 1 without junk, of H matches: by query, then by rank."""
+_PER_QUERY = ("ap", "ap_trapezoid", "inp", "first")
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """How good a ranking is, all in 0 … 1 with 1 the best.
+    """How good a ranking is, all in 0 … 1 with 1 the best, and under which conditions.
 
     Attributes:
         protocol: name of the protocol.
@@ -45,9 +46,17 @@ class Scores:
         map_trapezoid: the same with the AP of the official MARS code.
         minp: mean inverse negative penalty: matches of a query, divided by the rank of the hardest of them.
         cmc: (R,) share of queries with a match at rank 1 … R or better; flat beyond the end of a short gallery.
-        ap: (Q,) average precision of each query, NaN for one without a match.
+        ap: (Q,) average precision of each query, NaN for one without a match; so are the next two.
+        ap_trapezoid: (Q,) of the official MARS code.
+        inp: (Q,) inverse negative penalty.
+        first: (Q,) rank of the first match, from 1; infinity if none was found.
+        query_ids: Q tracklet ids.
+        gallery: G, junk included.
+        without_match: what means do with queries without a match, see `Protocol`.
         cut_at: K, if the ranking kept only its best K of G; then matches beyond K count as never found, and `map`,
             `map_trapezoid`, `minp` and `cmc` are lower bounds.
+        frames: what was looked at of each tracklet, such as ``8 clips of 4 frames``; None if nobody said.
+        reranking: ``none``, or how the ranking was re-ranked; None if nobody said.
     """
 
     protocol: str
@@ -58,7 +67,20 @@ class Scores:
     minp: float
     cmc: NDArray[np.float64]
     ap: NDArray[np.float64]
+    ap_trapezoid: NDArray[np.float64]
+    inp: NDArray[np.float64]
+    first: NDArray[np.float64]
+    query_ids: tuple[str, ...]
+    gallery: int
+    without_match: Literal["exclude", "zero"] = "exclude"
     cut_at: int | None = None
+    frames: str | None = None
+    reranking: str | None = None
+
+    @property
+    def counted(self) -> NDArray[np.bool_]:
+        """(Q,) the queries that means are over."""
+        return ~np.isnan(self.ap) if self.without_match == "exclude" else np.ones(self.queries, dtype=bool)
 
     def rank(self, k: int) -> float:
         """CMC at rank k, counted from 1.
@@ -70,25 +92,106 @@ class Scores:
             raise ProtocolError(f"rank {k} was not scored, only ranks 1 to {len(self.cmc)}; ask for more with max_rank")
         return float(self.cmc[k - 1])
 
-    def to_json(self) -> dict[str, Any]:
-        """Everything but the per-query AP, as plain values; ``cmc`` begins at rank 1."""
-        return {
+    def measures(self) -> dict[str, float]:
+        """The numbers that are quoted: both mAPs, mINP, and ranks 1, 5, 10 and 20 as far as they were scored."""
+        ranks = {f"rank-{k}": self.rank(k) for k in (1, 5, 10, 20) if k <= len(self.cmc)}
+        return {"map": self.map, "map_trapezoid": self.map_trapezoid, "minp": self.minp} | ranks
+
+    def only(self, chosen: NDArray[np.bool_]) -> Scores:
+        """The scores of some of the queries; nothing is ranked again. Means over no query are NaN.
+
+        Args:
+            chosen: (Q,).
+        """
+        part = replace(
+            self,
+            queries=int(chosen.sum()),
+            query_ids=tuple(id_ for id_, own in zip(self.query_ids, chosen.tolist(), strict=True) if own),
+            **{name: getattr(self, name)[chosen] for name in _PER_QUERY},
+        )
+        return _with_means(part)
+
+    def to_json(self, *, per_query: bool = False) -> dict[str, Any]:
+        """As plain values; ``cmc`` begins at rank 1.
+
+        Args:
+            per_query: add what each query got; null for a query without a match, or whose match was not found.
+        """
+        values: dict[str, Any] = {
             "protocol": self.protocol,
             "ap_kind": AP_KIND,
             "queries": self.queries,
             "valid_queries": self.valid_queries,
+            "without_match": self.without_match,
+            "gallery": self.gallery,
+            "frames": self.frames,
+            "reranking": self.reranking,
             "map": self.map,
             "map_trapezoid": self.map_trapezoid,
             "minp": self.minp,
             "cmc": self.cmc.tolist(),
             "cut_at": self.cut_at,
         }
+        if per_query:
+            rows = {name: getattr(self, name).tolist() for name in _PER_QUERY}
+            values["per_query"] = {"id": list(self.query_ids)} | {
+                name: [value if np.isfinite(value) else None for value in row] for name, row in rows.items()
+            }
+        return values
+
+    def save(self, path: Path) -> None:
+        """Write as JSON, each query included, so that another run can be compared with this one."""
+        with replace_file(path) as temporary:
+            temporary.write_text(json.dumps(self.to_json(per_query=True)), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Scores:
+        """Read what `save` wrote.
+
+        Raises:
+            ProtocolError: if there is no such file, or it is something else.
+        """
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            per_query = values.pop("per_query")
+            del values["ap_kind"]
+            values |= {name: np.array(per_query[name], dtype=np.float64) for name in _PER_QUERY}
+            values["first"][np.isnan(values["first"])] = np.inf
+            values["cmc"] = np.array(values["cmc"])
+            return cls(**values, query_ids=tuple(per_query["id"]))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ProtocolError(
+                f"{path} is not a file of scores with every query ({type(error).__name__}: {error}); give one that an "
+                "evaluation of this version wrote"
+            ) from error
 
     def line(self) -> str:
         """What the scores are worth, in one line: to be printed with every score."""
-        cut = f"; best {self.cut_at} only, so lower bounds" if self.cut_at is not None else ""
+        parts = [
+            f"protocol {self.protocol}",
+            f"AP: {AP_KIND}",
+            f"{self.valid_queries} of {self.queries} queries have a match",
+            self.frames or "test-time frames not stated",
+            {"none": "no re-ranking", None: "re-ranking not stated"}.get(self.reranking, str(self.reranking)),
+        ]
+        if self.without_match == "zero":
+            parts.insert(3, "the others count 0")
+        if self.cut_at is not None:
+            parts.append(f"best {self.cut_at} only, so lower bounds")
+        return "; ".join(parts)
+
+    def deviation(self) -> str | None:
+        """Why the scores cannot stand beside published ones of their protocol, as far as numbers tell; None if nothing.
+
+        Only queries and gallery are counted: the official numbers of a protocol, where it has any.
+        """
+        official = PROTOCOLS[self.protocol].official if self.protocol in PROTOCOLS else None
+        if official is None or official == (self.queries, self.gallery):
+            return None
+        queries, gallery = official
         return (
-            f"protocol {self.protocol}; AP: {AP_KIND}; {self.valid_queries} of {self.queries} queries have a match{cut}"
+            f"published scores by protocol {self.protocol} are of {queries:,} queries in {gallery:,} tracklets; these "
+            f"are of {self.queries:,} in {self.gallery:,}"
         )
 
 
@@ -104,13 +207,7 @@ def score_ranking(
 ) -> Scores:
     """Score a ranking by a protocol.
 
-    With junk taken out, let a query's n matches have ranks r_1 < … < r_n. Then
-
-    * AP, mean precision at hits: (1/n) Σ_i i / r_i.
-    * AP of the official MARS code (``compute_AP.m``), the area under the precision-recall curve by trapezoids:
-      (1/n) Σ_i (i / r_i + p_i) / 2, with p_i the precision one rank before, (i-1) / (r_i - 1), or 1 at r_i = 1.
-    * INP: n / r_n (Ye et al., Deep Learning for Person Re-identification, 2021).
-    * CMC at k: whether r_1 ≤ k.
+    CMC at k is the share of queries whose first match has rank k or better; for the other scores see `score_matches`.
 
     Args:
         ranking: Q rankings of G gallery tracklets.
@@ -125,20 +222,14 @@ def score_ranking(
         ShapeError: if `query` or `gallery` are not those of the ranking.
         ProtocolError: if the ranking is cut off and `allow_cut` is not set, or if no query has any match.
     """
-    query = query if isinstance(query, Labels) else Labels.of(query)
-    gallery = gallery if isinstance(gallery, Labels) else Labels.of(gallery)
-    _check_ids("query", ranking.query_ids, query.ids)
-    _check_ids("gallery", ranking.gallery_ids, gallery.ids)
+    query, gallery = _labels(query), _labels(gallery)
+    find = match_finder(ranking, query, gallery)
     G, K = len(gallery.ids), ranking.order.shape[1]
     if K < G and not allow_cut:
         raise ProtocolError(
             f"the ranking keeps {K} of {G} gallery tracklets, and protocol {protocol.name} needs all of them: a match "
             "further down would be lost; rank with k=None, or allow the cut and read the scores as lower bounds"
         )
-
-    def find(rows: slice, match: NDArray[np.bool_], junk: NDArray[np.bool_]) -> _Matches:
-        return _matches_in_order(ranking.order[rows], match, junk)
-
     return _score(find, query, gallery, protocol, max_rank, K if K < G else None, memory_budget)
 
 
@@ -165,23 +256,13 @@ def score_similarities(
         ShapeError: if the shapes do not fit or a similarity is not a number.
         ProtocolError: if no query has any match.
     """
-    query = query if isinstance(query, Labels) else Labels.of(query)
-    gallery = gallery if isinstance(gallery, Labels) else Labels.of(gallery)
-    if similarity.shape != (len(query.ids), len(gallery.ids)):
-        raise ShapeError(
-            f"similarities are {similarity.shape}, expected ({len(query.ids)}, {len(gallery.ids)}): one row a query, "
-            "one column a gallery tracklet"
-        )
-
-    def find(rows: slice, match: NDArray[np.bool_], junk: NDArray[np.bool_]) -> _Matches:
-        check_finite(similarity[rows], query.ids[rows], gallery.ids)
-        return _matches_by_count(similarity[rows], match, junk)
-
+    query, gallery = _labels(query), _labels(gallery)
+    find = match_finder(similarity, query, gallery)
     return _score(find, query, gallery, protocol, max_rank, None, memory_budget)
 
 
 def _score(
-    find: Callable[[slice, NDArray[np.bool_], NDArray[np.bool_]], _Matches],
+    find: FindMatches,
     query: Labels,
     gallery: Labels,
     protocol: Protocol,
@@ -189,120 +270,62 @@ def _score(
     cut_at: int | None,
     memory_budget: int,
 ) -> Scores:
-    """Scores from a function that finds the matches of some queries, given their match and junk, (rows, G) each."""
     Q, G = len(query.ids), len(gallery.ids)
-    asked = set(query.ids)
-    is_query = np.array([tracklet_id in asked for tracklet_id in gallery.ids], dtype=bool)
-
-    ap, ap_trapezoid, inp = (np.zeros(Q) for _ in range(3))
-    first = np.full(Q, np.inf)
+    is_query = gallery.among(query)
+    found = QueryScores(np.zeros(Q), np.zeros(Q), np.zeros(Q), np.full(Q, np.inf))
     matches = np.zeros(Q, dtype=np.int64)
-    step = max(1, memory_budget // (_PAIR_BYTES * max(G, 1)))
-    for start in range(0, Q, step):
-        rows = slice(start, start + step)
+    for rows in blocks(Q, G, memory_budget):
         match, junk = judge_pairs(protocol, query.rows(rows), gallery, is_query)
         matches[rows] = match.sum(axis=1)
-        ap[rows], ap_trapezoid[rows], inp[rows], first[rows] = _score_rows(*find(rows, match, junk), matches[rows])
+        row_H, rank_H, _ = find(rows, match, junk)
+        for whole, block in zip(found, score_matches(row_H, rank_H, matches[rows]), strict=True):
+            whole[rows] = block
 
     valid = matches > 0
     if not valid.any():
+        asked, searched = (sorted(set(one.cameras.tolist())) for one in (query, gallery))
         raise ProtocolError(
             f"none of {Q} queries has a match among {G} gallery tracklets by protocol {protocol.name} "
-            f"({protocol.description}) A match is the query's person under another camera; query cameras are "
-            f"{sorted(set(query.cameras.tolist()))}, gallery cameras {sorted(set(gallery.cameras.tolist()))}: "
-            "check the data set, or choose another protocol"
+            f"({protocol.description}) Query cameras are {asked}, gallery cameras {searched}: check the data set, or "
+            "choose another protocol; any-camera needs no second camera"
         )
-    counted = valid if protocol.without_match == "exclude" else np.ones(Q, dtype=bool)
-    ranks = np.arange(1, max_rank + 1)
-    return Scores(
+    for values in found[:3]:
+        values[~valid] = np.nan
+    scores = Scores(
         protocol=protocol.name,
         queries=Q,
-        valid_queries=int(valid.sum()),
-        map=float(ap[counted].mean()),
-        map_trapezoid=float(ap_trapezoid[counted].mean()),
-        minp=float(inp[counted].mean()),
-        cmc=np.searchsorted(np.sort(first[counted]), ranks, side="right") / counted.sum(),
-        ap=np.where(valid, ap, np.nan),
+        valid_queries=0,
+        map=0.0,
+        map_trapezoid=0.0,
+        minp=0.0,
+        cmc=np.zeros(max_rank),
+        **found._asdict(),
+        query_ids=query.ids,
+        gallery=G,
+        without_match=protocol.without_match,
         cut_at=cut_at,
+    )
+    return _with_means(scores)
+
+
+def _with_means(scores: Scores) -> Scores:
+    """The scores with every mean taken from what each query got."""
+    counted = scores.counted
+    number, ranks = np.count_nonzero(counted), np.arange(1, len(scores.cmc) + 1)
+
+    def mean(values: NDArray[np.float64]) -> float:
+        return float(np.nan_to_num(values[counted]).mean()) if number else np.nan
+
+    reached = np.searchsorted(np.sort(scores.first[counted]), ranks, side="right")
+    return replace(
+        scores,
+        valid_queries=int(np.count_nonzero(~np.isnan(scores.ap))),
+        map=mean(scores.ap),
+        map_trapezoid=mean(scores.ap_trapezoid),
+        minp=mean(scores.inp),
+        cmc=reached / number if number else np.full(len(ranks), np.nan),
     )
 
 
-def _score_rows(
-    row_H: NDArray[np.int64], rank_H: NDArray[np.float64], n: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """AP, trapezoid AP, INP and rank of the first match of each query; 0, 0, 0 and infinity where none is found.
-
-    Args:
-        row_H: query number of each match found, 0 … Q - 1, never falling.
-        rank_H: its rank, counted from 1 without junk, rising for each query.
-        n: (Q,) matches of each query, found or not.
-    """
-    Q = len(n)
-    found = np.bincount(row_H, minlength=Q)
-    hit_H = np.arange(len(row_H)) - np.repeat(np.cumsum(found) - found, found) + 1
-    precision_H = hit_H / rank_H
-    before_H = np.where(rank_H == 1, 1.0, (hit_H - 1) / np.maximum(rank_H - 1, 1))
-
-    at_least_one = np.maximum(n, 1)
-    ap = np.bincount(row_H, precision_H, Q) / at_least_one
-    ap_trapezoid = np.bincount(row_H, (precision_H + before_H) / 2, Q) / at_least_one
-    first = np.full(Q, np.inf)
-    first[row_H[hit_H == 1]] = rank_H[hit_H == 1]
-    inp = np.zeros(Q)
-    last_H = hit_H == n[row_H]  # the hardest match; a cut ranking may not reach it
-    inp[row_H[last_H]] = precision_H[last_H]
-    return ap, ap_trapezoid, inp, first
-
-
-def _matches_in_order(order: NDArray[np.int32], match: NDArray[np.bool_], junk: NDArray[np.bool_]) -> _Matches:
-    """Matches of rankings.
-
-    Args:
-        order: (Q, K) gallery positions, best first.
-        match: (Q, G) by gallery position.
-        junk: (Q, G) by gallery position.
-    """
-    Q, K = order.shape
-    # Row by row: numpy takes from one row several times faster than along an axis of many.
-    kind_QK = np.empty((Q, K), np.int8)
-    for kind, own, row in zip(kind_QK, match.view(np.int8) - junk.view(np.int8), order, strict=True):
-        np.take(own, row, out=kind, mode="clip")
-    row_H, place_H = np.divmod(np.flatnonzero(kind_QK == 1), max(K, 1))
-    junk_places = np.flatnonzero(kind_QK == -1)
-    junk_before_H = np.searchsorted(junk_places, row_H * K + place_H) - np.searchsorted(junk_places, row_H * K)
-    return row_H, (place_H + 1 - junk_before_H).astype(np.float64)
-
-
-def _matches_by_count(similarity: NDArray[np.floating], match: NDArray[np.bool_], junk: NDArray[np.bool_]) -> _Matches:
-    """Matches by the number of better answers, which a sort of the values tells; no order is made.
-
-    Args:
-        similarity: (Q, G), finite.
-        match: (Q, G).
-        junk: (Q, G).
-    """
-    G = similarity.shape[1]
-    answers = np.where(junk, -np.inf, similarity)
-    rank_QH = []
-    for row, rising, own in zip(answers, np.sort(answers, axis=1), match, strict=True):
-        column_H = np.flatnonzero(own)
-        value_H = row[column_H]
-        better_H = G - np.searchsorted(rising, value_H, side="right")
-        equal_H = G - better_H - np.searchsorted(rising, value_H, side="left")
-        for tied in np.flatnonzero(equal_H > 1):
-            better_H[tied] += np.count_nonzero(row[: column_H[tied]] == value_H[tied])
-        rank_QH.append(np.sort(better_H + 1.0))
-    return np.repeat(np.arange(len(rank_QH)), [len(rank_H) for rank_H in rank_QH]), np.concatenate(rank_QH)
-
-
-def _check_ids(role: str, ranked: Sequence[str], given: Sequence[str]) -> None:
-    if len(ranked) != len(given):
-        raise ShapeError(
-            f"the ranking has {len(ranked)} {role} tracklets, but {len(given)} were given to score it with"
-        )
-    for place, (expected, found) in enumerate(zip(ranked, given, strict=True)):
-        if expected != found:
-            raise ShapeError(
-                f"{role} tracklet number {place} of the ranking is {expected!r}, but {found!r} was given; give the "
-                f"tracklets in the order of ranking.{role}_ids"
-            )
+def _labels(tracklets: Sequence[Tracklet] | Labels) -> Labels:
+    return tracklets if isinstance(tracklets, Labels) else Labels.of(tracklets)

@@ -20,27 +20,34 @@ from resight.tracklet import DISTRACTOR, JUNK, Tracklet
 class Protocol:
     """The rules of an evaluation.
 
-    In every protocol a match is the query's person under another camera, and person -1 is junk. Junk counts neither
-    right nor wrong: it is taken out of a ranking before ranks are counted. The query itself, where it is in the
-    gallery, is the same person in the same camera and so always junk.
+    A match is the query's person, unless junk. Junk counts neither right nor wrong: it is taken out of a ranking before
+    ranks are counted. What is neither a match nor junk is wrong.
 
     Attributes:
         name: what scores are labelled with.
         description: the rule in one sentence.
         source: where the rule comes from.
-        same_camera: which gallery tracklets of the query's own camera are junk: those of the ``same person``, or of
-            ``everyone``.
+        same_camera: what is junk in the query's own camera: the ``same person``, the query itself included; or
+            ``everyone``. ``query itself`` does not look at cameras: only the query is junk, where it is in the gallery.
+            With ``nothing`` even the query stays, and finds itself: no protocol, but a mistake that happens.
+        junk_persons: persons that are junk for everyone.
         queries_in_gallery: whether tracklets that are queries too stay in the gallery (for the other queries).
         without_match: a query that no gallery tracklet matches is left out of all means and counted (``exclude``), or
             stays in them with 0 (``zero``).
+        splits: official splits; a score is the mean over them.
+        official: queries and gallery tracklets, junk included, as read, that published scores are made with; None if
+            these numbers are not fixed.
     """
 
     name: str
     description: str
     source: str
-    same_camera: Literal["same person", "everyone"] = "same person"
+    same_camera: Literal["same person", "everyone", "query itself", "nothing"] = "same person"
+    junk_persons: tuple[int, ...] = (JUNK,)
     queries_in_gallery: bool = True
     without_match: Literal["exclude", "zero"] = "exclude"
+    splits: int = 1
+    official: tuple[int, int] | None = None
 
 
 PROTOCOLS: dict[str, Protocol] = {
@@ -55,18 +62,51 @@ PROTOCOLS: dict[str, Protocol] = {
             name="mars",
             description="The official MARS rules: as standard, in all 12,180 test tracklets, queries included.",
             source="https://github.com/liangzheng06/MARS-evaluation, utils/evaluation_mars.m",
+            official=(1980, 12_180),
         ),
         Protocol(
             name="mars-queries-out",
             description="As mars, but queries are not in the gallery: 9,330 are left, and 140 queries without a match.",
             source="several re-identification toolkits; not the official MARS code",
             queries_in_gallery=False,
+            official=(1980, 12_180),
         ),
         Protocol(
             name="cross-camera",
             description="Every gallery tracklet of the query's own camera is junk, whoever it shows.",
             source="the strict reading of 'search in the other cameras'; not the rule of any data set here",
             same_camera="everyone",
+        ),
+        Protocol(
+            name="any-camera",
+            description="Only the query itself is junk: the same person counts under every camera, its own included.",
+            source="for your own data without camera labels, or with one camera; not the rule of any data set here",
+            same_camera="query itself",
+        ),
+        Protocol(
+            name="duke-video",
+            description="As standard: the same person in the query's camera is junk, 408 distractors stay.",
+            source="Wu et al., Exploit the Unknown Gradually, CVPR 2018; the rules are those of Market-1501",
+            official=(702, 2636),
+        ),
+        Protocol(
+            name="ls-vid",
+            description="As mars: all test tracklets are the gallery, queries included.",
+            source="Li et al., Global-Local Temporal Representations, ICCV 2019; the rules are those of MARS",
+        ),
+        Protocol(
+            name="prid2011",
+            description="Camera a asks, camera b answers: 89 persons, one match each; mean over ten splits.",
+            source="Hirzer et al., SCIA 2011; splits after Wang et al., Video Ranking, ECCV 2014",
+            splits=10,
+            official=(89, 89),
+        ),
+        Protocol(
+            name="ilids-vid",
+            description="Camera 1 asks, camera 2 answers: 150 persons, one match each; mean over ten splits.",
+            source="Wang et al., Person Re-identification by Video Ranking, ECCV 2014, and the splits in its archive",
+            splits=10,
+            official=(150, 150),
         ),
     )
 }
@@ -118,6 +158,11 @@ class Labels(NamedTuple):
         """The labels of some of the tracklets."""
         return Labels(self.ids[chosen], self.persons[chosen], self.cameras[chosen])
 
+    def among(self, others: Labels) -> NDArray[np.bool_]:
+        """(N,) which of the tracklets are among the others too, by their ids."""
+        known = set(others.ids)
+        return np.array([id_ in known for id_ in self.ids], dtype=bool)
+
 
 def judge_pairs(
     protocol: Protocol, query: Labels, gallery: Labels, is_query: NDArray[np.bool_]
@@ -133,11 +178,20 @@ def judge_pairs(
     Returns:
         match and junk, each (Q, G); no pair is both. What is neither counts as wrong.
     """
-    same_camera = query.cameras[:, None] == gallery.cameras
-    # Nobody in particular is nobody's match, so that two distractors under different cameras do not match.
     same_person = query.persons[:, None] == gallery.persons
-    junk = same_camera if protocol.same_camera == "everyone" else same_camera & same_person
-    junk |= gallery.persons == JUNK
+    if protocol.same_camera in ("same person", "everyone"):
+        junk = query.cameras[:, None] == gallery.cameras
+        if protocol.same_camera == "same person":
+            junk &= same_person
+    else:
+        junk = np.zeros_like(same_person)
+        if protocol.same_camera == "query itself":
+            column = {gallery.ids[place]: place for place in np.flatnonzero(is_query).tolist()}
+            itself = [(row, column[id_]) for row, id_ in enumerate(query.ids) if id_ in column]
+            junk[tuple(np.array(itself, np.int64).reshape(-1, 2).T)] = True
+    for person in protocol.junk_persons:
+        junk |= gallery.persons == person
     if not protocol.queries_in_gallery:
         junk |= is_query
+    # Nobody in particular is nobody's match, so that two distractors under different cameras do not match.
     return same_person & (gallery.persons > DISTRACTOR) & ~junk, junk
