@@ -10,24 +10,32 @@ from resight.scoring.tiles import CACHE, THIN, tiling, work_off
 some = st.integers(1, 10**7)
 
 
-@given(total=some, working=some, more=some, fixed=some, budget=st.integers(0, 10**10), threads=st.integers(1, 64))
+@given(
+    total=some,
+    working=some,
+    more=some,
+    each=some,
+    fixed=some,
+    budget=st.integers(0, 10**10),
+    threads=st.integers(1, 64),
+)
 def test_tiles_stay_in_budget_and_cache(
-    total: int, working: int, more: int, fixed: int, budget: int, threads: int
+    total: int, working: int, more: int, each: int, fixed: int, budget: int, threads: int
 ) -> None:
     held = working + more
-    found = tiling(total, working=working, held=held, fixed=fixed, budget=budget, threads=threads)
+    found = tiling(total, working=working, held=held, each=each, fixed=fixed, budget=budget, threads=threads)
     assert 1 <= found.workers <= threads and 1 <= found.pairs <= total
     alone = found.workers == found.pairs == 1
-    assert alone or fixed + found.workers * found.pairs * held <= budget
+    assert alone or fixed + found.workers * (each + found.pairs * held) <= budget
     assert found.pairs == 1 or found.pairs * working <= CACHE
 
 
 def test_work_is_shared_evenly() -> None:
-    sizes = {"working": 16_384, "held": 300_000, "fixed": 2**24, "budget": 2**30}
+    sizes = {"working": 16_384, "held": 300_000, "each": 2**22, "fixed": 2**24, "budget": 2**30}
     assert tiling(512, **sizes, threads=2).pairs == 256
     assert tiling(520, **sizes, threads=2).pairs == 130, "four tiles, not two and a small rest"
     assert tiling(10, **sizes, threads=4).pairs == 3
-    scarce = tiling(10**6, **sizes | {"budget": 2**24 + 3 * THIN * 300_000}, threads=16)
+    scarce = tiling(10**6, **sizes | {"budget": 2**24 + 3 * (2**22 + THIN * 300_000)}, threads=16)
     assert scarce.workers == 3 and scarce.pairs == THIN
 
 

@@ -191,6 +191,7 @@ class _Engine:
             total,
             working=working,
             held=working + 4 * (_COPIES * (m + n) * dim + 4 * m * n),
+            each=self.recurrence.weight1.nbytes,
             fixed=2 * (self.recurrence.weight1.nbytes + self.recurrence.weight2.nbytes),
             budget=memory_budget,
             threads=torch.get_num_threads() if self.device.type == "cpu" else 1,

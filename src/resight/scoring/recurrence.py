@@ -113,13 +113,22 @@ class Recurrence:
         else:
             alphas = [self.first.expand(p)]
         total = alphas[0] + _SMALLEST
+        # W1 (q * c) is (W1 diag(q)) c: for one query and a wide tile, the smaller thing to multiply by q.
+        shared = torch.empty_like(self.weight1) if query.shape[2] == 1 and len(d) < (n - 1) * p else None
+        shared_by = -1
         for (i, j), (i_next, j_next) in pairwise(pairs):
-            if i == i_next and j + 1 == j_next:  # seven of eight steps of the usual order
-                torch.mul(narrow[i], steps[j], out=change)
-            else:
+            weight, right = self.weight1, change
+            if i != i_next or j + 1 != j_next:
                 torch.mul(asked[i], clips[j], out=wide).addcmul_(asked[i_next], clips[j_next], value=-1)
                 change.copy_(wide)
-            d.mul_(kept).addmm_(self.weight1, change)
+            elif shared is None:
+                torch.mul(narrow[i], steps[j], out=change)
+            else:  # seven of eight steps of the usual order
+                if shared_by != i:
+                    torch.mul(self.weight1, narrow[i].t(), out=shared)
+                    shared_by = i
+                weight, right = shared, steps[j]
+            d.mul_(kept).addmm_(weight, right)
             alphas.append(self._importance(d, z, y))
             before, total = total, total + alphas[-1]
             torch.div(before, total, out=kept)

@@ -30,21 +30,21 @@ class Tiling:
     pairs: int
 
 
-def tiling(total: int, *, working: int, held: int, fixed: int, budget: int, threads: int) -> Tiling:
+def tiling(total: int, *, working: int, held: int, each: int, fixed: int, budget: int, threads: int) -> Tiling:
     """Tiles that stay in the cache, within the budget, and as many at once as there are threads.
 
     Args:
         total: number of tracklet pairs.
         working: bytes per tracklet pair that every step goes through.
         held: bytes per tracklet pair that a tile takes in all.
+        each: bytes that a tile takes whatever its size.
         fixed: bytes that all tiles share.
         budget: bytes that all may take; one tile of one pair is made, whatever it says.
         threads: number of tiles that may be worked on at once.
     """
-    room = max(0, budget - fixed) // held
     # Rather fewer tiles at once than tiles too thin for the matrix product.
-    workers = max(1, min(threads, total, room // THIN))
-    pairs = max(1, min(CACHE // working, room // workers))
+    workers = max(1, min(threads, total, (budget - fixed) // (each + THIN * held)))
+    pairs = max(1, min(CACHE // working, ((budget - fixed) // workers - each) // held))
     rounds = math.ceil(total / (workers * pairs))
     return Tiling(workers, max(1, math.ceil(total / (workers * rounds))) if total else 1)
 
