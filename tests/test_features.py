@@ -131,6 +131,6 @@ def test_an_i3d_is_folded_once_and_precisions_are_cached_apart(make_tracklets: M
     )
     with torch.inference_mode():
         expected = encode_clips(encoder.eval(), pixels).numpy()
-    assert exact.values == pytest.approx(expected, rel=1e-4, abs=1e-5 * np.abs(expected).max())
+    assert exact.values == pytest.approx(expected, rel=1e-4, abs=1e-5 * float(np.abs(expected).max()))
     assert not np.array_equal(rough.values, exact.values)
     assert np.linalg.norm(rough.values - exact.values) <= 0.03 * np.linalg.norm(exact.values)
