@@ -44,7 +44,7 @@ def tracks_text(pictures: Sequence[int], first: int = 1) -> str:
 @pytest.fixture
 def make_video(tmp_path: Path) -> MakeVideo:
     """A function that writes a video of the pictures `numbers`, shown at `ticks` of 1 / 25 s, turned or not."""
-    av = pytest.importorskip("av", reason="PyAV is not installed: pip install 'resight[video]'")
+    av = pytest.importorskip("av", exc_type=ImportError, reason="PyAV is not installed: pip install 'resight[video]'")
 
     def make(
         name: str = "door.mp4",

@@ -20,7 +20,7 @@ def test_what_is_no_detector_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_hog_finds_the_drawing_of_a_person() -> None:
-    pytest.importorskip("cv2", reason="OpenCV is not installed: pip install 'resight[detect]'")
+    pytest.importorskip("cv2", exc_type=ImportError, reason="OpenCV is not installed: pip install 'resight[detect]'")
     scene = np.full((432, 324, 3), 150, np.uint8)
     rows, columns = np.mgrid[:432, :324]
     for y, x, h, w in ((200, 160, 9, 7), (235, 160, 28, 17), (285, 152, 40, 7), (285, 168, 40, 7)):

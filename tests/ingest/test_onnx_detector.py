@@ -104,7 +104,9 @@ def test_a_description_that_cannot_work_is_refused(tmp_path: Path, text: str, me
 
 
 def test_a_detector_runs_from_its_file(tmp_path: Path) -> None:
-    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'resight[detect]'")
+    pytest.importorskip(
+        "onnxruntime", exc_type=ImportError, reason="onnxruntime is not installed: pip install 'resight[detect]'"
+    )
     with pytest.raises(DatasetError, match="there is no detector"):
         open_detector(str(tmp_path / "people.onnx"))
     (tmp_path / "people.onnx").write_bytes(constant_model(np.array([[[4, 4, 4, 4, 0.75]]], np.float32), (8, 16)))

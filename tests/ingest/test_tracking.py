@@ -46,7 +46,9 @@ def detections(scale: float = 1) -> Boxes:
 
 @pytest.mark.parametrize("scale", [1, 100])
 def test_two_walkers_are_two_tracks_whatever_the_scale_of_scores(scale: float) -> None:
-    pytest.importorskip("trackers", reason="trackers is not installed: pip install 'resight[detect]'")
+    pytest.importorskip(
+        "trackers", exc_type=ImportError, reason="trackers is not installed: pip install 'resight[detect]'"
+    )
     tracks = track_boxes(detections(scale), SOURCE, np.arange(12) / 25)
     assert set(tracks.track.tolist()) == {1, 2}
     for track in (1, 2):
@@ -56,7 +58,7 @@ def test_two_walkers_are_two_tracks_whatever_the_scale_of_scores(scale: float) -
 
 
 def test_nobody_is_no_track() -> None:
-    pytest.importorskip("trackers")
+    pytest.importorskip("trackers", exc_type=ImportError)
     assert len(track_boxes(Boxes.from_rows([]), SOURCE, np.arange(12) / 25)) == 0
 
 
@@ -83,7 +85,7 @@ def test_detection_goes_on_after_the_last_whole_line(make_pictures: MakeVideo, t
 
 
 def test_from_raw_video_to_tracklets(make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("trackers")
+    pytest.importorskip("trackers", exc_type=ImportError)
     monkeypatch.setattr(ingest_module, "open_detector", lambda name: ColourDetector())
     video = make_video(count=12)
     seen: list[tuple[int, int]] = []
@@ -98,7 +100,7 @@ def test_from_raw_video_to_tracklets(make_video: MakeVideo, tmp_path: Path, monk
 
 
 def test_detections_of_another_program_are_tracked(make_pictures: MakeVideo, tmp_path: Path) -> None:
-    pytest.importorskip("trackers")
+    pytest.importorskip("trackers", exc_type=ImportError)
     text = "".join(
         f"{line.split(',')[0]},-1,{line.split(',', 2)[2]}" for line in tracks_text(range(12)).splitlines(True)
     )

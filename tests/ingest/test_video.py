@@ -49,7 +49,7 @@ def test_a_video_that_was_cut_off_keeps_its_numbers(make_video: MakeVideo, tmp_p
 
 
 def test_a_damaged_picture_does_not_shift_the_others(make_video: MakeVideo) -> None:
-    av = pytest.importorskip("av")
+    av = pytest.importorskip("av", exc_type=ImportError)
     path = make_video(count=30)
     with av.open(str(path)) as container:
         packets = [p for p in container.demux(container.streams.video[0]) if p.size]
@@ -73,7 +73,7 @@ def test_a_folder_of_frames_goes_by_natural_order(make_pictures: MakeVideo) -> N
 
 
 def test_what_is_no_video_is_refused(tmp_path: Path) -> None:
-    pytest.importorskip("av")
+    pytest.importorskip("av", exc_type=ImportError)
     with pytest.raises(DatasetError, match="there is no video"):
         open_footage(tmp_path / "none.mp4")
     (tmp_path / "text.mp4").write_text("not a video at all")

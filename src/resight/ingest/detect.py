@@ -71,7 +71,8 @@ class HogDetector:
             import cv2
         except ImportError as error:
             raise DatasetError(
-                f"detecting people needs OpenCV ({error}): pip install 'resight[detect]', or give tracks"
+                f"detecting people needs OpenCV ({error}): pip install 'resight[detect]', and if it is libGL that is "
+                "missing, apt install libgl1; or give tracks"
             ) from error
         if not hasattr(cv2, "HOGDescriptor"):
             raise DatasetError(f"OpenCV {cv2.__version__} has no people detector: pip install 'resight[detect]'")

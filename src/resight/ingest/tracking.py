@@ -78,7 +78,8 @@ def track_boxes(detections: Boxes, source: Source, times: FloatArray) -> Boxes:
         from trackers import ByteTrackTracker
     except ImportError as error:
         raise DatasetError(
-            f"tracking people needs the library trackers ({error}): pip install 'resight[detect]', or give tracks"
+            f"tracking people needs the library trackers ({error}): pip install 'resight[detect]', and if it is libGL "
+            "that is missing, apt install libgl1; or give tracks"
         ) from error
     tracker = ByteTrackTracker(
         lost_track_buffer=round(30 * LOST_SECONDS),  # the library counts this in thirtieths of a second
