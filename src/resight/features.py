@@ -88,6 +88,27 @@ class ClipFeatures:
         values = np.where(chosen[:, :, None], other.values, self.values)
         return ClipFeatures(self.ids, self.persons, self.cameras, values, self.frame_numbers)
 
+    def joined_with(self, other: ClipFeatures) -> ClipFeatures:
+        """These tracklets, then those of `other` that are not among them."""
+        known = set(self.ids)
+        rest = other.rows([row for row, id_ in enumerate(other.ids) if id_ not in known])
+        parts = [
+            np.concatenate([mine, others])
+            for mine, others in (
+                (self.persons, rest.persons),
+                (self.cameras, rest.cameras),
+                (self.values, rest.values),
+                (self.frame_numbers, rest.frame_numbers),
+            )
+        ]
+        return ClipFeatures(self.ids + rest.ids, *parts)
+
+    @property
+    def frames(self) -> str:
+        """What was looked at of each tracklet, in words."""
+        _, clips, frames = self.frame_numbers.shape
+        return f"{clips} clip{'s' * (clips > 1)} of {frames} frame{'s' * (frames > 1)}"
+
     def save(self, path: Path) -> None:
         """Write as safetensors, by way of a temporary name."""
         arrays = {

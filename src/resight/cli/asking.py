@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from resight.cli.app import Cameras, Dataset, Device, Json, ModelFile, Precision, Top, app, say
 from resight.cli.inputs import chosen_device, clip_features, find_query, products, read_named
@@ -14,14 +17,15 @@ from resight.progress import progress_bar
 @app.command
 def evaluate(
     dataset: Dataset, *, model: ModelFile, out: Path | None = None, protocol: str | None = None,
-    max_corrupted: int = 0, cameras: Cameras = ":", precision: Precision = "float32", device: Device = "auto",
-    as_json: Json = False,
+    max_corrupted: int = 0, cameras: Cameras = ":", rerank: Annotated[bool, Parameter(negative=())] = False,
+    precision: Precision = "float32", device: Device = "auto", as_json: Json = False,
 ) -> None:  # fmt: skip
     """Score every way of aggregating clip pairs by a named protocol, and say how well importance points at damage.
 
     Args:
         out: Folder for scores.json, the CMC as PNG and SVG, and the learned ranking as NPZ.
-        protocol: mars, mars-queries-out, standard, cross-camera; by default the data set's own.
+        protocol: One of docs/protocols.md, such as mars or cross-camera; by default the data set's own.
+        rerank: Re-rank by k-reciprocal neighbours (Zhong et al. 2017) before scoring.
         max_corrupted: M_c^max of the paper's Sec. 4.4: corrupt 0 to this many clips of each tracklet.
     """
     from resight.checkpoints import load_model
@@ -39,7 +43,8 @@ def evaluate(
     with progress_bar("scoring", "methods", not as_json) as progress:
         comparison = compare_aggregators(
             usual_aggregators(loaded.aggregator.to(chosen_device(device))), query, gallery, rules,
-            faults=faults[features.places(split.query)], precision=products(precision, device), progress=progress,
+            faults=faults[features.places(split.query)], reranked=rerank,
+            precision=products(precision, device), progress=progress,
         )  # fmt: skip
     if out is not None:
         comparison.save(out)

@@ -67,7 +67,7 @@ class Comparison:
             f"{100 * s.map_trapezoid:7.1f}"
             for name, s in self.scores.items()
         ]
-        lines.append(f"{self.protocol_line}; * AP of the official MARS code; no re-ranking")
+        lines.append(f"{self.protocol_line}; * AP of the official MARS code")
         if self.auroc:
             lines.append(f"\n{'low importance finds':24}{'AUROC':>7}{'damaged':>9}{'clean':>7}  (query clips)")
             lines += [
@@ -105,6 +105,7 @@ def compare_aggregators(
     protocol: Protocol,
     *,
     faults: NDArray[np.str_] | None = None,
+    reranked: bool = False,
     precision: ProductPrecision = "float32",
     progress: Progress | None = None,
 ) -> Comparison:
@@ -116,6 +117,7 @@ def compare_aggregators(
         gallery: what is searched.
         protocol: the rules.
         faults: (Q, M) from `clip_faults`, to measure how well low importance points at damage.
+        reranked: re-rank every ranking by k-reciprocal neighbours.
         precision: of the products of `Learned`, see `score_all_pairs`.
         progress: called with (aggregators done, all).
 
@@ -126,7 +128,9 @@ def compare_aggregators(
     rankings: dict[str, Ranking] = {}
     auroc: dict[str, DamageAuroc] = {}
     for number, (name, aggregator) in enumerate(aggregators.items()):
-        rankings[name], scores[name] = evaluate_features(query, gallery, aggregator, protocol, precision=precision)
+        rankings[name], scores[name] = evaluate_features(
+            query, gallery, aggregator, protocol, reranked=reranked, precision=precision
+        )
         if isinstance(aggregator, Learned) and faults is not None:
             auroc = auroc_by_fault(clip_weights(query, gallery, rankings[name], aggregator), faults)
         if progress is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,11 +15,17 @@ from resight.models.aggregators import Aggregator
 from resight.progress import Progress
 from resight.ranking import Ranking
 from resight.scoring.all_pairs import ProductPrecision, score_all_pairs
-from resight.scoring.search import device_of
+from resight.scoring.rerank import rerank
+from resight.scoring.search import device_of, pair_scorer, search_exactly
 from resight.tracklet import JUNK
 
 EXPLAINED_MATCHES = 5
 """Best answers of a query over which the weight of its clips is averaged."""
+
+RERANKING = "k-reciprocal re-ranking (k1 20, k2 6, λ 0.3)"
+"""What scores of `rerank_features` are labelled with: the defaults of `rerank`."""
+
+_NEIGHBOURS = 21  # k1 and the tracklet itself
 
 
 def rank_features(
@@ -44,16 +52,47 @@ def evaluate_features(
     aggregator: Aggregator,
     protocol: Protocol,
     *,
+    reranked: bool = False,
     precision: ProductPrecision = "float32",
     progress: Progress | None = None,
 ) -> tuple[Ranking, Scores]:
     """Rank and score.
 
+    Args:
+        query: Q tracklets of M clips.
+        gallery: what is searched.
+        aggregator: how to compare.
+        protocol: the rules.
+        reranked: re-rank by `rerank_features` first.
+        precision: of the products of `Learned`, see `score_all_pairs`.
+        progress: see `score_all_pairs`.
+
     Raises:
         ProtocolError: if no query has a match.
     """
     ranking = rank_features(query, gallery, aggregator, precision=precision, progress=progress)
-    return ranking, score_ranking(ranking, labels_of(query), labels_of(gallery), protocol)
+    if reranked:
+        ranking = rerank_features(ranking, query, gallery, aggregator, precision=precision)
+    scores = score_ranking(ranking, labels_of(query), labels_of(gallery), protocol)
+    return ranking, replace(scores, frames=query.frames, reranking=RERANKING if reranked else "none")
+
+
+def rerank_features(
+    ranking: Ranking,
+    query: ClipFeatures,
+    gallery: ClipFeatures,
+    aggregator: Aggregator,
+    *,
+    precision: ProductPrecision = "float32",
+    memory_budget: int = 2**30,
+) -> Ranking:
+    """Re-rank by k-reciprocal neighbours, see `rerank`: neighbours are sought exactly, among queries and gallery."""
+    everyone = gallery.joined_with(query)
+    neighbours, _ = search_exactly(
+        everyone, everyone, aggregator, _NEIGHBOURS, precision=precision, memory_budget=memory_budget
+    )
+    score = pair_scorer(everyone, everyone, aggregator, precision, memory_budget)
+    return rerank(ranking, neighbours, score_pairs=score)
 
 
 def evaluate_among(features: ClipFeatures, aggregator: Aggregator) -> float:

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import numpy as np
+
+from resight.evaluation.evaluate import evaluate_features, rank_features
+from resight.evaluation.protocols import PROTOCOLS
+from resight.features import ClipFeatures
+from resight.models.aggregators import MeanPair
+from resight.scoring.all_pairs import score_all_pairs
+from resight.scoring.rerank import find_neighbours, rerank
+
+
+def made(count: int, camera: int, seed: int) -> ClipFeatures:
+    """Tracklets of ten persons, two clips of four frames each."""
+    rng = np.random.default_rng(seed)
+    persons = np.arange(count) % 10 + 1
+    centres = np.random.default_rng(0).normal(size=(11, 16))
+    values = (centres[persons][:, None] + rng.normal(size=(count, 2, 16))).astype(np.float32)
+    ids = tuple(f"{camera}-{number}" for number in range(count))
+    return ClipFeatures(ids, persons, np.full(count, camera), values, np.zeros((count, 2, 4), np.int64))
+
+
+def test_reranking_is_that_of_the_whole_matrix_and_says_so() -> None:
+    query, gallery = made(6, 1, seed=1), made(40, 2, seed=2)
+    aggregator = MeanPair()
+    ranking, scores = evaluate_features(query, gallery, aggregator, PROTOCOLS["standard"], reranked=True)
+    everyone = gallery.joined_with(query)
+    table = score_all_pairs(everyone.values, everyone.values, aggregator)
+    neighbours, _ = find_neighbours(everyone.ids, lambda rows: table[rows])
+    plain = rank_features(query, gallery, aggregator)
+    expected = rerank(plain, neighbours, score_pairs=lambda rows, columns: table[rows, columns])
+    assert np.array_equal(ranking.order, expected.order)
+    assert not np.array_equal(ranking.order, plain.order)
+    assert "k-reciprocal" in scores.line() and "2 clips of 4 frames" in scores.line()
+
+
+def test_without_reranking_the_scores_say_so() -> None:
+    _, scores = evaluate_features(made(6, 1, seed=1), made(40, 2, seed=2), MeanPair(), PROTOCOLS["standard"])
+    assert "no re-ranking" in scores.line()
+
+
+def test_joined_features_hold_each_tracklet_once() -> None:
+    first, second = made(5, 1, seed=1), made(3, 2, seed=2)
+    joined = first.joined_with(second.joined_with(first))
+    assert joined.ids == first.ids + second.ids
+    assert np.array_equal(joined.values, np.concatenate([first.values, second.values]))
