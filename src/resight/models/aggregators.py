@@ -232,10 +232,6 @@ class Learned(Aggregator):
         importance[order] = self._importances(query, gallery, order, self.importance.folded())[0, 0]
         return _shares(importance.view_as(cosine), cosine)
 
-    def floats_per_pair(self, m: int, n: int) -> int:
-        """See `Aggregator.floats_per_pair`."""
-        return 4 * m * n + 2 * self.importance.dim + 6 * self.importance.hidden
-
     def _importances(self, query: Tensor, gallery: Tensor, order: Tensor, g: Importance | FoldedImportance) -> Tensor:
         """Eq. 1 and 2 for all tracklet pairs at once: (Q, G, T), in the given order.
 
