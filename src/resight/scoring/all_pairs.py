@@ -51,8 +51,9 @@ def score_all_pairs(
         memory_budget: bytes to take beside arguments and result, whatever Q and G; a tile of one pair is always made.
         progress: called after each tile with the number of tracklet pairs done, and their total Q * G.
         device: where to compute; None is where the aggregator's weights are.
-        precision: of the matrix products of `Learned`: with ``bfloat16`` similarities are within 1e-3, several times as
-            fast where the processor has such products. ``float16`` is for a GPU, where it is as fast as bfloat16 and
+        precision: of the matrix products of `Learned`. With ``bfloat16`` similarities are off by 1e-4 as a rule, and by
+            some 1e-3 where importances differ by orders of magnitude; several times as fast where the processor has
+            such products. ``float16`` is for a GPU, where it is as fast as bfloat16 and
             ten times as exact. Other aggregators cost one product, always in float32.
 
     Returns:
