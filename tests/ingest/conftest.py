@@ -43,7 +43,10 @@ def tracks_text(pictures: Sequence[int], first: int = 1) -> str:
 
 @pytest.fixture
 def make_video(tmp_path: Path) -> MakeVideo:
-    """A function that writes a video of the pictures `numbers`, shown at `ticks` of 1 / 25 s, turned or not."""
+    """A function that writes a video of the pictures `numbers`, shown at `ticks` of 1 / 25 s, turned or not.
+
+    With `ahead`, so many pictures between two others are made from both, and decoded after the later one.
+    """
     av = pytest.importorskip("av", exc_type=ImportError, reason="PyAV is not installed: pip install 'resight[video]'")
 
     def make(
@@ -52,12 +55,15 @@ def make_video(tmp_path: Path) -> MakeVideo:
         numbers: Sequence[int] | None = None,
         ticks: Sequence[int] | None = None,
         turn: int = 0,
+        ahead: int = 0,
     ) -> Path:
         shown = range(count) if numbers is None else numbers
         path = tmp_path / name
         with av.open(str(path), "w") as container:
-            stream = container.add_stream("mpeg4", rate=25)
+            stream = container.add_stream("libx264" if ahead else "mpeg4", rate=25)
             stream.height, stream.width, stream.pix_fmt, stream.bit_rate = *SIZE, "yuv420p", 4_000_000
+            if ahead:
+                stream.options = {"bf": str(ahead), "x264-params": "b-adapt=0:log-level=none"}
             if turn:
                 stream.set_display_rotation(turn)
             for number, tick in zip(shown, ticks or shown, strict=True):

@@ -30,6 +30,16 @@ def test_times_are_the_presentation_times(make_video: MakeVideo) -> None:
     assert [number_of(pixels) for _, pixels in footage.pictures(range(7)) if pixels is not None] == list(range(7))
 
 
+@pytest.mark.parametrize("name", ["door.mp4", "door.avi", "door.mkv"])
+def test_pictures_decoded_ahead_of_others_keep_their_places(make_video: MakeVideo, name: str) -> None:
+    av = pytest.importorskip("av", exc_type=ImportError)
+    if "libx264" not in av.codecs_available:
+        pytest.skip("this build of PyAV has no encoder that reorders pictures")
+    footage = open_footage(make_video(name, count=20, ahead=2))
+    np.testing.assert_allclose(footage.times, np.arange(20) / 25, atol=1e-3)
+    assert [pixels is not None and number_of(pixels) for _, pixels in footage.pictures(range(20))] == list(range(20))
+
+
 def test_a_turned_video_is_seen_upright(make_video: MakeVideo) -> None:
     footage = open_footage(make_video(count=3, turn=90))
     assert footage.size == SIZE[::-1]

@@ -113,14 +113,16 @@ class Video:
         self._path = path
         with _open(path) as container:
             stream = container.streams.video[0]
-            packets = [p for p in _packets(container, stream) if p.size and not p.is_discard]
-            stamps = [p.pts for p in packets if p.pts is not None]
+            stamps = [packet.pts for packet in _packets(container, stream) if packet.size and not packet.is_discard]
+            known = sorted({stamp for stamp in stamps if stamp is not None})
+            # AVI knows the order of decoding only, which differs where pictures are decoded ahead of others.
+            misleading = bool(stream.codec_context.has_b_frames) and stamps == known
             self._stamps: dict[int, int] | None = None
-            if stream.time_base is not None and len(set(stamps)) == len(packets):
-                self._stamps = {stamp: place for place, stamp in enumerate(sorted(stamps))}
-                seconds = np.array(sorted(stamps), np.float64) * float(stream.time_base)
+            if stream.time_base is not None and len(known) == len(stamps) and not misleading:
+                self._stamps = {stamp: place for place, stamp in enumerate(known)}
+                seconds = np.array(known, np.float64) * float(stream.time_base)
             else:  # raw streams and some old containers: only the order is known
-                seconds = np.arange(len(packets)) / float(stream.average_rate or DEFAULT_RATE)
+                seconds = np.arange(len(stamps)) / float(stream.average_rate or DEFAULT_RATE)
         first = next((picture for _, picture in self.pictures(range(len(seconds))) if picture is not None), None)
         if first is None:
             raise DatasetError(f"{path} has no picture that can be decoded; record or copy it again")
