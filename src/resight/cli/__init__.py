@@ -1,4 +1,4 @@
-"""The command line: ``resight synth | train | extract | evaluate | search | explain``.
+"""The command line: ``resight synth | ingest | train | extract | evaluate | search | explain``.
 
 Exit status: 0 done; 1 the data, the weights or the request is not as it must be (one line on stderr says what to do);
 2 the command line itself is wrong; 130 interrupted, run the same command again to go on.

@@ -37,3 +37,40 @@ def synth(
         f"({report.frames_per_second:.0f} frames/s)\nwrote {report.out}: use it as mars:{report.out}"
     )
     say(numbers, text, as_json)
+
+
+@app.command
+def ingest(
+    source: Path, out: Path, *, tracks: Path | None = None, camera: str | None = None,
+    detector: str = "hog", margin: float = 0.05, min_height: int = 48, min_frames: int = 8, max_gap: float = 1.0,
+    min_score: float | None = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Cut people out of videos, along a tracker's boxes or by finding them first, as a folder of tracklets.
+
+    Interrupt it when you like: the same command goes on where it was.
+
+    Args:
+        source: A video, a folder of frames, or a TOML file of several cameras.
+        out: Folder to make: read it as manifest:OUT, or as folder:OUT.
+        tracks: A tracker's boxes as MOT-challenge text, or a detector's, with ids of -1; without, people are detected.
+        camera: Name of the camera; by default that of the video.
+        detector: hog, or an ONNX file with its description beside it.
+        margin: Added to each side of a box, as a share of it.
+        min_height: Lower boxes are left out, pixels.
+        min_frames: Shorter tracklets are left out.
+        max_gap: A track unseen for longer is split, seconds.
+        min_score: Boxes with a lower score are left out.
+    """
+    from resight.ingest.cameras import find_sources
+    from resight.ingest.ingest import ingest as run
+    from resight.ingest.settings import IngestSettings
+
+    sources = find_sources(source, camera, tracks)
+    settings = IngestSettings(
+        margin=margin, min_height=min_height, min_frames=min_frames, max_gap=max_gap, min_score=min_score,
+        detector=detector,
+    )  # fmt: skip
+    with progress_bar("ingesting", "pictures", not as_json) as progress:
+        report = run(sources, out, settings, progress)
+    text = f"{report.to_text()}\nwrote {out} in {report.seconds:.0f} s: use it as manifest:{out}"
+    say({"out": str(out), "seconds": round(report.seconds, 1), **report.to_json()}, text, as_json)
