@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -152,6 +153,9 @@ def test_json_and_text_say_what_the_rates_are_worth() -> None:
     text = BY_HAND.to_text(chosen)
     assert "open set; protocol mars; 4 queries of persons in the gallery, 4 of strangers" in text
     assert "persons of a test" in text and "rank-1 without a threshold 75.0" in text
+    assert "re-ranking not stated" in text
+    told = replace(BY_HAND, frames="8 clips of 4 frames", reranking="none")
+    assert told.line().endswith("8 clips of 4 frames; no re-ranking") and told.to_json()["reranking"] == "none"
     assert "at_threshold" not in BY_HAND.to_json()
 
 

@@ -88,6 +88,9 @@ def test_a_cell_of_the_camera_matrix_by_hand() -> None:
     assert pairs.across(pairs.rank1) == 1
     values = json.loads(json.dumps(pairs.to_json()))
     assert values["rank1"][1] == [None] * 3 and values["queries"][0] == [1, 1, 1]
+    assert values["rule"].startswith("camera pairs of the official MARS code") and values["frames"] is None
+    told = replace(pairs, frames="8 clips of 4 frames", reranking="none")
+    assert told.to_text().endswith("8 clips of 4 frames; no re-ranking")
     assert "mean across cameras 100.0" in pairs.to_text() and "–" in pairs.to_text()
 
 

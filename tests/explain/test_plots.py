@@ -9,13 +9,18 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from resight.errors import RecipeError
+from resight.evaluation.camera_pairs import score_camera_pairs
+from resight.evaluation.open_set import OpenSet, choose_threshold
+from resight.evaluation.protocols import Labels
 from resight.explain.evidence import MatchEvidence
 from resight.explain.plots import (
     COLOURS,
     picture,
+    plot_camera_pairs,
     plot_clip_pairs,
     plot_cmc,
     plot_importance,
+    plot_open_set,
     plot_ranked_strips,
     save_figure,
 )
@@ -39,6 +44,28 @@ def test_cmc_draws_a_line_a_method() -> None:
     assert legend is not None
     assert [t.get_text() for t in legend.get_texts()] == ["mean (rank-1 50.0%)", "a $ sign (rank-1 60.0%)"]
     assert "protocol mars" in written(figure)
+
+
+def test_the_open_set_is_drawn_over_false_alarms() -> None:
+    open_set = OpenSet(
+        "mars", np.array([0.9, 0.7]), np.array([1.0, 2.0]), np.array([0.9, 0.8]), np.array([0.8, 0.2]), 9
+    )
+    figure = plot_open_set({"mean": open_set}, choose_threshold(open_set, 0.5, "a test"))
+    (axes,) = figure.axes
+    curve, mark = axes.lines
+    assert (curve.get_xdata().tolist(), curve.get_ydata().tolist()) == ([0.25, 0.5, 1.0], [0.5, 0.5, 0.5])  # type: ignore[union-attr]
+    assert (mark.get_xdata(), mark.get_ydata()) == ([0.5], [0.5])
+    assert "open set; protocol mars; 2 queries" in written(figure)
+    figure.canvas.draw()
+
+
+def test_camera_pairs_are_cells_with_their_number() -> None:
+    labels = Labels(("a", "b", "c"), np.array([1, 1, 2]), np.array([1, 2, 2]))
+    pairs = score_camera_pairs(np.array([[9, 0.2, 0.1], [0.5, 9, 0.1], [0.1, 0.2, 9]]), labels, labels)
+    figure = plot_camera_pairs(pairs)
+    figure.canvas.draw()
+    assert [t.get_text() for t in figure.axes[0].texts] == ["100.0\n1", "100.0\n1"]
+    assert "person -1 included" in written(figure)
 
 
 def test_importance_has_four_panels_a_matrix(evidence: MatchEvidence) -> None:

@@ -14,9 +14,16 @@ from numpy.typing import NDArray
 
 from resight.errors import ProtocolError
 from resight.evaluation.matches import MEMORY_BUDGET, Matches, blocks, hit_numbers, match_finder, score_matches
+from resight.evaluation.metrics import conditions
 from resight.evaluation.protocols import Labels
 from resight.ranking import Ranking
 from resight.tracklet import DISTRACTOR, Tracklet
+
+
+RULE = (
+    "camera pairs of the official MARS code: in each cell the person's tracklets under other cameras are left out, "
+    "everybody else stays, person -1 included"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +36,8 @@ class CameraPairs:
         rank1: share of queries whose best answer is a match.
         map: mean precision at hits.
         map_trapezoid: mean AP of the official MARS code.
+        frames: what was looked at of each tracklet, as in `Scores`.
+        reranking: ``none``, or how the ranking was re-ranked, as in `Scores`.
     """
 
     cameras: tuple[int, ...]
@@ -36,6 +45,8 @@ class CameraPairs:
     rank1: NDArray[np.float64]
     map: NDArray[np.float64]
     map_trapezoid: NDArray[np.float64]
+    frames: str | None = None
+    reranking: str | None = None
 
     def across(self, values: NDArray[np.float64]) -> float:
         """Mean of the cells of two different cameras, of those that have queries; NaN if none has.
@@ -48,7 +59,13 @@ class CameraPairs:
 
     def to_json(self) -> dict[str, Any]:
         """As plain values, rows by the camera of the query; null where no query has a match."""
-        values: dict[str, Any] = {"rule": RULE, "cameras": list(self.cameras), "queries": self.queries.tolist()}
+        values: dict[str, Any] = {
+            "rule": RULE,
+            "frames": self.frames,
+            "reranking": self.reranking,
+            "cameras": list(self.cameras),
+            "queries": self.queries.tolist(),
+        }
         for name in ("rank1", "map", "map_trapezoid"):
             matrix = getattr(self, name)
             values[name] = [[None if np.isnan(cell) else cell for cell in row] for row in matrix.tolist()]
@@ -64,13 +81,11 @@ class CameraPairs:
                 for camera, row in zip(self.cameras, values.tolist(), strict=True)
             ]
             lines.append(f"mean across cameras {100 * self.across(values):.1f}")
-        return "\n".join([*lines, f"rows: camera of the query; columns: camera of the match; {RULE}"])
+        return "\n".join([*lines, f"rows: camera of the query; columns: camera of the match; {self.line()}"])
 
-
-RULE = (
-    "camera pairs of the official MARS code: in each cell the person's tracklets under other cameras are left out, "
-    "everybody else stays, person -1 included; * AP by trapezoids"
-)
+    def line(self) -> str:
+        """What the matrices are worth, in one line."""
+        return f"{RULE}; AP*: trapezoids of the official code; {conditions(self.frames, self.reranking)}"
 
 
 def score_camera_pairs(

@@ -171,8 +171,7 @@ class Scores:
             f"protocol {self.protocol}",
             f"AP: {AP_KIND}",
             f"{self.valid_queries} of {self.queries} queries have a match",
-            self.frames or "test-time frames not stated",
-            {"none": "no re-ranking", None: "re-ranking not stated"}.get(self.reranking, str(self.reranking)),
+            conditions(self.frames, self.reranking),
         ]
         if self.without_match == "zero":
             parts.insert(3, "the others count 0")
@@ -193,6 +192,12 @@ class Scores:
             f"published scores by protocol {self.protocol} are of {queries:,} queries in {gallery:,} tracklets; these "
             f"are of {self.queries:,} in {self.gallery:,}"
         )
+
+
+def conditions(frames: str | None, reranking: str | None) -> str:
+    """In words, what a score was made with: see `Scores.frames` and `Scores.reranking`."""
+    reranked = {"none": "no re-ranking", None: "re-ranking not stated"}.get(reranking, str(reranking))
+    return f"{frames or 'test-time frames not stated'}; {reranked}"
 
 
 def score_ranking(

@@ -21,6 +21,7 @@ from resight.errors import ProtocolError
 from resight.evaluation.auroc import auroc
 from resight.evaluation.evaluate import labels_of
 from resight.evaluation.matches import MEMORY_BUDGET, blocks, match_finder
+from resight.evaluation.metrics import conditions
 from resight.evaluation.protocols import PROTOCOLS, Labels, Protocol, judge_pairs
 from resight.evaluation.threshold import Threshold, rate_among
 from resight.features import ClipFeatures
@@ -48,6 +49,8 @@ class OpenSet:
         best: (K,) similarity of the best answer, match or not.
         strangers: (S,) similarity of the best answer to a stranger, `NOBODY` where there is none.
         gallery: tracklets searched, at most, strangers taken out, junk included.
+        frames: what was looked at of each tracklet, as in `Scores`.
+        reranking: ``none``, or how similarities were re-ranked, as in `Scores`.
     """
 
     protocol: str
@@ -56,6 +59,8 @@ class OpenSet:
     best: NDArray[np.float64]
     strangers: NDArray[np.float64]
     gallery: int
+    frames: str | None = None
+    reranking: str | None = None
 
     def false_alarm_rate(self, threshold: float) -> float:
         """Share of strangers' queries with an answer as similar as the threshold or more (FPIR)."""
@@ -101,6 +106,8 @@ class OpenSet:
             "known_queries": len(self.own),
             "strangers": len(self.strangers),
             "gallery": self.gallery,
+            "frames": self.frames,
+            "reranking": self.reranking,
             "rank-1": self.identification_rate(-np.inf),
             "auroc": self.detection_auroc(),
             "auc_identification": self.identification_auc(),
@@ -152,7 +159,8 @@ class OpenSet:
         """What the rates are worth, in one line."""
         return (
             f"open set; protocol {self.protocol}; {len(self.own)} queries of persons in the gallery, "
-            f"{len(self.strangers)} of strangers; gallery of {self.gallery} tracklets"
+            f"{len(self.strangers)} of strangers; gallery of {self.gallery} tracklets; "
+            f"{conditions(self.frames, self.reranking)}"
         )
 
 

@@ -9,6 +9,7 @@ import io
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,6 +20,9 @@ from numpy.typing import ArrayLike
 from resight.checkpoints import replace_file
 from resight.data.frames import Pixels
 from resight.errors import RecipeError
+from resight.evaluation.camera_pairs import CameraPairs
+from resight.evaluation.open_set import OpenSet
+from resight.evaluation.threshold import Threshold
 from resight.explain.blocks import Picture
 from resight.explain.evidence import MatchEvidence
 from resight.explain.films import Tone, Verdict, write_importance
@@ -58,12 +62,56 @@ def plot_cmc(curves: Mapping[str, ArrayLike], protocol_line: str) -> Figure:
     axes.set(xlabel="rank", ylabel="queries with a match at this rank or better", ylim=(None, 1.005))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(axis="y", color="#e3e1dc")
-    axes.spines[["top", "right", "left"]].set_visible(False)
+    _finish(figure, axes, "lower right", protocol_line)
+    return figure
+
+
+def plot_open_set(open_sets: Mapping[str, OpenSet], threshold: Threshold | None = None) -> Figure:
+    """Open-set ROC of some methods: queries identified at rank 1 over false alarms, on a logarithmic axis.
+
+    Args:
+        open_sets: by method, judged alike.
+        threshold: marked on the last method's curve.
+    """
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    least = min(1 / len(one.strangers) for one in open_sets.values())
+    for (name, one), (colour, style) in zip(open_sets.items(), cycle(_LINES), strict=False):
+        rates, found = one.curve()
+        label = f"{name} (rank-1 {found[-1]:.1%})"
+        # A logarithmic axis has no zero: what is possible without any alarm is drawn at half of the least rate.
+        axes.step(rates.clip(least / 2), found, colour, linestyle=style, where="post", linewidth=2, label=label)
+    if threshold is not None:
+        at = threshold.similarity
+        rate, identified = max(one.false_alarm_rate(at), least / 2), one.identification_rate(at)
+        axes.plot(rate, identified, "o", color="#1c2126", markersize=7, label="threshold of the model")
+    axes.set(xscale="log", xlim=(least / 2, 1.02), ylim=(0, 1.005))
+    axes.set(xlabel="strangers answered (false-alarm rate)", ylabel="others identified at rank 1")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, decimals=None))
+    axes.tick_params(which="minor", length=0)
+    _finish(figure, axes, "upper left", next(iter(open_sets.values())).line())
+    return figure
+
+
+def plot_camera_pairs(pairs: CameraPairs) -> Figure:
+    """Rank-1 by camera of the query and of the match, in percent, with the number of queries behind each cell."""
+    C = len(pairs.cameras)
+    figure = Figure(figsize=(1.6 + 0.75 * C, 1.4 + 0.65 * C), layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(pairs.rank1, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for row, column in np.argwhere(pairs.queries > 0):
+        value = pairs.rank1[row, column]
+        words = f"{100 * value:.1f}\n{pairs.queries[row, column]}"
+        axes.text(
+            column, row, words, ha="center", va="center", fontsize=8, color="white" if value > 0.55 else "#1c2126"
+        )
+    axes.set_xticks(range(C), [str(camera) for camera in pairs.cameras])
+    axes.set_yticks(range(C), [str(camera) for camera in pairs.cameras])
+    axes.set(xlabel="camera of the match", ylabel="camera of the query", frame_on=False)
     axes.tick_params(length=0)
-    for text in axes.legend(frameon=False, loc="lower right").get_texts():
-        text.set_parse_math(False)
-    figure.supxlabel(protocol_line, fontsize=7.5, color=_QUIET, wrap=True, parse_math=False)
+    axes.set_title("rank-1 in percent, and queries", fontsize=11)
+    figure.supxlabel(pairs.line(), fontsize=7.5, color=_QUIET, wrap=True, parse_math=False)
     return figure
 
 
@@ -184,6 +232,16 @@ def picture(figure: Figure, title: str, alt: str, note: str = "") -> Picture:
     with io.BytesIO() as file:
         figure.savefig(file, format="png", dpi=_DPI)
         return Picture(title, data_uri(file.getvalue(), "image/png"), alt, note)
+
+
+def _finish(figure: Figure, axes: Axes, legend: Literal["upper left", "lower right"], line: str) -> None:
+    """Grid, legend, and below it what the curves are worth."""
+    axes.grid(axis="y", color="#e3e1dc")
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(length=0)
+    for text in axes.legend(frameon=False, loc=legend).get_texts():
+        text.set_parse_math(False)
+    figure.supxlabel(line, fontsize=7.5, color=_QUIET, wrap=True, parse_math=False)
 
 
 def _panel(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
