@@ -19,7 +19,6 @@ from resight.evaluation.protocols import Labels
 from resight.ranking import Ranking
 from resight.tracklet import DISTRACTOR, Tracklet
 
-
 RULE = (
     "camera pairs of the official MARS code: in each cell the person's tracklets under other cameras are left out, "
     "everybody else stays, person -1 included"
