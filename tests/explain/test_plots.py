@@ -9,9 +9,6 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from resight.errors import RecipeError
-from resight.evaluation.camera_pairs import score_camera_pairs
-from resight.evaluation.open_set import OpenSet, choose_threshold
-from resight.evaluation.protocols import Labels
 from resight.explain.evidence import MatchEvidence
 from resight.explain.plots import (
     COLOURS,
@@ -47,25 +44,22 @@ def test_cmc_draws_a_line_a_method() -> None:
 
 
 def test_the_open_set_is_drawn_over_false_alarms() -> None:
-    open_set = OpenSet(
-        "mars", np.array([0.9, 0.7]), np.array([1.0, 2.0]), np.array([0.9, 0.8]), np.array([0.8, 0.2]), 9
-    )
-    figure = plot_open_set({"mean": open_set}, choose_threshold(open_set, 0.5, "a test"))
+    curves = {"mean": ([0.0, 0.5, 1.0], [0.5, 0.5, 0.6])}
+    figure = plot_open_set(curves, "open set; protocol mars", (0.5, 0.4))
     (axes,) = figure.axes
     curve, mark = axes.lines
-    assert (curve.get_xdata().tolist(), curve.get_ydata().tolist()) == ([0.25, 0.5, 1.0], [0.5, 0.5, 0.5])  # type: ignore[union-attr]
-    assert (mark.get_xdata(), mark.get_ydata()) == ([0.5], [0.5])
-    assert "open set; protocol mars; 2 queries" in written(figure)
+    assert (curve.get_xdata().tolist(), curve.get_ydata().tolist()) == ([0.25, 0.5, 1.0], [0.5, 0.5, 0.6])  # type: ignore[union-attr]
+    assert (mark.get_xdata(), mark.get_ydata()) == ([0.5], [0.4])
+    assert "open set; protocol mars" in written(figure)
     figure.canvas.draw()
 
 
 def test_camera_pairs_are_cells_with_their_number() -> None:
-    labels = Labels(("a", "b", "c"), np.array([1, 1, 2]), np.array([1, 2, 2]))
-    pairs = score_camera_pairs(np.array([[9, 0.2, 0.1], [0.5, 9, 0.1], [0.1, 0.2, 9]]), labels, labels)
-    figure = plot_camera_pairs(pairs)
+    shares = np.array([[np.nan, 1.0], [0.25, np.nan]])
+    figure = plot_camera_pairs((1, 4), shares, np.array([[0, 3], [8, 0]]), "rank-1", "protocol mars")
     figure.canvas.draw()
-    assert [t.get_text() for t in figure.axes[0].texts] == ["100.0\n1", "100.0\n1"]
-    assert "person -1 included" in written(figure)
+    assert [t.get_text() for t in figure.axes[0].texts] == ["100.0\n3", "25.0\n8"]
+    assert "protocol mars" in written(figure)
 
 
 def test_importance_has_four_panels_a_matrix(evidence: MatchEvidence) -> None:

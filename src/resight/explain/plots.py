@@ -15,14 +15,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from resight.checkpoints import replace_file
 from resight.data.frames import Pixels
 from resight.errors import RecipeError
-from resight.evaluation.camera_pairs import CameraPairs
-from resight.evaluation.open_set import OpenSet
-from resight.evaluation.threshold import Threshold
 from resight.explain.blocks import Picture
 from resight.explain.evidence import MatchEvidence
 from resight.explain.films import Tone, Verdict, write_importance
@@ -66,52 +63,62 @@ def plot_cmc(curves: Mapping[str, ArrayLike], protocol_line: str) -> Figure:
     return figure
 
 
-def plot_open_set(open_sets: Mapping[str, OpenSet], threshold: Threshold | None = None) -> Figure:
+def plot_open_set(
+    curves: Mapping[str, tuple[ArrayLike, ArrayLike]], line: str, threshold: tuple[float, float] | None = None
+) -> Figure:
     """Open-set ROC of some methods: queries identified at rank 1 over false alarms, on a logarithmic axis.
 
     Args:
-        open_sets: by method, judged alike.
-        threshold: marked on the last method's curve.
+        curves: method to false-alarm rates, rising from 0 to 1, and identification rates, (points,) each.
+        line: what the curves are worth, written below.
+        threshold: the two rates at the model's own threshold, to be marked.
     """
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    least = min(1 / len(one.strangers) for one in open_sets.values())
-    for (name, one), (colour, style) in zip(open_sets.items(), cycle(_LINES), strict=False):
-        rates, found = one.curve()
+    drawn = {name: tuple(np.asarray(values, float) for values in one) for name, one in curves.items()}
+    # A logarithmic axis has no zero: what is possible without any alarm is drawn at half of the least rate.
+    least = min(float(rates[rates > 0].min()) for rates, _ in drawn.values()) / 2
+    for (name, (rates, found)), (colour, style) in zip(drawn.items(), cycle(_LINES), strict=False):
         label = f"{name} (rank-1 {found[-1]:.1%})"
-        # A logarithmic axis has no zero: what is possible without any alarm is drawn at half of the least rate.
-        axes.step(rates.clip(least / 2), found, colour, linestyle=style, where="post", linewidth=2, label=label)
+        axes.step(rates.clip(least), found, colour, linestyle=style, where="post", linewidth=2, label=label)
     if threshold is not None:
-        at = threshold.similarity
-        rate, identified = max(one.false_alarm_rate(at), least / 2), one.identification_rate(at)
-        axes.plot(rate, identified, "o", color="#1c2126", markersize=7, label="threshold of the model")
-    axes.set(xscale="log", xlim=(least / 2, 1.02), ylim=(0, 1.005))
+        rate, identified = threshold
+        axes.plot(max(rate, least), identified, "o", color="#1c2126", markersize=7, label="threshold of the model")
+    axes.set(xscale="log", xlim=(least, 1.02), ylim=(0, 1.005))
     axes.set(xlabel="strangers answered (false-alarm rate)", ylabel="others identified at rank 1")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1, decimals=None))
     axes.tick_params(which="minor", length=0)
-    _finish(figure, axes, "upper left", next(iter(open_sets.values())).line())
+    _finish(figure, axes, "upper left", line)
     return figure
 
 
-def plot_camera_pairs(pairs: CameraPairs) -> Figure:
-    """Rank-1 by camera of the query and of the match, in percent, with the number of queries behind each cell."""
-    C = len(pairs.cameras)
+def plot_camera_pairs(
+    cameras: Sequence[int], shares: NDArray[np.float64], queries: NDArray[np.int64], title: str, line: str
+) -> Figure:
+    """A score by camera of the query and of the match, in percent, with the number of queries behind each cell.
+
+    Args:
+        cameras: C camera numbers.
+        shares: (C, C), rows by the camera of the query, in parts of one; not looked at where there is no query.
+        queries: (C, C).
+        title: of the score, such as ``rank-1``.
+        line: what the numbers are worth, written below.
+    """
+    C = len(cameras)
     figure = Figure(figsize=(1.6 + 0.75 * C, 1.4 + 0.65 * C), layout="constrained")
     axes = figure.add_subplot()
-    axes.imshow(pairs.rank1, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    for row, column in np.argwhere(pairs.queries > 0):
-        value = pairs.rank1[row, column]
-        words = f"{100 * value:.1f}\n{pairs.queries[row, column]}"
-        axes.text(
-            column, row, words, ha="center", va="center", fontsize=8, color="white" if value > 0.55 else "#1c2126"
-        )
-    axes.set_xticks(range(C), [str(camera) for camera in pairs.cameras])
-    axes.set_yticks(range(C), [str(camera) for camera in pairs.cameras])
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for row, column in np.argwhere(queries > 0):
+        words = f"{100 * shares[row, column]:.1f}\n{queries[row, column]}"
+        ink = "white" if shares[row, column] > 0.55 else "#1c2126"
+        axes.text(column, row, words, ha="center", va="center", fontsize=8, color=ink)
+    axes.set_xticks(range(C), [str(camera) for camera in cameras])
+    axes.set_yticks(range(C), [str(camera) for camera in cameras])
     axes.set(xlabel="camera of the match", ylabel="camera of the query", frame_on=False)
     axes.tick_params(length=0)
-    axes.set_title("rank-1 in percent, and queries", fontsize=11)
-    figure.supxlabel(pairs.line(), fontsize=7.5, color=_QUIET, wrap=True, parse_math=False)
+    axes.set_title(f"{title} in percent, and number of queries", fontsize=11)
+    figure.supxlabel(line, fontsize=7.5, color=_QUIET, wrap=True, parse_math=False)
     return figure
 
 
