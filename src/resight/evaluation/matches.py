@@ -164,7 +164,7 @@ def _matches_by_count(similarity: NDArray[np.floating], match: NDArray[np.bool_]
     """
     G = similarity.shape[1]
     answers = np.where(junk, -np.inf, similarity)
-    rank_QH, column_QH = [], []
+    key_QH = []  # place and column in one number, so that one sort does for both
     for row, rising, own in zip(answers, np.sort(answers, axis=1), match, strict=True):
         column_H = np.flatnonzero(own)
         value_H = row[column_H]
@@ -172,11 +172,10 @@ def _matches_by_count(similarity: NDArray[np.floating], match: NDArray[np.bool_]
         equal_H = G - better_H - np.searchsorted(rising, value_H, side="left")
         for tied in np.flatnonzero(equal_H > 1):
             better_H[tied] += np.count_nonzero(row[: column_H[tied]] == value_H[tied])
-        by_rank = np.argsort(better_H)
-        rank_QH.append(better_H[by_rank] + 1.0)
-        column_QH.append(column_H[by_rank])
-    row_H = np.repeat(np.arange(len(rank_QH)), [len(rank_H) for rank_H in rank_QH])
-    return Matches(row_H, np.concatenate(rank_QH), np.concatenate(column_QH))
+        key_QH.append(np.sort(better_H * G + column_H))
+    row_H = np.repeat(np.arange(len(key_QH)), [len(key_H) for key_H in key_QH])
+    better, column = np.divmod(np.concatenate(key_QH), G)
+    return Matches(row_H, better + 1.0, column)
 
 
 def _check_ids(role: str, ranked: Sequence[str], given: Sequence[str]) -> None:
