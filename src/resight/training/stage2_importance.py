@@ -19,6 +19,7 @@ from resight.features import ClipFeatures, View, encode_clips, extract_clip_feat
 from resight.losses import stage2_loss
 from resight.models.aggregators import Aggregator, Learned
 from resight.models.i3d import I3D
+from resight.models.i3d_inference import inference_encoder
 from resight.progress import Progress
 from resight.recipe import Recipe
 from resight.tracklet import Tracklet
@@ -158,12 +159,13 @@ def train_aggregator(
         batches = FeatureBatches(data, plan, stage.max_corrupted)
     else:
         batches = ClipBatches(train, plan, recipe.clips, recipe.stage1, stage.max_corrupted)
+    frozen = inference_encoder(encoder)
 
     def loss(module: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, float]]:
         features, targets = batch
         if features.dtype == torch.uint8:
             with torch.inference_mode():
-                features = encode_clips(encoder.eval(), features)
+                features = encode_clips(frozen, features)
             features = features.clone()
         order = {"order": torch.randperm(features.shape[1] ** 2)} if shuffled else {}
         total = stage2_loss(module(features, features, **order), targets, optimisation.margin)
