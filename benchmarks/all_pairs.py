@@ -14,7 +14,7 @@ from benchmarks.timing import MATRIX_FLOP, Row, Work, matrix_product, take_turns
 from resight.models.aggregators import Learned
 from resight.scoring.all_pairs import ProductPrecision, score_all_pairs
 
-Q, G, M, D = 2, 512, 8, 1024
+Q, G, M, D = 4, 1024, 8, 1024
 SMALL = {"Q": 8, "G": 512, "M": 4, "D": 256}
 AIMS: dict[ProductPrecision, float] = {"float32": 0.90, "bfloat16": 0.75}
 

@@ -5,6 +5,8 @@ Q query tracklets, G gallery tracklets.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -63,7 +65,8 @@ def evaluate_needed(
         similarity = score_all_pairs(
             query.values, gallery.values, aggregator, precision=precision, memory_budget=memory_budget
         )
-        return score_similarities(similarity, asked, searched, protocol, max_rank=max_rank), Effort(Q * G, Q * G)
+        scores = score_similarities(similarity, asked, searched, protocol, max_rank=max_rank)
+        return replace(scores, frames=query.frames, reranking="none"), Effort(Q * G, Q * G)
     is_query = np.isin(gallery.ids, query.ids)
     similarity, effort = np.empty((Q, G), np.float32), Effort(0, 0)
     step = max(1, _BLOCK // max(G, 1))
@@ -77,7 +80,8 @@ def evaluate_needed(
         effort += Effort(scored, match.size)
         if progress is not None:
             progress(min(start + step, Q), Q)
-    return score_similarities(similarity, asked, searched, protocol, max_rank=max_rank), effort
+    scores = score_similarities(similarity, asked, searched, protocol, max_rank=max_rank)
+    return replace(scores, frames=query.frames, reranking="none"), effort
 
 
 def fill_needed(
