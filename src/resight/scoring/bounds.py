@@ -72,7 +72,7 @@ def bound_similarities(query: Features, gallery: Features, *, device: torch.devi
     """Smallest and largest cosine of each tracklet pair's clip pairs, widened by `rounding_margin`.
 
     They hold for every aggregator whose similarity is a weighted mean of the cosines of the features as they are:
-    `Learned`, `MeanPair`, `MaxPair`, and `TopShare` without a projection. Not for `MeanFeature`. Paper: Eq. 3.
+    `Learned`, `MeanPair`, `MaxPair`, and `TopShare` without a projection. Not for `MeanFeature`. It follows from Eq. 3.
 
     Args:
         query: (Q, M, D) clip features, not normalised.
