@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -24,7 +26,25 @@ def bench(repeats: int) -> list[Row]:
     rows += training_rows(I3D(0.25), random_clips(32, 4, 96, 48), "training step of the demo, width 1/4", None, repeats)
     for length, batch in ((8, 2), (16, 2)):
         rows += inference_rows(encoder, random_clips(batch, length, 256, 128), repeats)
-    return rows
+    return [*rows, growth(encoder, repeats)]
+
+
+def growth(encoder: I3D, repeats: int) -> Row:
+    """How inference time grows with the length of a clip."""
+    fast, shortest, longest = inference_encoder(encoder.eval()), 4, 16
+    short, long = (random_clips(2, length, 256, 128) for length in (shortest, longest))
+    turns = take_turns({"short": lambda: infer(fast, short), "long": lambda: infer(fast, long)}, repeats)
+    exponent = math.log(turns.ratio("long", "short"), longest / shortest)
+    return Row(
+        group="encoder",
+        name=f"growth of time from L = {shortest} to {longest}, inference in float32",
+        unit="clips/s",
+        plain=None,
+        ours=2 / turns.median("short"),
+        ratio=None,
+        note=f"time ~ L^{exponent:.2f}; of four frames one time is left after the fifth layer",
+        facts={"exponents": {"L": round(exponent, 2)}},
+    )
 
 
 def inference_rows(encoder: I3D, clips: Tensor, repeats: int) -> list[Row]:

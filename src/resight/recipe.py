@@ -211,7 +211,7 @@ def demo() -> Recipe:
         name="demo",
         clips=ClipSpec(height=96, width=48),
         stage1=Stage1(
-            Optimisation(epochs=120, learning_rate=3e-3, schedule="cosine", warm_up=2, validate_every=20),
+            Optimisation(epochs=80, learning_rate=3e-3, schedule="cosine", warm_up=2, validate_every=20),
             encoder_width=0.25,
             triplet_weight=0.1,
         ),
