@@ -20,10 +20,10 @@ from torch import Tensor
 from resight.errors import RecipeError, ShapeError
 from resight.models.aggregators import Aggregator, Learned, check_features, check_order
 from resight.scoring import gpu
+from resight.scoring.inputs import Features, as_tensor
 from resight.scoring.recurrence import Recurrence, features_first, lay
 from resight.scoring.tiles import Tiling, tiling, work_off
 
-Features = NDArray[np.floating] | Tensor
 ProductPrecision = Literal["float32", "bfloat16", "float16"]
 
 _QUERIES = 4  # in a job: with fewer, laying out its gallery clips is felt; with more, so is waiting for the last job
@@ -243,7 +243,7 @@ class _Engine:
         work_off(fill_tile, range(0, len(scores), self.tiling.pairs), self.tiling.workers, tell)
 
     def _clips(self, features: Features, places: slice | NDArray[np.integer]) -> Tensor:
-        return F.normalize(_tensor(features[places]).to(self.device, torch.float32), dim=-1)
+        return F.normalize(as_tensor(features[places]).to(self.device, torch.float32), dim=-1)
 
 
 def _check(
@@ -273,13 +273,8 @@ def _evaluated(aggregator: Aggregator, device: torch.device | str | None) -> tup
     return module, next(module.parameters(), torch.zeros((), device=device))
 
 
-def _tensor(features: Features) -> Tensor:
-    # A copy of an array: a tensor cannot share the memory of one that is read-only, such as a cache's.
-    return torch.tensor(features) if isinstance(features, np.ndarray) else features
-
-
 def _moved(features: Features, like: Tensor) -> Tensor:
-    return _tensor(features).to(like.device, like.dtype)
+    return as_tensor(features).to(like.device, like.dtype)
 
 
 def _tile(query: Features, gallery: Features, module: Aggregator, memory_budget: int) -> tuple[int, int]:

@@ -18,12 +18,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
 from resight.errors import ShapeError
 from resight.models.aggregators import Aggregator, Learned
-
-Features = NDArray[np.floating] | Tensor
+from resight.scoring.inputs import Features, as_tensor
 
 _GALLERY_BLOCK = 1024
 _PRODUCT = 2**21
@@ -88,13 +86,13 @@ def bound_similarities(query: Features, gallery: Features, *, device: torch.devi
         )
     Q, M, D = query.shape
     G, N, _ = gallery.shape
-    q_QMD = F.normalize(_moved(query, device), dim=-1)
+    q_QMD = F.normalize(as_tensor(query).to(device, torch.float32), dim=-1)
     lower, upper = np.empty((2, Q, G), np.float32)
     rows = max(1, _PRODUCT // (_GALLERY_BLOCK * M * N))
     for left in range(0, G, _GALLERY_BLOCK):
         columns = slice(left, left + _GALLERY_BLOCK)
         # Clips before tracklets: then the reduction over clip pairs runs along whole rows of tracklets.
-        g_NGD = F.normalize(_moved(gallery[columns], device), dim=-1).transpose(0, 1)
+        g_NGD = F.normalize(as_tensor(gallery[columns]).to(device, torch.float32), dim=-1).transpose(0, 1)
         g_DX = g_NGD.reshape(-1, D).t()
         for top in range(0, Q, rows):
             tile = slice(top, top + rows)
@@ -124,9 +122,3 @@ def rounding_margin(dim: int, clip_pairs: int) -> float:
     """
     inputs = 2 * 2 * _INPUT_ROUNDING[torch.get_float32_matmul_precision()]
     return (4 * dim + 2 * clip_pairs + 16) * 2.0**-24 + inputs
-
-
-def _moved(features: Features, device: torch.device | str | None) -> Tensor:
-    # A copy of an array: a tensor cannot share the memory of one that is read-only, such as a cache's.
-    tensor = torch.tensor(features) if isinstance(features, np.ndarray) else features
-    return tensor.to(device, torch.float32)

@@ -21,8 +21,7 @@ from resight.errors import RecipeError, ShapeError
 from resight.models.aggregators import Learned, check_order
 from resight.models.importance import FoldedImportance
 from resight.scoring.gpu_steps import Advance, Block, Weights, best_advance, recorded
-
-Features = NDArray[np.floating] | Tensor
+from resight.scoring.inputs import Features, as_tensor
 
 PAIRS = 12_288
 """Tracklet pairs of a block, about."""
@@ -81,9 +80,9 @@ def score_table(
     scores = np.empty((q, g), np.float32)
     done = 0
     for left in range(0, g, columns):
-        clips = _moved(gallery[left : left + columns], device)
+        clips = as_tensor(gallery[left : left + columns]).to(device)
         for top in range(0, q, rows):
-            asked = _moved(query[top : top + rows], device)
+            asked = as_tensor(query[top : top + rows]).to(device)
 
             def tell(part: int, _: int, before: int = done) -> None:
                 if progress is not None:
@@ -102,11 +101,6 @@ def score_table(
             scores[top : top + rows, left : left + columns] = tile.cpu().numpy()
             done += tile.numel()
     return scores
-
-
-def _moved(features: Features, device: torch.device | str) -> Tensor:
-    # A copy of an array: a tensor cannot share the memory of one that is read-only, such as a cache's.
-    return (torch.tensor(features) if isinstance(features, np.ndarray) else features).to(device)
 
 
 @torch.inference_mode()

@@ -15,8 +15,7 @@ from torch import Tensor
 
 from resight.errors import RecipeError
 from resight.models.aggregators import Aggregator, Learned, check_order
-
-Features = NDArray[np.floating] | Tensor
+from resight.scoring.inputs import Features
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
-from resight.data.readers.listing import PICTURES, list_folder, natural_order
+from resight.data.readers.listing import PICTURES, list_folder, numbered
 from resight.errors import DatasetError
 from resight.tracklet import DISTRACTOR, Split, Tracklet
 
@@ -44,8 +43,8 @@ def read_folder(root: Path) -> Split:
                     notes.append(f"{person}/{camera}/{tracklet} holds no picture and is left out")
     if not found:
         raise DatasetError(f"no tracklet in {root}: {_LAYOUT}")
-    persons = _numbered(person for person, _, _, _ in found)
-    cameras = _numbered(camera for _, camera, _, _ in found)
+    persons = numbered(person for person, _, _, _ in found)
+    cameras = numbered(camera for _, camera, _, _ in found)
     tracklets = tuple(
         Tracklet(
             f"{person}/{camera}/{tracklet}",
@@ -81,7 +80,3 @@ def _folders_above_tracklets(folder: Path) -> list[str]:
     if pictures:
         raise DatasetError(f"the picture {folder / pictures[0]} lies too high in the folders: {_LAYOUT}")
     return folders
-
-
-def _numbered(names: Iterable[str]) -> dict[str, int]:
-    return {name: number for number, name in enumerate(sorted(set(names), key=natural_order), start=1)}

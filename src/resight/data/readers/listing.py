@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from resight.errors import DatasetError
@@ -77,3 +77,8 @@ def find_layout(root: Path, needed: Sequence[str], layout: str) -> Path:
 def first_few(items: Sequence[str]) -> str:
     """The first few names of a long list, for a message."""
     return f"the first: {', '.join(items[:_SHOWN])}"
+
+
+def numbered(names: Iterable[str]) -> dict[str, int]:
+    """Names to 1, 2, … in natural order."""
+    return {name: number for number, name in enumerate(sorted(set(names), key=natural_order), start=1)}

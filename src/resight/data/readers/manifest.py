@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from resight.data.readers.folder import read_tracklet
-from resight.data.readers.listing import natural_order
+from resight.data.readers.listing import natural_order, numbered
 from resight.errors import DatasetError
 from resight.tracklet import JUNK, Split, Tracklet
 
@@ -67,8 +67,8 @@ def read_manifest(root: Path) -> Split:
         _add(rows, where, line)
     if not rows:
         raise DatasetError(f"{path} names no tracklet: {_FORM}")
-    persons = _number(row.person for row in rows.values() if row.person)
-    cameras = _number(row.camera for row in rows.values() if row.camera)
+    persons = numbered(row.person for row in rows.values() if row.person)
+    cameras = numbered(row.camera for row in rows.values() if row.camera)
     alone = iter(range(len(cameras) + 1, len(cameras) + len(rows) + 1))
     tracklets = []
     for id_ in sorted(rows, key=natural_order):
@@ -145,10 +145,6 @@ def _read_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise DatasetError(f"{path}, line {number}: not JSON ({error}); {_FORM}") from error
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path} is not UTF-8 text ({error}); save it as such") from error
-
-
-def _number(names: Iterable[str]) -> dict[str, int]:
-    return {name: number for number, name in enumerate(sorted(set(names), key=natural_order), start=1)}
 
 
 def _name(line: dict[str, Any], key: str, where: str) -> str:
