@@ -12,22 +12,26 @@ from pathlib import Path
 
 import numpy as np
 from cyclopts import run
+from numpy.typing import NDArray
 
 from resight.checkpoints import load_model
 from resight.data.batches import hold_out_persons
 from resight.data.readers import read_dataset
 from resight.evaluation.evaluate import labels_of
-from resight.evaluation.open_set import calibrate_threshold, draw_strangers, search_open_set
-from resight.evaluation.protocols import default_protocol
+from resight.evaluation.open_set import OpenSet, calibrate_threshold, draw_strangers, search_open_set
+from resight.evaluation.protocols import Labels, Protocol, default_protocol
 from resight.features import extract_clip_features
 from resight.progress import progress_bar
 from resight.scoring.all_pairs import score_all_pairs
+from resight.tracklet import by_person
 
 RATES = (0.05, 0.1)
+REPEATS = 200
+"""How often two groups of test persons are drawn."""
 
 
 def open_set(dataset: str, *, model: Path, draws: int = 20, workers: int = os.cpu_count() or 1) -> None:
-    """Print asked and measured false-alarm rates, as a table in Markdown.
+    """Print asked and measured false-alarm rates, as a table in Markdown, and what comes of few persons alone.
 
     Args:
         dataset: The data that the model was trained on, as KIND:PATH.
@@ -66,6 +70,55 @@ def open_set(dataset: str, *, model: Path, draws: int = 20, workers: int = os.cp
             found = np.mean([one.identification_rate(chosen.similarity) for one in searches])
             print(f"| {100 * rate:g} % | {chosen.gallery} tracklets | {100 * alarms:.1f} % | {100 * found:.1f} % |")
     print(f"\n{searches[0].line()}; mean of {draws} draws of strangers; {chosen.source}: {chosen.strangers} queries.")
+    persons = len(by_person(kept_back))
+    measured = rates_between_groups(similarity, asked, searched, protocol, persons)
+    for rate, values in zip(RATES, measured, strict=True):
+        low, high = np.quantile(values, [0.05, 0.95])
+        print(
+            f"Chosen by {persons} persons of the test and judged on {persons} others, {100 * rate:g} % asked for: "
+            f"{100 * values.mean():.1f} % false alarms; {100 * low:.0f} to {100 * high:.0f} % in nine of ten of "
+            f"{REPEATS} draws."
+        )
+
+
+def rates_between_groups(
+    similarity: NDArray[np.floating], query: Labels, gallery: Labels, protocol: Protocol, persons: int
+) -> NDArray[np.float64]:
+    """False-alarm rates where nothing but the number of persons can spoil the threshold.
+
+    It is chosen by some persons that no training ever saw, and judged on as many others, both searched among their own
+    tracklets alone.
+
+    Args:
+        similarity: (Q, G).
+        query: Q labels.
+        gallery: G labels.
+        protocol: what matches, and what is junk.
+        persons: in each group; fewer if the queries have fewer.
+
+    Returns:
+        (rates, `REPEATS`), a row for each of `RATES`.
+    """
+    everybody, rng = np.unique(query.persons), np.random.default_rng(0)
+    size = min(persons, len(everybody) // 2)
+    measured = np.zeros((len(RATES), REPEATS))
+    for repeat in range(REPEATS):
+        groups = rng.permutation(everybody)[: 2 * size].reshape(2, size)
+        chosen_by, judged_on = (_among(similarity, query, gallery, protocol, group) for group in groups)
+        measured[:, repeat] = [judged_on.false_alarm_rate(chosen_by.threshold_at(rate)) for rate in RATES]
+    return measured
+
+
+def _among(
+    similarity: NDArray[np.floating], query: Labels, gallery: Labels, protocol: Protocol, persons: NDArray[np.int64]
+) -> OpenSet:
+    """The open set of some persons alone."""
+    rows, columns = (np.flatnonzero(np.isin(labels.persons, persons)) for labels in (query, gallery))
+    own, searched = (
+        Labels(tuple(labels.ids[i] for i in places), labels.persons[places], labels.cameras[places])
+        for labels, places in ((query, rows), (gallery, columns))
+    )
+    return search_open_set(similarity[np.ix_(rows, columns)], own, searched, protocol)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from experiments.open_set import open_set
+from experiments.open_set import open_set, rates_between_groups
 
 from resight.checkpoints import Model, save_model
+from resight.evaluation.protocols import PROTOCOLS, Labels
 from resight.models.aggregators import MeanPair
 from resight.models.i3d import I3D
 from resight.recipe import ClipSpec, Recipe
@@ -28,4 +30,16 @@ def test_the_table_says_what_was_asked_and_what_came(
         ["5 %", "6 tracklets"], ["5 %", "6 tracklets"], ["10 %", "6 tracklets"], ["10 %", "6 tracklets"]
     ]  # fmt: skip
     assert all(row[2].endswith(" %") and row[3].endswith(" %") for row in rows)
-    assert "protocol standard" in lines[-1] and "2 clips of 4 frames" in lines[-1] and "2 draws" in lines[-1]
+    assert "protocol standard" in lines[7] and "2 clips of 4 frames" in lines[7] and "2 draws" in lines[7]
+    assert [line.split(" % asked for")[0][-2:].strip() for line in lines[8:]] == ["5", "10"]
+
+
+def test_thresholds_from_few_persons_keep_to_the_rate_only_where_strangers_are_alike() -> None:
+    persons, cameras = np.repeat(np.arange(1, 41), 2), np.tile([1, 2], 40)
+    labels = Labels(tuple(f"{p}-{c}" for p, c in zip(persons, cameras, strict=True)), persons, cameras)
+    noise = np.random.default_rng(0).random((80, 80))
+    few = rates_between_groups(noise, labels, labels, PROTOCOLS["standard"], persons=4)
+    many = rates_between_groups(noise, labels, labels, PROTOCOLS["standard"], persons=20)
+    assert few.shape == (2, 200)
+    assert abs(many[1].mean() - 0.1) < 0.03
+    assert few[0].mean() > many[0].mean() and few[0].std() > 2 * many[0].std()
