@@ -7,66 +7,31 @@ tracklet pairs. Similarity: higher is better.
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resight.errors import RecipeError, ShapeError
+from resight.errors import RecipeError
+from resight.models.contract import Aggregator, PairWeights, check_features, check_order, cosines, shares
 from resight.models.importance import FoldedImportance, Importance
 
+__all__ = [
+    "AGGREGATORS",
+    "Aggregator",
+    "Learned",
+    "MaxPair",
+    "MeanFeature",
+    "MeanPair",
+    "PairWeights",
+    "TopShare",
+    "check_features",
+    "check_order",
+]
+
 _TINY = 1e-12  # what `normalize` takes for the length of nothing
-
-
-@dataclass(frozen=True)
-class PairWeights:
-    """Why two tracklets are as similar as they are: similarity = sum(weight * cosine).
-
-    Attributes:
-        importance: (M, N), what the method makes of each clip pair; only ratios have a meaning.
-        weight: (M, N), the share of each cosine in the similarity.
-        cosine: (M, N), the cosines that the method sums.
-    """
-
-    importance: Tensor
-    weight: Tensor
-    cosine: Tensor
-
-
-class Aggregator(nn.Module, ABC):
-    """Compares tracklets by their clip features, which come as the encoder gives them, not normalised."""
-
-    @abstractmethod
-    def forward(self, query: Tensor, gallery: Tensor) -> Tensor:
-        """Similarities of all pairs of tracklets, differentiable.
-
-        Args:
-            query: (Q, M, D).
-            gallery: (G, N, D).
-
-        Returns:
-            (Q, G).
-
-        Raises:
-            ShapeError: if the two do not have three axes, or differ in D, or D is not the one learned for.
-        """
-
-    @abstractmethod
-    def pair_weights(self, query: Tensor, gallery: Tensor) -> PairWeights:
-        """The account of one similarity, as in evaluation mode, without gradients.
-
-        Args:
-            query: (M, D).
-            gallery: (N, D).
-        """
-
-    def floats_per_pair(self, m: int, n: int) -> int:
-        """About how many numbers `forward` holds at once for one tracklet pair of m and n clips."""
-        return 4 * m * n
 
 
 class MeanFeature(Aggregator):
@@ -92,7 +57,7 @@ class MeanFeature(Aggregator):
         q, g = self._clips(query), self._clips(gallery)
         importance = torch.outer(q.norm(dim=-1), g.norm(dim=-1))
         lengths = q.mean(0).norm().clamp(min=_TINY) * g.mean(0).norm().clamp(min=_TINY)
-        return PairWeights(importance, importance / (importance.numel() * lengths), _cosines(q[None], g[None])[0, 0])
+        return PairWeights(importance, importance / (importance.numel() * lengths), cosines(q[None], g[None])[0, 0])
 
     def floats_per_pair(self, m: int, n: int) -> int:
         """See `Aggregator.floats_per_pair`."""
@@ -107,13 +72,13 @@ class MeanPair(Aggregator):
 
     def forward(self, query: Tensor, gallery: Tensor) -> Tensor:
         """Mean cosines, (Q, M, D) and (G, N, D) to (Q, G); see `Aggregator.forward`."""
-        return _cosines(query, gallery).mean((2, 3))
+        return cosines(query, gallery).mean((2, 3))
 
     @torch.no_grad()
     def pair_weights(self, query: Tensor, gallery: Tensor) -> PairWeights:
         """All clip pairs count alike; see `Aggregator.pair_weights`."""
-        cosine = _cosines(query[None], gallery[None])[0, 0]
-        return _shares(torch.ones_like(cosine), cosine)
+        cosine = cosines(query[None], gallery[None])[0, 0]
+        return shares(torch.ones_like(cosine), cosine)
 
 
 class MaxPair(Aggregator):
@@ -121,15 +86,15 @@ class MaxPair(Aggregator):
 
     def forward(self, query: Tensor, gallery: Tensor) -> Tensor:
         """Largest cosines, (Q, M, D) and (G, N, D) to (Q, G); see `Aggregator.forward`."""
-        return _cosines(query, gallery).flatten(2).max(2).values
+        return cosines(query, gallery).flatten(2).max(2).values
 
     @torch.no_grad()
     def pair_weights(self, query: Tensor, gallery: Tensor) -> PairWeights:
         """One clip pair counts; see `Aggregator.pair_weights`."""
-        cosine = _cosines(query[None], gallery[None])[0, 0]
+        cosine = cosines(query[None], gallery[None])[0, 0]
         importance = torch.zeros_like(cosine).view(-1)
         importance[cosine.argmax()] = 1
-        return _shares(importance.view_as(cosine), cosine)
+        return shares(importance.view_as(cosine), cosine)
 
 
 class TopShare(Aggregator):
@@ -156,7 +121,7 @@ class TopShare(Aggregator):
     def forward(self, query: Tensor, gallery: Tensor) -> Tensor:
         """Mean of the largest cosines, (Q, M, D) and (G, N, D) to (Q, G); see `Aggregator.forward`."""
         check_features(query, gallery, self.dim)
-        cosine = _cosines(self.projection(query), self.projection(gallery)).flatten(2)
+        cosine = cosines(self.projection(query), self.projection(gallery)).flatten(2)
         return cosine.topk(self._count(cosine.shape[2]), dim=2, sorted=False).values.mean(2)
 
     @torch.no_grad()
@@ -164,10 +129,10 @@ class TopShare(Aggregator):
         """The top clip pairs count alike, the others not at all; see `Aggregator.pair_weights`."""
         query, gallery = query[None], gallery[None]
         check_features(query, gallery, self.dim)
-        cosine = _cosines(self.projection(query), self.projection(gallery))[0, 0]
+        cosine = cosines(self.projection(query), self.projection(gallery))[0, 0]
         importance = torch.zeros_like(cosine).view(-1)
         importance[cosine.view(-1).topk(self._count(cosine.numel())).indices] = 1
-        return _shares(importance.view_as(cosine), cosine)
+        return shares(importance.view_as(cosine), cosine)
 
     def _count(self, pairs: int) -> int:
         # Rounded first: 0.07 * 100 is a little more than 7, and the ceiling would make 8 of it.
@@ -215,7 +180,7 @@ class Learned(Aggregator):
         """
         check_features(query, gallery, self.importance.dim)
         order = check_order(order, query, gallery)
-        cosine = _cosines(query, gallery).flatten(2)[:, :, order]
+        cosine = cosines(query, gallery).flatten(2)[:, :, order]
         alpha = self._importances(query, gallery, order, self.importance if self.training else self.importance.folded())
         if self.training:
             self.importance.settle()
@@ -227,10 +192,10 @@ class Learned(Aggregator):
         query, gallery = query[None], gallery[None]
         check_features(query, gallery, self.importance.dim)
         order = check_order(order, query, gallery)
-        cosine = _cosines(query, gallery)[0, 0]
+        cosine = cosines(query, gallery)[0, 0]
         importance = torch.empty_like(cosine).view(-1)
         importance[order] = self._importances(query, gallery, order, self.importance.folded())[0, 0]
-        return _shares(importance.view_as(cosine), cosine)
+        return shares(importance.view_as(cosine), cosine)
 
     def _importances(self, query: Tensor, gallery: Tensor, order: Tensor, g: Importance | FoldedImportance) -> Tensor:
         """Eq. 1 and 2 for all tracklet pairs at once: (Q, G, T), in the given order.
@@ -266,47 +231,3 @@ AGGREGATORS: dict[str, Callable[..., Aggregator]] = {
     "learned": Learned,
 }
 """By name; to add one, write a subclass of `Aggregator` and name it here."""
-
-
-def check_features(query: Tensor, gallery: Tensor, dim: int | None = None) -> None:
-    """Whether features are (Q, M, D) and (G, N, D), and D is `dim` if that is given.
-
-    Raises:
-        ShapeError: if not.
-    """
-    if query.ndim != 3 or gallery.ndim != 3 or query.shape[2] != gallery.shape[2]:
-        raise ShapeError(
-            f"expected query (Q, M, D) and gallery (G, N, D), found {tuple(query.shape)} and {tuple(gallery.shape)}"
-        )
-    if dim is not None and query.shape[2] != dim:
-        raise ShapeError(
-            f"expected clip features of D = {dim}, for which the aggregator was made, found {query.shape[2]}: "
-            "give features of the encoder that it was trained with"
-        )
-
-
-def _cosines(query: Tensor, gallery: Tensor) -> Tensor:
-    """Of all clip pairs: (Q, M, D) and (G, N, D) to (Q, G, M, N)."""
-    check_features(query, gallery)
-    q, g = F.normalize(query, dim=-1).flatten(0, 1), F.normalize(gallery, dim=-1).flatten(0, 1)
-    return (q @ g.t()).view(*query.shape[:2], *gallery.shape[:2]).transpose(1, 2)
-
-
-def _shares(importance: Tensor, cosine: Tensor) -> PairWeights:
-    return PairWeights(importance, importance / importance.sum(), cosine)
-
-
-def check_order(order: Tensor | None, query: Tensor, gallery: Tensor) -> Tensor:
-    """The order of the clip pairs, query-major if None, for (Q, M, D) and (G, N, D): (T,) int64.
-
-    Raises:
-        ShapeError: if the features do not fit together, or `order` is not a permutation of 0 ... T - 1.
-    """
-    check_features(query, gallery)
-    pairs = torch.arange(query.shape[1] * gallery.shape[1], device=query.device)
-    if order is None:
-        return pairs
-    order = order.to(query.device)
-    if order.shape != pairs.shape or not torch.equal(order.sort().values, pairs):
-        raise ShapeError(f"expected an order that is a permutation of 0 ... {len(pairs) - 1}, found {order.tolist()}")
-    return order
