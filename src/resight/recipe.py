@@ -26,6 +26,7 @@ else:
 Sampler = Literal["spaced", "consec", "random", "evenly", "all"]
 Schedule = Literal["steps", "cosine"]
 FirstImportance = Literal["constant", "pair"]
+Damage = Literal["corrupted", "occluded", "empty", "other-person", "bad-crop"]
 Precision = Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true"]
 _T = TypeVar("_T")
 
@@ -134,7 +135,8 @@ class Stage2:
         dropout: probability after both hidden layers.
         first: α_1 = g(0) (``constant``, r_0 = c_1) or g(-c_1) (``pair``, r_0 = 0).
         random_order: visit the clip pairs in a new random order in every step.
-        max_corrupted: M_c^max, at most this many clips of a training tracklet are corrupted.
+        max_corrupted: M_c^max, at most this many clips of a training tracklet are damaged.
+        damages: each of these clips draws one of these kinds; the paper's is ``corrupted`` alone.
         variants: augmentations of each tracklet whose features are computed once and drawn from;
             0 computes the features of fresh augmentations in every step, as the paper does.
     """
@@ -149,10 +151,14 @@ class Stage2:
     first: FirstImportance = "constant"
     random_order: bool = False
     max_corrupted: int = 0
+    damages: tuple[Damage, ...] = ("corrupted",)
     variants: int = 0
 
     def __post_init__(self) -> None:
         _positive(self, "hidden")
+        known = get_args(Damage)
+        if not self.damages or any(one not in known or self.damages.count(one) > 1 for one in self.damages):
+            raise RecipeError(f"damages are {self.damages}, expected some of {', '.join(map(repr, known))}, each once")
         _within(self, 0, 0.99, "dropout")
         _within(self, 0, float("inf"), "variants", "max_corrupted")
         _one_of(self, "first", FirstImportance)
