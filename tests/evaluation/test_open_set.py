@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from resight.errors import ProtocolError, ShapeError
 from resight.evaluation.open_set import (
     NOBODY,
     OpenSet,
     calibrate_threshold,
-    choose_threshold,
     draw_strangers,
     search_open_set,
 )
 from resight.evaluation.protocols import PROTOCOLS, Labels, judge_pairs
-from resight.evaluation.threshold import Threshold, rate_among
+from resight.evaluation.threshold import FEW_PERSONS, Threshold
 from resight.features import ClipFeatures
 from resight.models.aggregators import MeanPair
 from resight.tracklet import JUNK
@@ -34,6 +34,12 @@ BY_HAND = OpenSet(
     strangers=np.array([0.75, 0.55, 0.55, 0.1]),
     gallery=10,
 )
+
+
+def fitted(
+    best: NDArray[np.float64], rate: float = 0.05, gallery: int = 10, *, searched: float = 10, persons: int = 40
+) -> Threshold:
+    return Threshold.fitted(best, searched, persons, "persons of a test", rate, gallery)
 
 
 def some_labels(rng: np.random.Generator, number: int) -> Labels:
@@ -127,26 +133,49 @@ def test_strangers_are_drawn_by_seed() -> None:
 
 
 def test_a_threshold_is_kept_as_plain_numbers() -> None:
-    chosen = choose_threshold(BY_HAND, 0.25, "persons of a test")
-    assert (chosen.strangers, chosen.searched, chosen.gallery) == (4, 10, 10)
+    chosen = fitted(np.random.default_rng(0).gumbel(0.5, 0.05, 40), rate=0.25)
     assert Threshold.from_json(json.loads(json.dumps(chosen.to_json()))) == chosen
-    assert not chosen.believes(0.55) and chosen.believes(0.56)
-    assert "25 % false alarms among 10 tracklets" in chosen.line() and "persons of a test" in chosen.line()
+    at = chosen.similarity
+    assert chosen.believes(at) and not chosen.believes(np.nextafter(at, -np.inf))
+    assert "25 % of the persons who are not in a gallery of 10 tracklets" in chosen.line()
+    assert "persons of a test" in chosen.line()
+    with pytest.raises(ProtocolError, match="train again"):
+        Threshold.from_json({"similarity": 0.5, "gallery": 3})
 
 
-def test_a_larger_gallery_wants_a_higher_threshold() -> None:
-    small, large = (choose_threshold(BY_HAND, 0.5, "", gallery) for gallery in (10, 1000))
-    assert large.similarity > small.similarity
-    assert large.gallery == 1000
-    assert large.expected_rate(1000) == pytest.approx(0.5)
-    assert large.expected_rate(2000) == pytest.approx(0.75)
-    assert rate_among(rate_among(0.3, 10, 70), 70, 10) == pytest.approx(0.3)
-    assert rate_among(0.0, 10, 1000) == 0
+def test_few_persons_are_called_few() -> None:
+    best = np.random.default_rng(0).gumbel(0.5, 0.05, 40)
+    assert "few" in fitted(best, persons=FEW_PERSONS - 1).promise()
+    assert "few" not in fitted(best, persons=FEW_PERSONS).promise()
+
+
+@pytest.mark.parametrize("kind", ["normal", "exponential"])
+@pytest.mark.parametrize(("rate", "times"), [(0.05, 1), (0.05, 10), (0.2, 10)])
+def test_the_promise_is_kept_where_similarities_are_independent(kind: str, rate: float, times: int) -> None:
+    rng = np.random.default_rng(3)
+    draw = getattr(rng, kind)
+    best = draw(size=(2000, 100)).max(axis=1)
+    threshold = fitted(best, rate, 100, searched=100).for_gallery(100 * times)
+    alarms = np.mean([(draw(size=100 * times).max() >= threshold.similarity) for _ in range(2000)])
+    assert 0.5 * rate < alarms < 1.5 * rate
+    assert threshold.for_gallery(100).expected_rate(100 * times) > rate
+    assert threshold.expected_rate(threshold.gallery) == pytest.approx(rate)
+
+
+def test_a_larger_gallery_and_a_lower_rate_want_a_higher_threshold() -> None:
+    best = np.random.default_rng(0).gumbel(0.5, 0.05, 40)
+    similarity = [fitted(best, rate, 10).for_gallery(size).similarity for rate in (0.2, 0.05) for size in (10, 1000)]
+    assert similarity[0] < similarity[1] < similarity[3] and similarity[0] < similarity[2] < similarity[3]
+    for rate, size in ((0.0, 10), (1.0, 10), (0.5, 0)):
+        with pytest.raises(ProtocolError, match="a rate between 0 and 1"):
+            fitted(best, rate, size)
+    with pytest.raises(ProtocolError, match="two strangers at least, found 1"):
+        fitted(best[:1])
 
 
 def test_json_and_text_say_what_the_rates_are_worth() -> None:
-    chosen = choose_threshold(BY_HAND, 0.25, "persons of a test")
-    values = json.loads(json.dumps(BY_HAND.to_json(chosen)))
+    chosen = Threshold(0.5, 0.0, 10, 4, 4, "persons of a test", 0.25, 10)
+    values = json.loads(json.dumps(BY_HAND.to_json(replace(chosen, location=0.6))))
     assert (values["protocol"], values["known_queries"], values["strangers"], values["gallery"]) == ("mars", 4, 4, 10)
     assert values["at_threshold"] == {"false_alarm_rate": 0.25, "detection_rate": 0.75, "identification_rate": 0.5}
     assert values["identification_at_false_alarm_rate"] == {"0": 0.25, "0.01": 0.25, "0.1": 0.25}
@@ -171,11 +200,12 @@ def test_calibration_takes_each_person_out_once() -> None:
         np.zeros((32, 2, 1), np.int64),
     )
     chosen = calibrate_threshold(features, MeanPair(), 0.1)
-    assert (chosen.strangers, chosen.searched) == (32, 32)
+    assert (chosen.strangers, chosen.searched, chosen.persons, chosen.gallery) == (32, 28, 8, 32)
     cosine = features.values / np.linalg.norm(features.values, axis=2, keepdims=True)
     similarity = np.einsum("qmd,gnd->qg", cosine, cosine) / 4
     others = np.where(persons[:, None] == persons, -1, similarity).max(axis=1)
-    assert np.count_nonzero(others > chosen.similarity + 1e-5) == 3
+    assert chosen.location + np.euler_gamma * chosen.scale == pytest.approx(others.mean(), abs=1e-5)
+    assert np.count_nonzero(others > chosen.similarity) <= 4
     own = np.where((persons[:, None] == persons) & (features.cameras[:, None] != features.cameras), similarity, -1)
     assert np.mean(own.max(axis=1) >= chosen.similarity) > 0.9
 

@@ -15,17 +15,12 @@ from resight.models.aggregators import Aggregator
 from resight.progress import Progress
 from resight.ranking import Ranking
 from resight.scoring.all_pairs import ProductPrecision, score_all_pairs
-from resight.scoring.rerank import rerank
+from resight.scoring.rerank import NEIGHBOURS, RERANKING, rerank
 from resight.scoring.search import device_of, pair_scorer, search_exactly
 from resight.tracklet import JUNK
 
 EXPLAINED_MATCHES = 5
 """Best answers of a query over which the weight of its clips is averaged."""
-
-RERANKING = "k-reciprocal re-ranking (k1 20, k2 6, λ 0.3)"
-"""What scores of `rerank_features` are labelled with: the defaults of `rerank`."""
-
-_NEIGHBOURS = 21  # k1 and the tracklet itself
 
 
 def rank_features(
@@ -85,12 +80,14 @@ def rerank_features(
     *,
     precision: ProductPrecision = "float32",
     memory_budget: int = 2**30,
+    progress: Progress | None = None,
 ) -> Ranking:
     """Re-rank by k-reciprocal neighbours, see `rerank`: neighbours are sought exactly, among queries and gallery."""
     everyone = gallery.joined_with(query)
     neighbours, _ = search_exactly(
-        everyone, everyone, aggregator, _NEIGHBOURS, precision=precision, memory_budget=memory_budget
-    )
+        everyone, everyone, aggregator, NEIGHBOURS,
+        precision=precision, memory_budget=memory_budget, progress=progress,
+    )  # fmt: skip
     score = pair_scorer(everyone, everyone, aggregator, precision, memory_budget)
     return rerank(ranking, neighbours, score_pairs=score)
 

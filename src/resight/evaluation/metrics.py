@@ -57,6 +57,7 @@ class Scores:
             `map_trapezoid`, `minp` and `cmc` are lower bounds.
         frames: what was looked at of each tracklet, such as ``8 clips of 4 frames``; None if nobody said.
         reranking: ``none``, or how the ranking was re-ranked; None if nobody said.
+        persons: (Q,) whom each query shows: what intervals draw together; None in files of older versions.
     """
 
     protocol: str
@@ -76,6 +77,7 @@ class Scores:
     cut_at: int | None = None
     frames: str | None = None
     reranking: str | None = None
+    persons: NDArray[np.int64] | None = None
 
     @property
     def counted(self) -> NDArray[np.bool_]:
@@ -107,6 +109,7 @@ class Scores:
             self,
             queries=int(chosen.sum()),
             query_ids=tuple(id_ for id_, own in zip(self.query_ids, chosen.tolist(), strict=True) if own),
+            persons=None if self.persons is None else self.persons[chosen],
             **{name: getattr(self, name)[chosen] for name in _PER_QUERY},
         )
         return _with_means(part)
@@ -137,6 +140,8 @@ class Scores:
             values["per_query"] = {"id": list(self.query_ids)} | {
                 name: [value if np.isfinite(value) else None for value in row] for name, row in rows.items()
             }
+            if self.persons is not None:
+                values["per_query"]["person"] = self.persons.tolist()
         return values
 
     def save(self, path: Path) -> None:
@@ -158,7 +163,8 @@ class Scores:
             values |= {name: np.array(per_query[name], dtype=np.float64) for name in _PER_QUERY}
             values["first"][np.isnan(values["first"])] = np.inf
             values["cmc"] = np.array(values["cmc"])
-            return cls(**values, query_ids=tuple(per_query["id"]))
+            persons = np.array(per_query["person"], dtype=np.int64) if "person" in per_query else None
+            return cls(**values, query_ids=tuple(per_query["id"]), persons=persons)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ProtocolError(
                 f"{path} is not a file of scores with every query ({type(error).__name__}: {error}); give one that an "
@@ -309,6 +315,7 @@ def _score(
         gallery=G,
         without_match=protocol.without_match,
         cut_at=cut_at,
+        persons=query.persons,
     )
     return _with_means(scores)
 

@@ -23,7 +23,7 @@ from resight.evaluation.evaluate import labels_of
 from resight.evaluation.matches import MEMORY_BUDGET, blocks, match_finder
 from resight.evaluation.metrics import conditions
 from resight.evaluation.protocols import PROTOCOLS, Labels, Protocol, judge_pairs
-from resight.evaluation.threshold import Threshold, rate_among
+from resight.evaluation.threshold import Threshold
 from resight.features import ClipFeatures
 from resight.models.aggregators import Aggregator
 from resight.scoring.all_pairs import score_all_pairs
@@ -245,24 +245,6 @@ def search_open_set(
     return OpenSet(protocol.name, own[known], rank[known], best, best_wrong[stranger], searched)
 
 
-def choose_threshold(open_set: OpenSet, false_alarm_rate: float, source: str, gallery: int | None = None) -> Threshold:
-    """The lowest threshold that keeps to a false-alarm rate.
-
-    Args:
-        open_set: of persons that are neither trained on nor tested.
-        false_alarm_rate: the share of strangers who may be answered, 0 … 1.
-        source: which persons these are, in words.
-        gallery: tracklets of the gallery that will be searched; of more, more resemble a stranger by chance, see
-            `rate_among`. None means as many as in `open_set`.
-
-    Raises:
-        ProtocolError: unless 0 ≤ rate < 1.
-    """
-    meant = gallery or open_set.gallery
-    at = open_set.threshold_at(rate_among(false_alarm_rate, meant, open_set.gallery))
-    return Threshold(at, false_alarm_rate, meant, len(open_set.strangers), open_set.gallery, source)
-
-
 def calibrate_threshold(
     features: ClipFeatures,
     aggregator: Aggregator,
@@ -276,7 +258,8 @@ def calibrate_threshold(
         features: of all tracklets of persons kept back, see `resight.data.batches.hold_out_persons`.
         aggregator: in evaluation mode.
         false_alarm_rate: the share of strangers who may be answered.
-        gallery: see `choose_threshold`.
+        gallery: tracklets of the gallery that will be searched; None means as many as here. `Threshold.for_gallery`
+            changes it later.
         source: which persons these are, in words.
 
     Raises:
@@ -284,4 +267,12 @@ def calibrate_threshold(
     """
     similarity, labels = score_all_pairs(features.values, features.values, aggregator), labels_of(features)
     open_set = search_open_set(similarity, labels, labels, PROTOCOLS["standard"])
-    return choose_threshold(open_set, false_alarm_rate, source, gallery)
+    others = (labels.persons[:, None] != labels.persons).sum(axis=1)
+    return Threshold.fitted(
+        open_set.strangers[open_set.strangers > NOBODY],
+        float(others.mean()),
+        len(np.unique(labels.persons)),
+        source,
+        false_alarm_rate,
+        gallery or len(features),
+    )

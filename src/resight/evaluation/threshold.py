@@ -1,10 +1,27 @@
-"""From which similarity on an answer is believed."""
+"""From which similarity on an answer is believed, in a gallery of any size.
+
+The best answer to a stranger is the greatest of many similarities. The more there are, the greater it gets: if F is the
+distribution of the best among n tracklets, that among G is F^(G/n), as if tracklets resembled a stranger independently.
+Its upper end is what a threshold is about, and a few persons kept back do not show it. So F is taken to be the
+distribution that maxima tend to (Gumbel, 1958), F(s) = exp(-exp(-(s - location) / scale)), fitted by mean and standard
+deviation. Then the threshold for a false-alarm rate r among G tracklets, the similarity at which F^(G/n) = 1 - r, is
+
+    location + scale · (ln(G / n) - ln(-ln(1 - r))).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from resight.errors import ProtocolError
+
+FEW_PERSONS = 30
+"""A threshold from fewer persons says that it is a rough one: see docs/protocols.md for how rough."""
 
 
 @dataclass(frozen=True)
@@ -12,58 +29,95 @@ class Threshold:
     """From which similarity on an answer is believed; plain numbers, to be kept with a model.
 
     Attributes:
-        similarity: an answer as similar as this, or more, is an alarm.
-        false_alarm_rate: what was asked for: the share of strangers who may be answered, in a gallery of that size.
-        gallery: tracklets in the gallery that it is meant for.
-        strangers: queries of strangers that it was chosen by.
-        searched: tracklets that they were searched among.
-        source: which persons it was chosen by, in words.
+        location: of the distribution of the best similarity of a stranger, among `searched` tracklets.
+        scale: of the same, 0 or more.
+        searched: n, tracklets that each stranger was searched among, on average.
+        strangers: queries of strangers that this was learned from.
+        persons: how many persons they show.
+        source: which persons these are, in words.
+        false_alarm_rate: r, what is promised: the share of strangers who are answered, 0 … 1, both excluded.
+        gallery: G, tracklets of the gallery that it is promised for.
     """
 
-    similarity: float
+    location: float
+    scale: float
+    searched: float
+    strangers: int
+    persons: int
+    source: str
     false_alarm_rate: float
     gallery: int
-    strangers: int
-    searched: int
-    source: str
+
+    def __post_init__(self) -> None:
+        if not 0 < self.false_alarm_rate < 1 or self.gallery < 1:
+            raise ProtocolError(
+                f"a false-alarm rate of {self.false_alarm_rate} among {self.gallery} tracklets was asked for, expected "
+                "a rate between 0 and 1 and one tracklet at least"
+            )
+
+    @classmethod
+    def fitted(
+        cls, best: ArrayLike, searched: float, persons: int, source: str, false_alarm_rate: float, gallery: int
+    ) -> Threshold:
+        """A threshold from the best similarity of each stranger, (S,), two at least; for the rest see the class.
+
+        Raises:
+            ProtocolError: if there are fewer than two, or the rate is impossible.
+        """
+        values = np.asarray(best, dtype=np.float64)
+        if len(values) < 2:
+            raise ProtocolError(f"a threshold needs the best answers to two strangers at least, found {len(values)}")
+        scale = float(np.sqrt(6) / np.pi * values.std(ddof=1))
+        location = float(values.mean() - np.euler_gamma * scale)
+        return cls(location, scale, searched, len(values), persons, source, false_alarm_rate, gallery)
+
+    @property
+    def similarity(self) -> float:
+        """An answer as similar as this, or more, is an alarm. Above 1, no answer in such a gallery can be believed."""
+        return self.location + self.scale * (np.log(self.gallery / self.searched) + _rarity(self.false_alarm_rate))
+
+    def for_gallery(self, gallery: int) -> Threshold:
+        """The threshold that promises the same in a gallery of that many tracklets."""
+        return replace(self, gallery=gallery)
 
     def believes(self, similarity: float) -> bool:
         """Whether an answer of that similarity is an alarm; if the best one is not, nobody like this is there."""
         return similarity >= self.similarity
 
     def expected_rate(self, gallery: int) -> float:
-        """The false-alarm rate to expect in a gallery of another size, see `rate_among`."""
-        return rate_among(self.false_alarm_rate, self.gallery, gallery)
+        """The false-alarm rate to expect of this very similarity in a gallery of another size: 1 - (1 - r)^(other / G)."""
+        return float(1 - (1 - self.false_alarm_rate) ** (gallery / self.gallery))
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
-        return asdict(self)
+        """As plain values, the similarity among them."""
+        return asdict(self) | {"similarity": self.similarity}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Threshold:
-        """What `to_json` gave."""
-        return cls(**values)
+        """What `to_json` gave.
+
+        Raises:
+            ProtocolError: if it is something else.
+        """
+        try:
+            return cls(**{name: value for name, value in values.items() if name != "similarity"})
+        except TypeError as error:
+            raise ProtocolError(f"not a threshold of this version ({error}); train again, stage 2 is enough") from error
+
+    def promise(self) -> str:
+        """What is promised, and how far it can be trusted, in one sentence."""
+        few = f"; {self.persons} persons are few, so this is rough" if self.persons < FEW_PERSONS else ""
+        return (
+            f"{100 * self.false_alarm_rate:g} % of the persons who are not in a gallery of {self.gallery} tracklets would "
+            f"be answered wrongly (learned from {self.strangers} searches of {self.persons} persons among "
+            f"{self.searched:.0f} tracklets{few})"
+        )
 
     def line(self) -> str:
         """How it was made, in one line."""
-        return (
-            f"threshold {self.similarity:.4f} for {100 * self.false_alarm_rate:g} % false alarms among {self.gallery} "
-            f"tracklets, chosen by {self.strangers} queries among {self.searched}: {self.source}"
-        )
+        return f"threshold {self.similarity:.4f}, promised: {self.promise()}; {self.source}"
 
 
-def rate_among(rate: float, gallery: int, other: int) -> float:
-    """A false-alarm rate in a gallery of one size, as one in a gallery of another size.
-
-    As if tracklets gave alarms independently: 1 - (1 - rate)^(other / gallery). Alarms come in bunches, so that the
-    rate grows somewhat more slowly than this.
-
-    Args:
-        rate: 0 … 1, among `gallery` tracklets.
-        gallery: at least 1.
-        other: tracklets.
-
-    >>> rate_among(0.5, 100, 200)
-    0.75
-    """
-    return float(1 - (1 - rate) ** (other / max(gallery, 1)))
+def _rarity(rate: float) -> float:
+    """By how many scales the threshold for that rate lies above the location."""
+    return float(-np.log(-np.log1p(-rate)))

@@ -18,6 +18,15 @@ from scipy.sparse import csr_array
 from resight.errors import RecipeError, ShapeError
 from resight.ranking import Ranking, best_first, check_finite
 
+K1, K2, ORIGINAL_SHARE = 20, 6, 0.3
+"""Neighbours compared, neighbours whose V is shared, and λ: what Zhong et al. use for Market-1501."""
+
+NEIGHBOURS = max(K1 + 1, K2)
+"""What must be listed of each tracklet for these; with k1 the tracklet itself does not count."""
+
+RERANKING = f"k-reciprocal re-ranking (k1 {K1}, k2 {K2}, λ {ORIGINAL_SHARE:g})"
+"""What scores are labelled with that were re-ranked so."""
+
 ScoreRows = Callable[[slice], NDArray[np.floating]]
 """Similarities of some of the N tracklets, as queries, to all of them: (rows, N)."""
 
@@ -34,7 +43,7 @@ _NARROWEST = 1e-6
 
 
 def find_neighbours(
-    ids: tuple[str, ...], score_rows: ScoreRows, k: int = 21, *, memory_budget: int = 2**27
+    ids: tuple[str, ...], score_rows: ScoreRows, k: int = NEIGHBOURS, *, memory_budget: int = 2**27
 ) -> tuple[Ranking, NDArray[np.float32]]:
     """The neighbours of N tracklets by scoring all pairs in blocks of rows; N × N similarities never exist at once.
 
@@ -74,9 +83,9 @@ def rerank(
     neighbours: Ranking,
     *,
     least: NDArray[np.floating] | None = None,
-    k1: int = 20,
-    k2: int = 6,
-    original_share: float = 0.3,
+    k1: int = K1,
+    k2: int = K2,
+    original_share: float = ORIGINAL_SHARE,
     score_pairs: ScorePairs | None = None,
     memory_budget: int = 2**26,
 ) -> Ranking:

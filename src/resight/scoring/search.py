@@ -36,7 +36,7 @@ _BATCH, _STEP = 256, 8
 """Score at least so many pairs at once, where fewer would leave the matrix unit waiting, and of each query."""
 
 _BLOCK = 2**24
-"""Pairs bounded at once, which bounds the memory: 16 bytes each."""
+"""Pairs bounded, or scored, at once, which bounds the memory: 16 bytes each."""
 
 
 def search_exactly(
@@ -74,24 +74,29 @@ def search_exactly(
     """
     _check_count("k", k)
     Q, G = len(query), len(gallery)
-    if not worth_bounding(aggregator) or k >= G:
-        scores = score_all_pairs(
-            query.values, gallery.values, aggregator,
-            precision=precision, memory_budget=memory_budget, progress=_by_query(progress, G),
-        )  # fmt: skip
-        return Ranking.from_scores(scores, query.ids, gallery.ids, k), Effort(Q * G, Q * G)
+    k = min(k, G)
+    bounded = worth_bounding(aggregator) and k < G
     order, best = np.empty((Q, k), np.int32), np.empty((Q, k), np.float32)
     effort = Effort(0, 0)
-    step = max(1, _BLOCK // G)
+    step = max(1, _BLOCK // max(G, 1))
     for start in range(0, Q, step):
         rows = slice(start, start + step)
         some = query.rows(np.arange(Q)[rows])
-        upper = bound_similarities(some.values, gallery.values, device=device_of(aggregator)).upper
-        order[rows], best[rows], scored = best_by_bounds(
-            upper, pair_scorer(some, gallery, aggregator, precision, memory_budget), k
-        )
-        effort += Effort(scored, upper.size)
-        if progress is not None:
+        scored = len(some) * G
+        if bounded:
+            upper = bound_similarities(some.values, gallery.values, device=device_of(aggregator)).upper
+            order[rows], best[rows], scored = best_by_bounds(
+                upper, pair_scorer(some, gallery, aggregator, precision, memory_budget), k
+            )
+        else:
+            table = score_all_pairs(
+                some.values, gallery.values, aggregator,
+                precision=precision, memory_budget=memory_budget, progress=_by_query(progress, start, Q, G),
+            )  # fmt: skip
+            check_finite(table, some.ids, gallery.ids)
+            order[rows], best[rows] = best_first(table, k)
+        effort += Effort(scored, len(some) * G)
+        if progress is not None and bounded:
             progress(min(start + step, Q), Q)
     return Ranking(query.ids, gallery.ids, order, best), effort
 
@@ -233,6 +238,6 @@ def _check_count(name: str, value: int) -> None:
         raise RecipeError(f"expected {name} to be 1 or more answers of a query, found {value}")
 
 
-def _by_query(progress: Progress | None, gallery: int) -> Progress | None:
-    """Progress in queries from progress in pairs."""
-    return progress and (lambda done, total: progress(done // gallery, total // gallery))
+def _by_query(progress: Progress | None, start: int, queries: int, gallery: int) -> Progress | None:
+    """Progress in queries, from that in the pairs of a block that begins with query `start`."""
+    return progress and (lambda done, _: progress(start + done // gallery, queries))

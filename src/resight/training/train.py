@@ -9,8 +9,12 @@ from pathlib import Path
 import torch
 
 from resight.checkpoints import Model, load_model, make_aggregator, save_model
+from resight.data.batches import hold_out_persons
 from resight.errors import CheckpointError
-from resight.models.aggregators import AGGREGATORS
+from resight.evaluation.open_set import calibrate_threshold
+from resight.evaluation.threshold import Threshold
+from resight.features import extract_clip_features
+from resight.models.aggregators import AGGREGATORS, Aggregator
 from resight.models.i3d import I3D
 from resight.models.kinetics import load_kinetics
 from resight.progress import progress_bar
@@ -82,8 +86,8 @@ def train_model(
             )
         encoder, aggregator = before.encoder, before.aggregator
         validation |= before.card["validation"]
+    device = _device(options)
     if 2 in stages:
-        device = "cuda" if options.accelerator in ("auto", "cuda", "gpu") and torch.cuda.is_available() else "cpu"
         with progress_bar("encoding", "tracklets", options.progress) as progress:
             data = prepare_stage2(
                 encoder.to(device), tracklets, recipe, options.folder / "features", workers=options.workers,
@@ -94,7 +98,25 @@ def train_model(
         aggregator, best = train_aggregator(aggregator, encoder, data, tracklets, recipe, options)
         validation["stage 2 mAP"] = best
     kind = next(name for name, made in AGGREGATORS.items() if made is type(aggregator))
-    card = {"aggregator": kind, "trained_on": trained_on, "validation": validation}
+    threshold = _calibrated(encoder, aggregator, tracklets, recipe, options)
+    card = {"aggregator": kind, "trained_on": trained_on, "validation": validation, "threshold": threshold.to_json()}
     model = Model(encoder, aggregator, recipe, card)
     save_model(path, model)
     return TrainedModel(path, model, validation)
+
+
+def _calibrated(
+    encoder: I3D, aggregator: Aggregator, tracklets: Sequence[Tracklet], recipe: Recipe, options: RunOptions
+) -> Threshold:
+    """From which similarity on the model is believed, by the persons kept back."""
+    device = _device(options)
+    kept_back = hold_out_persons(tracklets, recipe.validation_share, recipe.seed)[1]
+    features = extract_clip_features(
+        encoder.to(device), kept_back, recipe.clips,
+        cache=options.folder / "features", workers=options.workers, device=device,
+    )  # fmt: skip
+    return calibrate_threshold(features, aggregator.eval())
+
+
+def _device(options: RunOptions) -> str:
+    return "cuda" if options.accelerator in ("auto", "cuda", "gpu") and torch.cuda.is_available() else "cpu"
