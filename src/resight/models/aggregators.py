@@ -16,7 +16,9 @@ from torch import Tensor, nn
 
 from resight.errors import RecipeError
 from resight.models.contract import Aggregator, PairWeights, check_features, check_order, cosines, shares
+from resight.models.feedforward import ClipQuality, PairAttention
 from resight.models.importance import FoldedImportance, Importance
+from resight.models.sliced_wasserstein import SlicedWasserstein
 
 __all__ = [
     "AGGREGATORS",
@@ -229,5 +231,8 @@ AGGREGATORS: dict[str, Callable[..., Aggregator]] = {
     "max-pair": MaxPair,
     "top-share": TopShare,
     "learned": Learned,
+    "clip-quality": ClipQuality,
+    "pair-attention": PairAttention,
+    "sliced-wasserstein": SlicedWasserstein,
 }
 """By name; to add one, write a subclass of `Aggregator` and name it here."""

@@ -1,0 +1,156 @@
+"""Importance without the recurrence: what the paper's method is compared with to learn what its recurrence is worth.
+
+Q query tracklets of M clips, G gallery tracklets of N clips, D features per clip, H hidden units. No one pair, and no
+one clip, knows what the pairs before it looked like; all are weighed at once.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from resight.errors import RecipeError
+from resight.models.contract import Aggregator, PairWeights, check_features, cosines, shares
+
+
+class ClipQuality(Aggregator):
+    """A mean of cosines in which each clip has one weight, whatever it is paired with: its quality.
+
+    The quality of a clip is asked of its product with the mean clip of the other tracklet, so that it depends on whom
+    it is compared with: u_i = h(f_q,i * mean f_g), v_j = h(f_g,j * mean f_q), alpha_ij = u_i v_j, all features of
+    length 1 before. Quality weights are the usual remedy for bad frames (quality-aware network, Liu et al. 2017). h is
+    Linear, ReLU, BatchNorm, Dropout, Linear, softplus, and has as many weights as g with `hidden` units.
+
+    Args:
+        dim: features per clip, D.
+        hidden: hidden units of the g that h is as large as.
+        dropout: share of hidden units dropped in training, in [0, 1).
+
+    Raises:
+        RecipeError: if `dropout` is out of its range.
+    """
+
+    def __init__(self, dim: int = 1024, hidden: int = 1024, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.dim, self.width = dim, hidden + hidden * hidden // dim
+        self.quality = _Network(dim, (self.width,), dropout)
+
+    def forward(self, query: Tensor, gallery: Tensor) -> Tensor:
+        """Weighted mean cosines, (Q, M, D) and (G, N, D) to (Q, G); see `Aggregator.forward`."""
+        check_features(query, gallery, self.dim)
+        u_QGM, v_QGN = self._qualities(query, gallery, self.training)
+        # sum_ij u_i v_j cos_ij as sums over one clip after the other: no (Q, G, M, N) beside the cosines.
+        seen_QGN = torch.einsum("qgm,qgmn->qgn", u_QGM, cosines(query, gallery))
+        return (seen_QGN * v_QGN).sum(2) / (u_QGM.sum(2) * v_QGN.sum(2))
+
+    @torch.no_grad()
+    def pair_weights(self, query: Tensor, gallery: Tensor) -> PairWeights:
+        """Products of two qualities; see `Aggregator.pair_weights`."""
+        query, gallery = query[None], gallery[None]
+        check_features(query, gallery, self.dim)
+        u_QGM, v_QGN = self._qualities(query, gallery, learning=False)
+        return shares(torch.outer(u_QGM[0, 0], v_QGN[0, 0]), cosines(query, gallery)[0, 0])
+
+    def floats_per_pair(self, m: int, n: int) -> int:
+        """See `Aggregator.floats_per_pair`."""
+        return (m + n) * (self.dim + 3 * self.width) + 3 * m * n
+
+    def _qualities(self, query: Tensor, gallery: Tensor, learning: bool) -> tuple[Tensor, Tensor]:
+        """Of the query's clips (Q, G, M) and of the gallery's (Q, G, N)."""
+        q_QMD, g_GND = F.normalize(query, dim=-1), F.normalize(gallery, dim=-1)
+        clips = query.shape[1]
+        asked_QGMD = q_QMD[:, None] * g_GND.mean(1)[None, :, None]
+        found_QGND = q_QMD.mean(1)[:, None, None] * g_GND[None]
+        both = F.softplus(self.quality(torch.cat([asked_QGMD, found_QGND], 2), learning))
+        return both[:, :, :clips], both[:, :, clips:]
+
+
+class PairAttention(Aggregator):
+    """A mean of cosines, weighted by a softmax over all clip pairs: attention in place of the recurrence.
+
+    The logit of a pair comes from its combined representation c_ij = f_q,i * f_g,j alone, features of length 1, by a
+    network like g: Linear, ReLU, BatchNorm, Dropout, twice; Linear to one number.
+
+    Args:
+        dim: features per clip, D.
+        hidden: units of both hidden layers, H.
+        dropout: share of hidden units dropped in training, in [0, 1).
+
+    Raises:
+        RecipeError: if `dropout` is out of its range.
+    """
+
+    def __init__(self, dim: int = 1024, hidden: int = 1024, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.dim, self.hidden = dim, hidden
+        self.logit = _Network(dim, (hidden, hidden), dropout)
+
+    def forward(self, query: Tensor, gallery: Tensor) -> Tensor:
+        """Weighted mean cosines, (Q, M, D) and (G, N, D) to (Q, G); see `Aggregator.forward`."""
+        check_features(query, gallery, self.dim)
+        return (self._attention(query, gallery, self.training) * cosines(query, gallery).flatten(2)).sum(2)
+
+    @torch.no_grad()
+    def pair_weights(self, query: Tensor, gallery: Tensor) -> PairWeights:
+        """The attention; see `Aggregator.pair_weights`."""
+        query, gallery = query[None], gallery[None]
+        check_features(query, gallery, self.dim)
+        cosine = cosines(query, gallery)[0, 0]
+        return shares(self._attention(query, gallery, learning=False)[0, 0].view_as(cosine), cosine)
+
+    def floats_per_pair(self, m: int, n: int) -> int:
+        """See `Aggregator.floats_per_pair`."""
+        return m * n * (self.dim + 3 * self.hidden + 3)
+
+    def _attention(self, query: Tensor, gallery: Tensor, learning: bool) -> Tensor:
+        """(Q, G, M * N), of sum 1 over the clip pairs."""
+        q_QMD, g_GND = F.normalize(query, dim=-1), F.normalize(gallery, dim=-1)
+        logit_QGMN: Tensor = self.logit(q_QMD[:, None, :, None] * g_GND[None, :, None], learning)
+        return logit_QGMN.flatten(2).softmax(2)
+
+
+class _Network(nn.Module):
+    """Hidden layers, then Linear to one number: (..., D) to (...).
+
+    It takes D times a product of two vectors of length 1: the D entries of such a product are of the size of 1 / D,
+    which the constant that BatchNorm adds to a variance would hide.
+    """
+
+    def __init__(self, dim: int, hidden: tuple[int, ...], dropout: float) -> None:
+        super().__init__()
+        if not 0 <= dropout < 1:
+            raise RecipeError(f"expected a dropout in [0, 1), found {dropout}")
+        self.layers = nn.ModuleList(_Hidden(*sizes, dropout) for sizes in pairwise((dim, *hidden)))
+        self.last = nn.Linear(hidden[-1], 1)
+
+    def forward(self, products: Tensor, learning: bool) -> Tensor:
+        """As in training if `learning`, else as in evaluation, whatever the mode of the module."""
+        x = products.flatten(0, -2) * products.shape[-1]
+        for layer in self.layers:
+            x = layer(x, learning)
+        numbers: Tensor = self.last(x)
+        return numbers.view(products.shape[:-1])
+
+
+class _Hidden(nn.Module):
+    """Linear, ReLU, BatchNorm, Dropout."""
+
+    def __init__(self, inputs: int, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.linear = nn.Linear(inputs, outputs)
+        self.norm = nn.BatchNorm1d(outputs)
+        self.dropout = dropout
+
+    def forward(self, x: Tensor, learning: bool) -> Tensor:
+        norm, momentum = self.norm, self.norm.momentum or 0.0
+        x = F.relu(self.linear(x))
+        x = F.batch_norm(
+            x, norm.running_mean, norm.running_var, norm.weight, norm.bias, learning, momentum, norm.eps
+        )  # fmt: skip
+        if learning and self.dropout:
+            # On a CPU torch.dropout takes four times as long to draw its mask.
+            x = x * torch.rand_like(x).ge_(self.dropout).div_(1 - self.dropout)
+        return x
