@@ -50,6 +50,7 @@ FLOORS = {
     "resight.ingest": 3,
     "resight.evaluation": 4,
     "resight.explain": 4,
+    "resight.doctor": 5,
     "resight.training": 5,
     "resight.cli": 6,
     "resight.__main__": 7,

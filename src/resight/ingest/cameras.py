@@ -17,6 +17,7 @@ else:
     import tomli as tomllib
 
 _NAME = re.compile(r"\w[\w.-]*")
+_LARGEST_FRAME = 2**31
 _FORM = 'expected [[camera]] tables with name = "door", video = "door.mp4" and, unless people are detected, tracks'
 
 
@@ -55,6 +56,10 @@ class Source:
             )
         if self.rate is not None and not 0 < self.rate < 10_000:
             raise DatasetError(f"camera {self.name}: expected a rate in pictures a second, found {self.rate}")
+        if abs(self.first_frame) > _LARGEST_FRAME:
+            raise DatasetError(
+                f"camera {self.name}: expected first_frame to be such as 0 or 1, found {self.first_frame}"
+            )
 
 
 def read_cameras(path: Path) -> tuple[Source, ...]:
@@ -76,6 +81,17 @@ def read_cameras(path: Path) -> tuple[Source, ...]:
         DatasetError: if the file is missing or not TOML, a key is missing, unknown or of the wrong type, or two
             cameras have one name.
     """
+    sources = tuple(read_source(table, path, number) for number, table in enumerate(load_tables(path), start=1))
+    check_names(sources)
+    return sources
+
+
+def load_tables(path: Path) -> list[dict[str, Any]]:
+    """The ``[[camera]]`` tables of a file, as they stand there.
+
+    Raises:
+        DatasetError: if the file is missing or not TOML, or holds something else.
+    """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -85,9 +101,7 @@ def read_cameras(path: Path) -> tuple[Source, ...]:
     tables = values.get("camera")
     if set(values) != {"camera"} or not isinstance(tables, list) or not all(isinstance(t, dict) for t in tables):
         raise DatasetError(f"{path}: {_FORM}, found {sorted(values) or 'nothing'}")
-    sources = tuple(_read_source(table, path, number) for number, table in enumerate(tables, start=1))
-    check_names(sources)
-    return sources
+    return tables
 
 
 def find_sources(path: Path, camera: str | None = None, tracks: Path | None = None) -> tuple[Source, ...]:
@@ -121,7 +135,17 @@ def check_names(sources: tuple[Source, ...]) -> None:
         raise DatasetError(f"two cameras are called {twice[0]!r}; give each its own name")
 
 
-def _read_source(table: dict[str, Any], path: Path, number: int) -> Source:
+def read_source(table: dict[str, Any], path: Path, number: int) -> Source:
+    """One camera from its table.
+
+    Args:
+        table: keys are the attributes of `Source`.
+        path: the file, to which paths are relative.
+        number: of the table in the file, from 1.
+
+    Raises:
+        DatasetError: if a key is missing, unknown, or of the wrong type.
+    """
     kinds: dict[str, tuple[type, ...]] = {
         "name": (str,), "video": (str,), "tracks": (str,), "start": (datetime,),
         "rate": (int, float), "first_frame": (int,),
@@ -142,5 +166,5 @@ def _read_source(table: dict[str, Any], path: Path, number: int) -> Source:
             raise DatasetError(f"{where}: expected {key} to be {wanted}, found {value!r}")
     for key in ("video", "tracks"):
         if key in table:
-            table[key] = path.parent / Path(table[key]).expanduser()
+            table = {**table, key: path.parent / Path(table[key]).expanduser()}
     return Source(**table)

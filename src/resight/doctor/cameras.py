@@ -1,0 +1,139 @@
+"""What is to be ingested, examined: files of cameras, videos, and the tracks of each."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from resight.data.readers.folder import read_tracklet
+from resight.doctor.datasets import Stage
+from resight.doctor.frames import check_frames
+from resight.doctor.numbers import Group, check_numbers
+from resight.doctor.report import Findings, Report
+from resight.doctor.tables import check_encoding
+from resight.doctor.tracks import check_tracks
+from resight.errors import DatasetError
+from resight.ingest.cameras import Source, check_names, find_sources, load_tables, read_source
+from resight.ingest.video import Footage, open_footage
+from resight.progress import Progress
+
+_DECODED = 300
+"""Pictures of a video that are decoded, from its beginning, unless all are."""
+_EVEN = 0.1
+"""A picture that is off by more than this share of the usual step makes a frame rate a variable one."""
+
+
+def examine_cameras(path: Path, stage: Stage, *, everything: bool = False) -> Report:
+    """Examine a TOML file of cameras, a video, or a folder of frames: what `resight ingest` would be given.
+
+    Args:
+        path: as `resight ingest` takes it.
+        stage: shows progress.
+        everything: decode every picture, not only the first of each video.
+    """
+    findings = Findings()
+    looked = {"cameras": 0, "pictures": 0, "pictures decoded": 0, "tracklets to cut": 0}
+    for source in _find(path, findings):
+        looked["cameras"] += 1
+        footage = _open(source, findings)
+        if footage is not None:
+            looked["pictures"] += len(footage.times)
+            with stage(f"decoding {source.name}", "pictures") as progress:
+                looked["pictures decoded"] += _check_footage(source, footage, everything, findings, progress)
+        if source.tracks is None:
+            findings.add("no-tracks", f"camera {source.name}")
+        looked["tracklets to cut"] += check_tracks(source, footage, findings)
+    return Report(str(path), "cameras", findings.sorted(), looked)
+
+
+def _find(path: Path, findings: Findings) -> list[Source]:
+    """The cameras that can be understood; the others become findings."""
+    if path.suffix.lower() != ".toml":
+        return list(find_sources(path))
+    check_encoding(path, findings)
+    sources: list[Source] = []
+    try:
+        tables = load_tables(path)
+    except DatasetError as error:
+        findings.add("cameras-file", str(error), expected="[[camera]] tables", places=[str(path)])
+        return []
+    for number, table in enumerate(tables, start=1):
+        try:
+            sources.append(read_source(table, path, number))
+        except DatasetError as error:  # noqa: PERF203 (each camera on its own)
+            findings.add("cameras-file", str(error), expected="a camera", places=[f"{path}, camera {number}"])
+    try:
+        check_names(tuple(sources))
+    except DatasetError as error:
+        findings.add("cameras-file", str(error), expected="a name for each camera", places=[str(path)])
+    return sources
+
+
+def _open(source: Source, findings: Findings) -> Footage | None:
+    try:
+        return open_footage(source.video, source.rate)
+    except DatasetError as error:
+        findings.add(
+            "video-unreadable", str(error), expected="a video or a folder of frames", places=[str(source.video)]
+        )
+        return None
+
+
+def _check_footage(source: Source, footage: Footage, everything: bool, findings: Findings, progress: Progress) -> int:
+    """Check the pictures of one camera; gives how many were decoded."""
+    if source.video.is_dir():
+        names = read_tracklet(source.video).names
+        group = Group(source.video.name, "", names)
+        own = Findings()
+        check_numbers([group], "folder", own)
+        for finding in own.sorted():
+            if finding.kind == "frame-gaps" and source.tracks is not None:
+                findings.add(
+                    "frame-gaps", finding.found, expected=finding.expected, places=finding.places, severity="warning",
+                    remedy="restore the pictures: frame n of the tracks is the n-th picture, whatever its number",
+                )  # fmt: skip
+            elif finding.kind in ("same-number-twice", "unpadded-numbers", "frame-gaps"):
+                findings.add_finding(finding)
+        return check_frames(source.video, [group], "folder", findings, everything=everything, progress=progress).decoded
+    promised = _promised(source.video)
+    if promised > len(footage.times):
+        findings.add(
+            "video-truncated", f"{len(footage.times):,} pictures", expected=f"{promised:,}, as its header says",
+            places=[str(source.video)],
+        )  # fmt: skip
+    _check_rate(source, footage, findings)
+    wanted = range(len(footage.times) if everything else min(_DECODED, len(footage.times)))
+    lost: list[str] = []
+    for place, picture in footage.pictures(wanted):
+        if picture is None:
+            lost.append(f"picture {place + 1}")
+        progress(place + 1, len(wanted))
+    findings.add_each("pictures-undecodable", lost, f"{len(lost)} pictures of {source.video.name}")
+    return len(wanted)
+
+
+def _check_rate(source: Source, footage: Footage, findings: Findings) -> None:
+    steps = np.diff(footage.times)
+    if not len(steps):
+        return
+    usual = float(np.median(steps))
+    uneven = np.flatnonzero(np.abs(steps - usual) > max(_EVEN * usual, 0.002))
+    # Two or three odd ones at the ends are the work of cutting tools.
+    if len(uneven) > max(2, 0.01 * len(steps)):
+        findings.add(
+            "variable-frame-rate",
+            f"steps of {steps.min():.3f} to {steps.max():.3f} s in {source.video.name}",
+            expected=f"{usual:.3f} s, the median", count=len(uneven), places=[f"picture {n + 2}" for n in uneven[:5]],
+            severity="warning" if source.tracks is not None and source.rate is None else "note",
+        )  # fmt: skip
+
+
+def _promised(path: Path) -> int:
+    """Pictures that the header of a video counts; 0 if it does not say."""
+    import av
+
+    with suppress(av.error.FFmpegError, OSError), av.open(str(path)) as container:
+        return int(container.streams.video[0].frames)
+    return 0
