@@ -17,9 +17,10 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from resight import __version__
-from resight.errors import CheckpointError
+from resight.errors import CheckpointError, RecipeError
 from resight.models.aggregators import AGGREGATORS, Aggregator
-from resight.models.i3d import I3D
+from resight.models.encoders import ClipEncoder, encoder_body, make_encoder
+from resight.models.frame_encoder import FrameEncoder
 from resight.recipe import Recipe
 
 MODEL_KIND = "resight model"
@@ -36,7 +37,7 @@ class Model:
         card: what else is known: aggregator kind, data set, validation scores, package version.
     """
 
-    encoder: I3D
+    encoder: ClipEncoder
     aggregator: Aggregator
     recipe: Recipe
     card: dict[str, Any]
@@ -47,6 +48,9 @@ def save_model(path: Path, model: Model) -> None:
     tensors = {f"encoder.{k}": v for k, v in model.encoder.state_dict().items()}
     tensors |= {f"aggregator.{k}": v for k, v in model.aggregator.state_dict().items()}
     header = {"recipe": model.recipe.to_json(), "card": model.card | {"version": __version__}}
+    body = encoder_body(model.encoder)
+    if isinstance(body, FrameEncoder):
+        header["architecture"] = body.architecture  # so that the file needs no other
     write_tensors(path, tensors, MODEL_KIND, header)
 
 
@@ -57,9 +61,15 @@ def load_model(path: Path) -> Model:
         CheckpointError: if the file is missing, damaged, of another kind, or does not fit its own recipe.
     """
     tensors, header = read_tensors(path, MODEL_KIND)
-    recipe = Recipe.from_json(json.loads(header["recipe"]))
     card: dict[str, Any] = json.loads(header["card"])
-    encoder = I3D(width=recipe.stage1.encoder_width)
+    try:
+        recipe = Recipe.from_json(json.loads(header["recipe"]))  # settings that are newer than the file: the default's
+    except RecipeError as error:
+        raise CheckpointError(
+            f"{path} was written by version {card.get('version')}, whose recipe this version {__version__} cannot read "
+            f"({error}); use a version that can"
+        ) from error
+    encoder = make_encoder(recipe.stage1, json.loads(header.get("architecture", "null")))
     aggregator = make_aggregator(str(card["aggregator"]), encoder.dim, recipe)
     for name, module in (("encoder", encoder), ("aggregator", aggregator)):
         prefix = f"{name}."

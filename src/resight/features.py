@@ -21,8 +21,8 @@ from resight.data.corruption import choose_corrupted
 from resight.data.frames import load_augmented, load_clips
 from resight.data.transforms import prepare_clips
 from resight.errors import ShapeError
-from resight.models.i3d import I3D
-from resight.models.i3d_inference import Precision, inference_encoder
+from resight.models.encoders import inference_copy
+from resight.models.i3d_inference import Precision
 from resight.progress import Progress
 from resight.recipe import ClipSpec, Stage1
 from resight.tracklet import Tracklet
@@ -177,7 +177,7 @@ def extract_clip_features(
         workers: processes that decode; 0 decodes in this one.
         batch: tracklets encoded at once.
         device: where the encoder runs.
-        precision: what an I3D computes in; another encoder chooses for itself.
+        precision: what the encoder computes in; one of your own chooses for itself.
         progress: called with (tracklets done, T).
 
     Returns:
@@ -199,7 +199,7 @@ def extract_clip_features(
     loader = load_batches(batches, range(len(batches)), torch.device(device), workers)
     was_training = encoder.training
     encoder.eval()
-    fast = inference_encoder(encoder, precision) if isinstance(encoder, I3D) else encoder
+    fast = inference_copy(encoder, precision)
     rows: list[Tensor] = []
     done = 0
     try:

@@ -15,6 +15,9 @@ from resight.recipe import Stage1
 
 Pixels = NDArray[np.uint8]
 
+GREY = 128
+"""What erased pixels become: the middle of the encoder's range."""
+
 CACHED = 2**17
 """Values converted at once on a CPU: 512 KiB of float32, which stay in the cache between two operations."""
 
@@ -28,16 +31,18 @@ class Augmentation:
         flip: mirrored left to right.
         gain: (3,) factor of each colour channel.
         contrast: factor of the distance from mid-grey.
+        erased: (top, left, height, width) of a rectangle painted grey, as shares 0 … 1 of the clip's size, or None.
     """
 
     crop: tuple[float, float] = (0.5, 0.5)
     flip: bool = False
     gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
     contrast: float = 1.0
+    erased: tuple[float, float, float, float] | None = None
 
 
 def draw_augmentation(stage: Stage1, rng: np.random.Generator) -> Augmentation:
-    """Draw crop, flip and colour for one clip. Paper: Appendix A.1 (crop and flip)."""
+    """Draw crop, flip, colour and erasing for one clip. Paper: Appendix A.1 (crop and flip)."""
     top, left, flip, *colour = rng.random(7)
     gain = [float(np.exp(stage.colour * 0.5 * (c - 0.5))) for c in colour[:3]]
     return Augmentation(
@@ -45,7 +50,16 @@ def draw_augmentation(stage: Stage1, rng: np.random.Generator) -> Augmentation:
         flip=bool(flip < stage.flip),
         gain=(gain[0], gain[1], gain[2]),
         contrast=float(np.exp(stage.colour * (colour[3] - 0.5))),
+        erased=_draw_rectangle(rng) if stage.erasing and rng.random() < stage.erasing else None,
     )
+
+
+def _draw_rectangle(rng: np.random.Generator) -> tuple[float, float, float, float]:
+    """Of random erasing (Zhong et al. 2020): 2 to 40 % of the area, its sides' shares 0.3 to 3.3 to each other."""
+    area, ratio = rng.uniform(0.02, 0.4), rng.uniform(0.3, 1 / 0.3)
+    height, width = min(np.sqrt(area * ratio), 1.0), min(np.sqrt(area / ratio), 1.0)
+    top, left = rng.random(2) * (1 - height, 1 - width)
+    return float(top), float(left), float(height), float(width)
 
 
 def enlarged_size(height: int, width: int, stage: Stage1) -> tuple[int, int]:
@@ -75,7 +89,7 @@ def resize_frames(frames: Pixels, size: tuple[int, int]) -> Pixels:
 
 
 def augment_clip(clip: Pixels, size: tuple[int, int], augmentation: Augmentation, out: Pixels | None = None) -> Pixels:
-    """Crop, mirror and tint a clip.
+    """Crop, mirror, tint and erase a clip.
 
     Args:
         clip: (L, h, w, 3), h × w at least `size`.
@@ -97,11 +111,15 @@ def augment_clip(clip: Pixels, size: tuple[int, int], augmentation: Augmentation
         # a table of 256 values a channel: the same result as arithmetic on every pixel, and far cheaper
         levels = np.arange(256, dtype=np.float32) * np.array(augmentation.gain, np.float32)[:, None]
         table = np.clip((levels - 128) * augmentation.contrast + 128.5, 0, 255).astype(np.uint8)
-        tall = np.ascontiguousarray(clip).reshape(-1, width, 3)
-        clip = np.asarray(Image.fromarray(tall).point(table.ravel().tolist())).reshape(clip.shape)
+        column = np.ascontiguousarray(clip).reshape(-1, width, 3)
+        clip = np.asarray(Image.fromarray(column).point(table.ravel().tolist())).reshape(clip.shape)
     if out is None:
-        return np.ascontiguousarray(clip)
+        out = np.empty((len(clip), height, width, 3), np.uint8)
     out[...] = clip
+    if augmentation.erased is not None:
+        # in the copy: the frames belong to other clips too
+        y, x, tall, wide = (round(s * n) for s, n in zip(augmentation.erased, (height, width) * 2, strict=True))
+        out[:, y : y + tall, x : x + wide] = GREY
     return out
 
 

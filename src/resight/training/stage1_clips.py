@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
+from resight.clip_losses import clip_loss
 from resight.data.batches import BatchPlan, ClipBatches, hold_out_persons
 from resight.data.transforms import prepare_clips
 from resight.evaluation.evaluate import evaluate_among
 from resight.features import extract_clip_features
-from resight.losses import stage1_loss
 from resight.models.aggregators import MeanPair
-from resight.models.i3d import I3D
+from resight.models.encoders import ClipEncoder, NeckedEncoder
 from resight.recipe import Recipe, Stage2
 from resight.tracklet import Tracklet
 from resight.training.loop import Batch, RunOptions, Task, fingerprint, run_training
@@ -22,24 +22,28 @@ from resight.training.loop import Batch, RunOptions, Task, fingerprint, run_trai
 class ClipClassifier(nn.Module):
     """The clip encoder with a linear layer over the training persons, which is left behind after training."""
 
-    def __init__(self, encoder: I3D, n_persons: int) -> None:
+    def __init__(self, encoder: ClipEncoder, n_persons: int) -> None:
         super().__init__()
         self.encoder = encoder
         self.classifier = nn.Linear(encoder.dim, n_persons, bias=False)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, L, H, W, 3) uint8 to clip features (B, D) and logits (B, C)."""
-        features: Tensor = self.encoder(prepare_clips(pixels)).float()
-        return features, self.classifier(features)
+        """(B, L, H, W, 3) uint8 to what triplets compare (B, D), before a neck, and logits (B, C), after it."""
+        clips = prepare_clips(pixels)
+        if isinstance(self.encoder, NeckedEncoder):
+            features, normed = self.encoder.both(clips)
+        else:
+            features = normed = self.encoder(clips)
+        return features.float(), self.classifier(normed.float())
 
 
 def train_encoder(
-    encoder: I3D, tracklets: Sequence[Tracklet], recipe: Recipe, options: RunOptions
-) -> tuple[I3D, float]:
-    """Train a clip encoder with Eq. 7 + Eq. 8, keeping the weights of the best validation.
+    encoder: ClipEncoder, tracklets: Sequence[Tracklet], recipe: Recipe, options: RunOptions
+) -> tuple[ClipEncoder, float]:
+    """Train a clip encoder with Eq. 7 + Eq. 8, or as a recipe has them, keeping the weights that validate best.
 
     Args:
-        encoder: random, or with Kinetics weights; trained in place.
+        encoder: with random or pretrained weights; trained in place.
         tracklets: of the training persons; some persons are kept back for validation.
         recipe: stage 1 of it.
         options: folder and such; an interrupted run in that folder is continued.
@@ -60,9 +64,8 @@ def train_encoder(
     def loss(module: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, float]]:
         pixels, targets = batch
         features, logits = module(pixels.flatten(0, 1))
-        total = stage1_loss(features, logits, targets, targets, optimisation.margin)
-        weighted = recipe.stage1.triplet_weight * total.triplet + total.cross_entropy
-        return weighted, {
+        total = clip_loss(features, logits, targets, recipe.stage1)
+        return total.loss, {
             "triplet": total.triplet.item(),
             "cross_entropy": total.cross_entropy.item(),
             "active": total.active_share.item(),

@@ -18,8 +18,7 @@ from resight.evaluation.evaluate import evaluate_among
 from resight.features import ClipFeatures, View, encode_clips, extract_clip_features
 from resight.losses import stage2_loss
 from resight.models.aggregators import Aggregator, Learned
-from resight.models.i3d import I3D
-from resight.models.i3d_inference import inference_encoder
+from resight.models.encoders import ClipEncoder, inference_copy
 from resight.progress import Progress
 from resight.recipe import Recipe
 from resight.tracklet import Tracklet
@@ -41,7 +40,7 @@ class Stage2Data:
 
 
 def prepare_stage2(
-    encoder: I3D,
+    encoder: ClipEncoder,
     tracklets: Sequence[Tracklet],
     recipe: Recipe,
     cache: Path,
@@ -120,7 +119,7 @@ class FeatureBatches(Dataset[Batch]):
 
 def train_aggregator(
     aggregator: Aggregator,
-    encoder: I3D,
+    encoder: ClipEncoder,
     data: Stage2Data,
     tracklets: Sequence[Tracklet],
     recipe: Recipe,
@@ -159,7 +158,7 @@ def train_aggregator(
         batches = FeatureBatches(data, plan, stage.max_corrupted)
     else:
         batches = ClipBatches(train, plan, recipe.clips, recipe.stage1, stage.max_corrupted)
-    frozen = inference_encoder(encoder)
+    frozen = inference_copy(encoder)
 
     def loss(module: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, float]]:
         features, targets = batch

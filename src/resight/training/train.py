@@ -15,7 +15,7 @@ from resight.evaluation.open_set import calibrate_threshold
 from resight.evaluation.threshold import Threshold
 from resight.features import extract_clip_features
 from resight.models.aggregators import AGGREGATORS, Aggregator
-from resight.models.i3d import I3D
+from resight.models.encoders import ClipEncoder, kinetics_target, make_encoder
 from resight.models.kinetics import load_kinetics
 from resight.progress import progress_bar
 from resight.recipe import Recipe
@@ -70,9 +70,9 @@ def train_model(
     trained_on = fingerprint(tracklets)
     validation: dict[str, float] = {}
     if 1 in stages:
-        encoder = I3D(width=recipe.stage1.encoder_width)
+        encoder = make_encoder(recipe.stage1)
         if init is not None:
-            report = load_kinetics(encoder, init)
+            report = load_kinetics(kinetics_target(encoder), init)
             if say is not None:
                 say(str(report))
         encoder, validation["stage 1 mAP"] = train_encoder(encoder, tracklets, recipe, options)
@@ -106,7 +106,7 @@ def train_model(
 
 
 def _calibrated(
-    encoder: I3D, aggregator: Aggregator, tracklets: Sequence[Tracklet], recipe: Recipe, options: RunOptions
+    encoder: ClipEncoder, aggregator: Aggregator, tracklets: Sequence[Tracklet], recipe: Recipe, options: RunOptions
 ) -> Threshold:
     """From which similarity on the model is believed, by the persons kept back."""
     device = _device(options)

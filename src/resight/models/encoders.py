@@ -1,0 +1,112 @@
+"""All clip encoders: which one a recipe asks for, with a BN neck or without, and their copies for inference."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from resight.errors import RecipeError
+from resight.models.frame_encoder import FrameEncoder
+from resight.models.i3d import I3D
+from resight.models.i3d_inference import Precision, inference_encoder
+from resight.recipe import Stage1
+
+
+class NeckedEncoder(nn.Module):
+    """An encoder with BatchNorm after it, whose own features are for triplets and the normalised ones for identities.
+
+    Luo et al. 2019: the two losses pull a common feature in different directions, so each gets its own. The BatchNorm
+    has no bias, so that the identity layer's planes go through the origin.
+
+    Attributes:
+        body: the encoder.
+        neck: BatchNorm over its D features.
+        after: whether the clip feature is what comes after the neck.
+        dim: D.
+    """
+
+    def __init__(self, body: I3D | FrameEncoder, after: bool) -> None:
+        super().__init__()
+        self.body = body
+        self.neck = nn.BatchNorm1d(body.dim)
+        self.neck.register_parameter("bias", None)
+        self.after = after
+        self.dim = body.dim
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """(B, 3, L, H, W) in [-1, 1] to clip features (B, D)."""
+        before, after = self.both(clips)
+        return after if self.after else before
+
+    def both(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, L, H, W) in [-1, 1] to features before and after the neck, (B, D) each."""
+        features: Tensor = self.body(clips)
+        return features, self.neck(features)
+
+
+ClipEncoder = I3D | FrameEncoder | NeckedEncoder
+"""Clips (B, 3, L, H, W) in [-1, 1] to features (B, D); D is its `dim`."""
+
+
+def make_encoder(stage: Stage1, architecture: Mapping[str, Any] | None = None) -> ClipEncoder:
+    """The clip encoder that a recipe asks for, ready to be trained.
+
+    Args:
+        stage: encoder, width and neck.
+        architecture: of a frame encoder, from `FrameEncoder.architecture`; with it, no folder is read and the weights
+            are random, for a model file to fill in.
+
+    Raises:
+        RecipeError: if the folder of a frame encoder does not hold one.
+    """
+    kind, _, folder = stage.encoder.partition(":")
+    body: I3D | FrameEncoder
+    if kind == "i3d":
+        body = I3D(width=stage.encoder_width)
+    elif architecture is not None:
+        body = FrameEncoder.from_architecture(architecture)
+    else:
+        body = FrameEncoder.from_folder(Path(folder).expanduser())
+    return body if stage.neck == "none" else NeckedEncoder(body, after=stage.neck == "after")
+
+
+def encoder_body(encoder: nn.Module) -> nn.Module:
+    """The encoder without its neck."""
+    return encoder.body if isinstance(encoder, NeckedEncoder) else encoder
+
+
+def kinetics_target(encoder: ClipEncoder) -> I3D:
+    """The I3D that Kinetics weights go into.
+
+    Raises:
+        RecipeError: if the encoder is another network.
+    """
+    body = encoder_body(encoder)
+    if not isinstance(body, I3D):
+        raise RecipeError("Kinetics weights are for the I3D, but the recipe's encoder is another: leave them away")
+    return body
+
+
+def inference_copy(encoder: nn.Module, precision: Precision = "float32") -> nn.Module:
+    """A copy that does not learn and is as fast as can be; later changes of `encoder` do not reach it.
+
+    Args:
+        encoder: (B, 3, L, H, W) to (B, D), as it is now. One that is not of this module is given back itself.
+        precision: what an encoder of this module computes in.
+
+    Returns:
+        (B, 3, L, H, W) in [-1, 1] to (B, D) float32, in evaluation mode.
+    """
+    if isinstance(encoder, I3D):
+        return inference_encoder(encoder, precision)
+    if isinstance(encoder, NeckedEncoder):
+        body = inference_copy(encoder.body, precision)
+        return nn.Sequential(body, copy.deepcopy(encoder.neck)).eval() if encoder.after else body
+    if isinstance(encoder, FrameEncoder) and precision == "bfloat16":
+        return copy.deepcopy(encoder).eval().to_precision(torch.bfloat16)
+    return encoder.eval()

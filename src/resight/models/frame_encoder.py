@@ -1,0 +1,197 @@
+"""An image network applied to every frame of a clip, its features averaged over the frames.
+
+B clips of L frames of H x W, D features. The networks are those of the transformers library (extra ``encoders``), read
+from a folder of the user's: this package never downloads weights.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from resight.errors import CheckpointError, RecipeError, ShapeError
+
+NETWORKS = {
+    "clip": "CLIPVisionModel",
+    "clip_vision_model": "CLIPVisionModel",
+    "dinov2": "Dinov2Model",
+    "resnet": "ResNetModel",
+}
+"""``model_type`` in a folder's config.json, to the class of the transformers library; of CLIP, the half that sees."""
+
+
+class FrameEncoder(nn.Module):
+    """One clip in, one feature out: the mean of an image network's features over the L frames.
+
+    Attributes:
+        network: normalised pictures (N, 3, H, W) to features (N, D).
+        dim: D.
+        architecture: what `from_architecture` needs to make it again, as JSON values; empty for a network of one's own.
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        dim: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        architecture: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Wrap a network whose pictures have this mean and standard deviation per RGB channel, of values 0 … 1."""
+        super().__init__()
+        self.network = network
+        self.dim = dim
+        self.architecture = dict(architecture or {})
+        mean_3, std_3 = torch.tensor(mean), torch.tensor(std)
+        # (x + 1) / 2 is 0 … 1, less the mean, by the deviation: one factor and one summand
+        self.register_buffer("scale", (0.5 / std_3)[:, None, None])
+        self.register_buffer("shift", ((0.5 - mean_3) / std_3)[:, None, None])
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """Clip features, not normalised.
+
+        Args:
+            clips: (B, 3, L, H, W) in [-1, 1].
+
+        Returns:
+            (B, D) float32.
+
+        Raises:
+            ShapeError: if `clips` has another number of axes or channels.
+        """
+        if clips.ndim != 5 or clips.shape[1] != 3:
+            raise ShapeError(f"expected clips (B, 3, L, H, W), found {tuple(clips.shape)}: put the RGB axis second")
+        frames = clips.transpose(1, 2).flatten(0, 1) * self.scale + self.shift
+        features: Tensor = self.network(frames.to(next(self.network.parameters()).dtype))
+        return features.float().view(clips.shape[0], clips.shape[2], -1).mean(1)
+
+    def to_precision(self, dtype: torch.dtype) -> FrameEncoder:
+        """This encoder, its network computing in `dtype` from now on."""
+        self.network.to(dtype)
+        return self
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> FrameEncoder:
+        """A network with its weights.
+
+        Args:
+            folder: config.json, preprocessor_config.json (mean and deviation of the pixels) and weights, as on the
+                Hugging Face hub; ``hf download facebook/dinov2-small --local-dir FOLDER`` fetches one.
+
+        Raises:
+            RecipeError: if a file is missing or says something else than expected, the network is of an unknown type,
+                or the transformers library is not installed.
+            CheckpointError: if the weights do not fit the network.
+        """
+        config = _read_json(folder, "config.json")
+        name = NETWORKS.get(str(config.get("model_type")))
+        if name is None:
+            raise RecipeError(
+                f"{folder / 'config.json'} has model_type {config.get('model_type')!r}, expected one of "
+                f"{', '.join(NETWORKS)}"
+            )
+        pixels = _read_json(folder, "preprocessor_config.json")
+        mean, std = pixels.get("image_mean"), pixels.get("image_std")
+        if not (_three_numbers(mean) and _three_numbers(std)):
+            raise RecipeError(
+                f"{folder / 'preprocessor_config.json'}: image_mean is {mean} and image_std is {std}, expected three "
+                "numbers each"
+            )
+        model_class = getattr(_transformers(), name)
+        try:
+            model, report = model_class.from_pretrained(
+                folder, local_files_only=True, output_loading_info=True, dtype=torch.float32
+            )
+        except (OSError, RuntimeError) as error:
+            raise CheckpointError(
+                f"cannot load the weights of {folder}: {error}; put them there, for instance with "
+                f"`hf download OWNER/NAME --local-dir {folder}`"
+            ) from error
+        if report["missing_keys"] or report["mismatched_keys"]:
+            missing = sorted(str(key) for key in (*report["missing_keys"], *report["mismatched_keys"]))
+            raise CheckpointError(
+                f"the weights in {folder} do not fit its config.json: {len(missing)} tensors missing or of another "
+                f"shape (first: {missing[0]}); fetch the folder again"
+            )
+        return cls._around(model, {"network": name, "config": model.config.to_dict(), "mean": mean, "std": std})
+
+    @classmethod
+    def from_architecture(cls, architecture: Mapping[str, Any]) -> FrameEncoder:
+        """A network with random weights.
+
+        Args:
+            architecture: ``network`` (a class in `NETWORKS`), ``config`` (its settings), ``mean``, ``std``.
+
+        Raises:
+            RecipeError: if the network is unknown, or the transformers library is not installed.
+        """
+        name = str(architecture.get("network"))
+        if name not in NETWORKS.values():
+            raise RecipeError(f"unknown image network {name!r}, expected one of {', '.join(set(NETWORKS.values()))}")
+        model_class = getattr(_transformers(), name)
+        return cls._around(model_class(model_class.config_class.from_dict(dict(architecture["config"]))), architecture)
+
+    @classmethod
+    def _around(cls, model: nn.Module, architecture: Mapping[str, Any]) -> FrameEncoder:
+        config = architecture["config"]
+        dim = int(config["hidden_sizes"][-1] if "hidden_sizes" in config else config["hidden_size"])
+        return cls(_Pooled(model), dim, architecture["mean"], architecture["std"], architecture)
+
+
+class _Pooled(nn.Module):
+    """A model of the transformers library as a function from pictures (N, 3, H, W) to features (N, D)."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        # the others fit their position embeddings to the picture unasked
+        self.options = {"interpolate_pos_encoding": True} if type(model).__name__ == "CLIPVisionModel" else {}
+        if type(model).__name__ == "ResNetModel":
+            _keep_last_resolution(model)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        pooled: Tensor = self.model(pixel_values=pictures, **self.options).pooler_output
+        return pooled.flatten(1)
+
+
+def _keep_last_resolution(model: nn.Module) -> None:
+    """The last stage of a ResNet at stride 1, as re-identification has it (Sun et al. 2018, Luo et al. 2019)."""
+    last = list(model.get_submodule("encoder.stages").children())[-1]
+    for module in last.modules():
+        if isinstance(module, nn.Conv2d):
+            module.stride = (1, 1)
+
+
+def _three_numbers(values: object) -> bool:
+    return isinstance(values, list) and len(values) == 3 and all(isinstance(v, int | float) for v in values)
+
+
+def _read_json(folder: Path, name: str) -> dict[str, Any]:
+    try:
+        values = json.loads((folder / name).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(
+            f"no {name} in {folder}: expected a folder with an image network, as `hf download OWNER/NAME --local-dir "
+            f"{folder}` makes one"
+        ) from error
+    except ValueError as error:
+        raise RecipeError(f"{folder / name} is not JSON: {error}; fetch it again") from error
+    if not isinstance(values, dict):
+        raise RecipeError(f"{folder / name} holds a {type(values).__name__}, expected an object; fetch it again")
+    return values
+
+
+def _transformers() -> Any:
+    try:
+        import transformers
+    except ImportError as error:
+        raise RecipeError("frame encoders need the transformers library: pip install 'resight[encoders]'") from error
+    return transformers

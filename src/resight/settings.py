@@ -1,0 +1,67 @@
+"""Checks of settings: frozen dataclasses filled from plain values, and values that must lie somewhere."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar, get_args
+
+from resight.errors import RecipeError
+
+_T = TypeVar("_T")
+
+_KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", tuple: "a list"}
+
+
+def replaced(settings: _T, values: dict[str, Any], where: str) -> _T:
+    """`settings` (a dataclass) with `values` put in, nested dictionaries into nested dataclasses.
+
+    Args:
+        settings: what is not in `values` stays as it is here.
+        values: by name; a list becomes a tuple, a whole number a float where one is expected.
+        where: said in errors: of which file or recipe these are.
+
+    Raises:
+        RecipeError: if a name is unknown, or a value is of another type than the one it replaces.
+    """
+    known = {f.name for f in fields(settings)}  # type: ignore[arg-type]
+    changes: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in known:
+            raise RecipeError(f"{where}: unknown setting {key!r}, expected one of {', '.join(sorted(known))}")
+        current = getattr(settings, key)
+        if is_dataclass(current):
+            if not isinstance(value, dict):
+                raise RecipeError(f"{where}: {key} is {value!r}, expected a table of settings")
+            value = replaced(current, value, f"{where}: {key}")
+        elif isinstance(current, tuple):
+            value = tuple(value) if isinstance(value, list | tuple) else (value,)
+        elif isinstance(current, float) and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if type(value) is not type(getattr(settings, key)):
+            raise RecipeError(
+                f"{where}: {key} is {value!r}, expected {_KINDS.get(type(current), type(current).__name__)}"
+            )
+        changes[key] = value
+    return replace(settings, **changes)  # type: ignore[type-var]
+
+
+def one_of(settings: object, name: str, choices: object) -> None:
+    """Raise a `RecipeError` unless the setting is one of the values of a `Literal`."""
+    value = getattr(settings, name)
+    if value not in get_args(choices):
+        raise RecipeError(f"{name} is {value!r}, expected one of {', '.join(map(repr, get_args(choices)))}")
+
+
+def within(settings: object, least: float, most: float, *names: str) -> None:
+    """Raise a `RecipeError` unless each of the settings is `least` to `most`."""
+    for name in names:
+        value = getattr(settings, name)
+        if not least <= value <= most:
+            raise RecipeError(f"{name} is {value}, expected {least} to {most}")
+
+
+def positive(settings: object, *names: str) -> None:
+    """Raise a `RecipeError` unless each of the settings is above 0."""
+    for name in names:
+        if not getattr(settings, name) > 0:
+            raise RecipeError(f"{name} is {getattr(settings, name)}, expected more than 0")
