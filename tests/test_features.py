@@ -69,7 +69,7 @@ def test_the_cache_knows_what_it_holds(make_tracklets: MakeTracklets, tmp_path: 
 
     assert calls() > 0
     assert calls() == 0
-    assert calls(view=View(corrupted=True)) > 0
+    assert calls(view=View(damage="corrupted")) > 0
     assert calls(spec=ClipSpec(length=2, count=2, height=32, width=16)) > 0
     assert calls(tracklets=tracklets[:1]) > 0
     encoder.scale.data *= 2
@@ -91,7 +91,7 @@ def test_a_broken_frame_is_named_and_the_cache_stays_clean(make_tracklets: MakeT
 def test_damage_is_mixed_per_clip(make_tracklets: MakeTracklets) -> None:
     tracklets = make_tracklets(persons=4)
     clean = extract_clip_features(Colours(), tracklets, SPEC)
-    corrupted = extract_clip_features(Colours(), tracklets, SPEC, view=View(corrupted=True))
+    corrupted = extract_clip_features(Colours(), tracklets, SPEC, view=View(damage="corrupted"))
     mixed, damage = extract_damaged_features(Colours(), tracklets, SPEC, 3, seed=2)
     assert np.array_equal(damage, choose_corrupted(clean.ids, 3, 3, 2)) and damage.any() and not damage.all()
     assert np.array_equal(mixed.values[damage], corrupted.values[damage])

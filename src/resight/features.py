@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,14 +17,14 @@ from torch.utils.data import Dataset
 from resight.checkpoints import content_hash, read_tensors, write_tensors
 from resight.data.batches import load_batches
 from resight.data.clips import sample_clips, tracklet_rng
-from resight.data.corruption import choose_corrupted
+from resight.data.damage import CORRUPTED, ClipDamage, Donors, check_kind, choose_damage
 from resight.data.frames import load_augmented, load_clips
 from resight.data.transforms import prepare_clips
 from resight.errors import ShapeError
 from resight.models.encoders import inference_copy
 from resight.models.i3d_inference import Precision
 from resight.progress import Progress
-from resight.recipe import ClipSpec, Stage1
+from resight.recipe import ClipSpec, Damage, Stage1
 from resight.tracklet import Tracklet
 
 READER_VERSION = 2
@@ -82,7 +82,7 @@ class ClipFeatures:
         return [place[t.id] for t in tracklets]
 
     def mixed_with(self, other: ClipFeatures, chosen: NDArray[np.bool_]) -> ClipFeatures:
-        """These features, with those of `other` where `chosen` (T, M) is True: clean with corrupted clips."""
+        """These features, with those of `other` where `chosen` (T, M) is True: clean with damaged clips."""
         if other.ids != self.ids or chosen.shape != self.values.shape[:2]:
             raise ShapeError(f"cannot mix: the tracklets differ, or chosen {chosen.shape} is not (T, M)")
         values = np.where(chosen[:, :, None], other.values, self.values)
@@ -139,17 +139,24 @@ class ClipFeatures:
 
 @dataclass(frozen=True)
 class View:
-    """How pixels are looked at during extraction: as they are, corrupted, or augmented as in training.
+    """How pixels are looked at during extraction: as they are, damaged, or augmented as in training.
 
     Attributes:
-        corrupted: every clip is corrupted (paper, Sec. 4.4); mix with the clean features for M_c < M.
+        damage: every clip has this damage, one of `DAMAGES`, or none; mix with the clean features for M_c < M.
         augmentation: the stage-1 settings to draw crops and flips from; None looks straight.
-        seed: of the augmentation and of the samplers that draw.
+        seed: of the augmentation, of the samplers that draw, and of the damage.
+
+    Raises:
+        RecipeError: if the damage is unknown.
     """
 
-    corrupted: bool = False
+    damage: Damage | None = None
     augmentation: Stage1 | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.damage is not None:
+            check_kind(self.damage)
 
 
 def extract_clip_features(
@@ -158,6 +165,7 @@ def extract_clip_features(
     spec: ClipSpec,
     *,
     view: View | None = None,
+    donors: Sequence[Tracklet] = (),
     cache: Path | None = None,
     workers: int = 0,
     batch: int = 8,
@@ -172,8 +180,9 @@ def extract_clip_features(
         tracklets: T of them.
         spec: how they are cut.
         view: clean and unaugmented by default.
+        donors: what damaged clips are made of, see `Donors`: of the training persons to train, of the gallery to test.
         cache: folder of earlier results; a result is reused when encoder weights, spec, view, reader version and
-            the frame files (name, size, time of change) are the same.
+            the frame files (name, size, time of change), those of drawn donors too, are the same.
         workers: processes that decode; 0 decodes in this one.
         batch: tracklets encoded at once.
         device: where the encoder runs.
@@ -185,17 +194,19 @@ def extract_clip_features(
 
     Raises:
         FrameError: if a frame cannot be read.
+        DatasetError: if the damage needs donors and there are none.
     """
     view = view or View()
+    damage = ClipDamage.of_kind(view.damage or "", spec.count, view.seed, Donors(donors))
     clips = [sample_clips(len(t), spec, tracklet_rng(t.id, view.seed)) for t in tracklets]
     path = None
     if cache is not None:
-        path = cache / f"features-{_cache_key(encoder, tracklets, clips, spec, view, precision)}.safetensors"
+        path = cache / f"features-{_cache_key(encoder, tracklets, clips, spec, view, damage, precision)}.safetensors"
         if path.is_file():
             features = ClipFeatures.load(path)
             if features.ids == tuple(t.id for t in tracklets):
                 return features
-    batches = _TrackletClips(tracklets, clips, spec, view, 1 if spec.sampler == "all" else batch)
+    batches = _TrackletClips(tracklets, clips, spec, view, damage, 1 if spec.sampler == "all" else batch)
     loader = load_batches(batches, range(len(batches)), torch.device(device), workers)
     was_training = encoder.training
     encoder.eval()
@@ -233,15 +244,17 @@ def extract_damaged_features(
     max_corrupted: int,
     seed: int = 0,
     *,
+    kind: Damage = "corrupted",
+    donors: Sequence[Tracklet] = (),
     cache: Path | None = None,
     workers: int = 0,
     device: torch.device | str = "cpu",
     precision: Precision = "float32",
     progress: Progress | None = None,
 ) -> tuple[ClipFeatures, NDArray[np.bool_]]:
-    """Clip features with the paper's damage: 0 to M_c^max clips of each tracklet corrupted. Paper: Sec. 4.4.
+    """Clip features with damage: 0 to M_c^max clips of each tracklet, as the paper corrupts them. Paper: Sec. 4.4.
 
-    Clean and corrupted features are extracted (and cached) apart and then mixed, so that every M_c^max and seed
+    Clean and damaged features are extracted (and cached) apart and then mixed, so that every M_c^max and seed
     costs nothing more.
 
     Args:
@@ -249,15 +262,12 @@ def extract_damaged_features(
         tracklets: T of them.
         spec: M clips.
         max_corrupted: M_c^max, 0 … M; 0 extracts clean features only.
-        seed: of the damage.
-        cache: folder of earlier results.
-        workers: processes that decode.
-        device: where the encoder runs.
-        precision: as for `extract_clip_features`.
+        seed: which clips are damaged.
+        kind: how, one of `DAMAGES`; the paper's by default.
         progress: called with (done, all).
 
     Returns:
-        The features, and (T, M) which clips are corrupted.
+        The features, and (T, M) which clips are damaged.
     """
     passes = 2 if max_corrupted else 1
 
@@ -267,7 +277,8 @@ def extract_damaged_features(
             encoder,
             tracklets,
             spec,
-            view=View(corrupted=number == 1),
+            view=View(damage=kind if number else None),
+            donors=donors,
             cache=cache,
             workers=workers,
             device=device,
@@ -276,8 +287,33 @@ def extract_damaged_features(
         )
 
     clean = one(0)
-    damage = choose_corrupted(clean.ids, clean.values.shape[1], max_corrupted, seed)
-    return (clean.mixed_with(one(1), damage) if max_corrupted else clean), damage
+    features, kinds = mixed_damage(clean, {kind: one(1) if max_corrupted else clean}, max_corrupted, seed)
+    return features, kinds != ""
+
+
+def mixed_damage(
+    clean: ClipFeatures, damaged: Mapping[str, ClipFeatures], max_damaged: int, seed: int
+) -> tuple[ClipFeatures, NDArray[np.str_]]:
+    """Features in which 0 to M_c^max clips of each tracklet are damaged, each of them in one of some ways.
+
+    Args:
+        clean: of T tracklets, M clips of each.
+        damaged: kind to features of the same tracklets, all of whose clips have that damage; one kind or several.
+        max_damaged: M_c^max, 0 … M.
+        seed: which clips, and which kinds; see `choose_damage`.
+
+    Returns:
+        The features, and (T, M) the kind of each clip, ``""`` where it is sound.
+
+    Raises:
+        RecipeError: if a kind is unknown, or there is none.
+        ShapeError: if the tracklets differ.
+    """
+    kinds = choose_damage(clean.ids, clean.values.shape[1], max_damaged, tuple(damaged), seed)
+    features = clean
+    for kind, others in damaged.items():
+        features = features.mixed_with(others, kinds == kind)
+    return features, kinds
 
 
 def encode_clips(encoder: nn.Module, pixels: Tensor) -> Tensor:
@@ -303,12 +339,14 @@ class _TrackletClips(Dataset[Tensor]):
         clips: Sequence[NDArray[np.int64]],
         spec: ClipSpec,
         view: View,
+        damage: ClipDamage,
         batch: int,
     ) -> None:
         self.tracklets = tracklets
         self.clips = clips
         self.spec = spec
         self.view = view
+        self.damage = damage
         self.batch = batch
 
     def __len__(self) -> int:
@@ -321,12 +359,11 @@ class _TrackletClips(Dataset[Tensor]):
         pixels = np.empty((len(chosen), *self.clips[chosen[0]].shape, *size, 3), np.uint8)
         for i, out in zip(chosen, pixels, strict=True):
             tracklet, numbers = self.tracklets[i], self.clips[i]
-            corrupted = np.full(len(numbers), self.view.corrupted)
             if self.view.augmentation is None:
-                load_clips(tracklet, numbers, size, corrupted, out=out)
+                load_clips(tracklet, numbers, size, self.damage, out=out)
             else:
                 rng = tracklet_rng(tracklet.id, self.view.seed + 1)
-                load_augmented(tracklet, numbers, self.spec, self.view.augmentation, rng, corrupted, out=out)
+                load_augmented(tracklet, numbers, self.spec, self.view.augmentation, rng, self.damage, out=out)
         return torch.from_numpy(pixels)
 
 
@@ -336,17 +373,26 @@ def _cache_key(
     clips: Sequence[NDArray[np.int64]],
     spec: ClipSpec,
     view: View,
+    damage: ClipDamage,
     precision: Precision,
 ) -> str:
     key = hashlib.sha256()
     if precision != "float32":
         key.update(precision.encode())
     key.update(f"{type(encoder).__qualname__} {content_hash(encoder.state_dict())}".encode())
-    key.update(repr((READER_VERSION, asdict(spec), asdict(view))).encode())
+    seen = {"corrupted": view.damage == CORRUPTED} | asdict(view)
+    if view.damage in (None, CORRUPTED):
+        del seen["damage"]  # so that features cached before there were other kinds are found
+    key.update(repr((READER_VERSION, asdict(spec), seen)).encode())
     for tracklet, numbers in zip(tracklets, clips, strict=True):
         key.update(f"{tracklet.id} {tracklet.person} {tracklet.camera}".encode())
-        for number in np.unique(numbers).tolist():
-            frame = tracklet.frame(number)
+        frames = [tracklet.frame(number) for number in np.unique(numbers).tolist()]
+        if view.damage is not None:
+            drawn = (damage.drawn(tracklet, m, numbers.shape[1])[1] for m in range(len(numbers)))
+            for donor, own in filter(None, drawn):
+                key.update(donor.id.encode())
+                frames += [donor.frame(number) for number in np.unique(own).tolist()]
+        for frame in frames:
             state = frame.stat() if frame.is_file() else None
             key.update(repr((frame.name, state and (state.st_size, state.st_mtime_ns))).encode())
     return key.hexdigest()[:24]

@@ -71,8 +71,9 @@ def test_stage_2_trains_the_aggregator_alone(
 def test_cached_features_are_drawn_with_damage(make_tracklets: MakeTracklets, tmp_path: Path) -> None:
     tracklets = make_tracklets(persons=7)
     data = prepare_stage2(I3D(0.125), tracklets, RECIPE, tmp_path)
-    (clean, corrupted), (other, _) = data.train
-    assert (clean.values != corrupted.values).any() and (clean.values != other.values).any()
+    first, other = data.train
+    assert (first.clean.values != first.of("corrupted").values).any()
+    assert (first.clean.values != other.clean.values).any()
 
     class Plan:
         """Always the first four tracklets."""
@@ -88,7 +89,9 @@ def test_cached_features_are_drawn_with_damage(make_tracklets: MakeTracklets, tm
 
     batches = FeatureBatches(data, Plan(), max_corrupted=1)  # type: ignore[arg-type]
     known = {
-        (v, c): torch.from_numpy(one.values) for v, couple in enumerate(data.train) for c, one in enumerate(couple)
+        (v, c): torch.from_numpy(one.values)
+        for v, variant in enumerate(data.train)
+        for c, one in enumerate((variant.clean, variant.of("corrupted")))
     }
     seen = set()
     for step in range(len(batches)):

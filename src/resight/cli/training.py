@@ -74,7 +74,8 @@ def extract(
     tracklets: Sequence[Tracklet] = getattr(split, role)
     with progress_bar("encoding", "tracklets") as progress:
         features = extract_clip_features(
-            loaded.encoder.to(chosen_device(device)), tracklets, loaded.recipe.clips, view=View(corrupted=corrupted),
+            loaded.encoder.to(chosen_device(device)), tracklets, loaded.recipe.clips,
+            view=View(damage="corrupted" if corrupted else None),
             workers=workers, device=chosen_device(device), progress=progress,
         )  # fmt: skip
     features.save(out)

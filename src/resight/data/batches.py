@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from resight.data.clips import sample_clips
-from resight.data.corruption import choose_corrupted
+from resight.data.damage import CORRUPTED, ClipDamage, Donors, choose_damage
 from resight.data.frames import load_augmented
 from resight.errors import DatasetError
 from resight.recipe import ClipSpec, Optimisation, Stage1
@@ -88,12 +88,15 @@ class ClipBatches(Dataset[tuple[Tensor, Tensor]]):
         spec: ClipSpec,
         augmentation: Stage1,
         max_corrupted: int = 0,
+        damages: Sequence[str] = (CORRUPTED,),
     ) -> None:
         self._tracklets = tracklets
         self._plan = plan
         self._spec = spec
         self._augmentation = augmentation
         self._max_corrupted = max_corrupted
+        self._damages = damages
+        self._donors = Donors(tracklets)
 
     def __len__(self) -> int:
         return self._plan.n_steps
@@ -102,11 +105,13 @@ class ClipBatches(Dataset[tuple[Tensor, Tensor]]):
         chosen = self._plan.batch(step)
         rng = self._plan.rng(step, purpose=1)
         ids = [self._tracklets[i].id for i in chosen]
-        corrupted = choose_corrupted(ids, self._spec.count, self._max_corrupted, int(rng.integers(2**31)))
+        seed = int(rng.integers(2**31))
+        kinds = choose_damage(ids, self._spec.count, self._max_corrupted, self._damages, seed)
         spec = self._spec
         # one block, filled in place: stacking would copy every pixel once more
         clips = np.empty((len(chosen), spec.count, spec.length, spec.height, spec.width, 3), np.uint8)
-        for i, damage, out in zip(chosen, corrupted, clips, strict=True):
+        for i, own, out in zip(chosen, kinds, clips, strict=True):
+            damage = ClipDamage(own, seed, self._donors)
             numbers = sample_clips(len(self._tracklets[i]), spec, rng)
             load_augmented(self._tracklets[i], numbers, spec, self._augmentation, rng, damage, out=out)
         return torch.from_numpy(clips), torch.from_numpy(self._plan.targets[chosen])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from resight.data.corruption import corrupt_frames
+from resight.data.damage import CORRUPTED, ClipDamage, damage_clip
 from resight.data.transforms import Pixels, augment_clip, draw_augmentation, enlarged_size, resize_frames
 from resight.errors import FrameError
 from resight.recipe import ClipSpec, Stage1
@@ -65,7 +66,7 @@ def load_clips(
     tracklet: Tracklet,
     frame_numbers: NDArray[np.int64],
     size: tuple[int, int],
-    corrupted: NDArray[np.bool_] | None = None,
+    damage: ClipDamage | NDArray[np.bool_] | None = None,
     *,
     out: Pixels | None = None,
 ) -> Pixels:
@@ -77,7 +78,8 @@ def load_clips(
         tracklet: whose frames.
         frame_numbers: (M, L), from `sample_clips`.
         size: (height, width) to which every frame is resized.
-        corrupted: (M,) clips whose frames are corrupted before they are resized (paper, Sec. 4.4); None: no clip.
+        damage: of each clip, done to its frames before they are resized; or (M,) flags of clips with the paper's
+            corruption (Sec. 4.4); None: all clips are sound.
         out: (M, L, height, width, 3) to fill.
 
     Returns:
@@ -85,10 +87,11 @@ def load_clips(
 
     Raises:
         FrameError: if a frame cannot be read.
+        DatasetError: if damage needs a donor and has none.
     """
     if out is None:
         out = np.empty((*frame_numbers.shape, *size, 3), np.uint8)
-    for clips, places, frames in _resized(tracklet, frame_numbers, size, corrupted):
+    for clips, places, frames in _resized(tracklet, frame_numbers, size, damage):
         for m, numbers in zip(clips, places, strict=True):
             np.take(frames, numbers, axis=0, out=out[m], mode="clip")
     return out
@@ -100,7 +103,7 @@ def load_augmented(
     spec: ClipSpec,
     augmentation: Stage1,
     rng: np.random.Generator,
-    corrupted: NDArray[np.bool_] | None = None,
+    damage: ClipDamage | NDArray[np.bool_] | None = None,
     *,
     out: Pixels | None = None,
 ) -> Pixels:
@@ -111,13 +114,14 @@ def load_augmented(
 
     Raises:
         FrameError: if a frame cannot be read.
+        DatasetError: if damage needs a donor and has none.
     """
     size = spec.height, spec.width
     if out is None:
         out = np.empty((*frame_numbers.shape, *size, 3), np.uint8)
     drawn = [draw_augmentation(augmentation, rng) for _ in frame_numbers]
     enlarged = enlarged_size(*size, augmentation)
-    for clips, places, frames in _resized(tracklet, frame_numbers, enlarged, corrupted):
+    for clips, places, frames in _resized(tracklet, frame_numbers, enlarged, damage):
         for m, numbers in zip(clips, places, strict=True):
             first = numbers[0]
             consecutive = (numbers == np.arange(first, first + len(numbers))).all()
@@ -136,24 +140,48 @@ def _resized(
     tracklet: Tracklet,
     frame_numbers: NDArray[np.int64],
     size: tuple[int, int],
-    corrupted: NDArray[np.bool_] | None,
+    damage: ClipDamage | NDArray[np.bool_] | None,
 ) -> list[tuple[NDArray[np.int64], NDArray[np.int64], Pixels]]:
-    """Of the clean and of the corrupted clips: their numbers, where their frames are found, and these frames."""
-    damaged = np.zeros(len(frame_numbers), bool) if corrupted is None else corrupted
+    """Groups of clips: their numbers, where their frames are found, and these frames.
+
+    Sound clips share frames, and so do corrupted ones. Other damage differs from clip to clip.
+    """
+    if not isinstance(damage, ClipDamage):
+        damage = ClipDamage.corrupted(np.zeros(len(frame_numbers), bool) if damage is None else damage)
     place = {number: n for n, number in enumerate(sorted(set(frame_numbers.ravel().tolist())))}
     blocks = read_frames([tracklet.frame(number) for number in place])
     views = []
-    for damage in (False, True):
-        clips = np.flatnonzero(damaged == damage)
+    for kind in ("", CORRUPTED):
+        clips = np.flatnonzero(damage.kinds == kind)
         if len(clips):
             places = np.array([[place[number] for number in clip] for clip in frame_numbers[clips].tolist()])
             used = np.arange(len(place))
-            if len(clips) < len(damaged):  # the other clips need other frames
+            if len(clips) < len(frame_numbers):  # the other clips need other frames
                 used, places = np.unique(places, return_inverse=True)
-            frames = [resize_frames(corrupt_frames(b) if damage else b, size) for b in _chosen(blocks, used)]
+            frames = [resize_frames(corrupt_frames(b) if kind else b, size) for b in _chosen(blocks, used)]
             whole = frames[0] if len(frames) == 1 else np.concatenate(frames)
             views.append((clips, places.reshape(len(clips), -1), whole))
+    for m in np.flatnonzero((damage.kinds != "") & (damage.kinds != CORRUPTED)).tolist():
+        used, places = np.unique([place[number] for number in frame_numbers[m].tolist()], return_inverse=True)
+        clip = _of_one_size(_chosen(blocks, used))[places]
+        rng, source = damage.drawn(tracklet, m, len(clip))
+        frames_of_donor = None if source is None else _clip_of(*source)
+        whole = resize_frames(damage_clip(clip, str(damage.kinds[m]), rng, frames_of_donor), size)
+        views.append((np.array([m]), np.arange(len(clip))[None], whole))
     return views
+
+
+def _clip_of(tracklet: Tracklet, numbers: NDArray[np.int64]) -> Pixels:
+    """The frames of one clip, (L, h, w, 3), at the size of its earliest."""
+    used, places = np.unique(numbers, return_inverse=True)
+    clip: Pixels = _of_one_size(read_frames([tracklet.frame(number) for number in used.tolist()]))[places]
+    return clip
+
+
+def _of_one_size(blocks: Sequence[Pixels]) -> Pixels:
+    """All frames of some blocks at the size of the first."""
+    height, width = blocks[0].shape[1:3]
+    return np.concatenate([resize_frames(block, (height, width)) for block in blocks])
 
 
 def _chosen(blocks: Sequence[Pixels], used: NDArray[np.int64]) -> list[Pixels]:

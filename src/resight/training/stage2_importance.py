@@ -13,16 +13,47 @@ from torch.utils.data import Dataset
 
 from resight.checkpoints import content_hash
 from resight.data.batches import BatchPlan, ClipBatches, hold_out_persons
-from resight.data.corruption import choose_corrupted
+from resight.data.damage import CORRUPTED, choose_damage
+from resight.errors import RecipeError
 from resight.evaluation.evaluate import evaluate_among
-from resight.features import ClipFeatures, View, encode_clips, extract_clip_features
+from resight.features import ClipFeatures, View, encode_clips, extract_clip_features, mixed_damage
 from resight.losses import stage2_loss
 from resight.models.aggregators import Aggregator, Learned
 from resight.models.encoders import ClipEncoder, inference_copy
 from resight.progress import Progress
-from resight.recipe import Recipe
+from resight.recipe import Damage, Recipe
 from resight.tracklet import Tracklet
 from resight.training.loop import Batch, RunOptions, Task, fingerprint, run_training
+
+
+@dataclass(frozen=True)
+class DamagedFeatures:
+    """The same clips, sound and damaged.
+
+    Attributes:
+        clean: of T tracklets.
+        damaged: kind of damage to features of the same tracklets, all of whose clips have it.
+    """
+
+    clean: ClipFeatures
+    damaged: Mapping[str, ClipFeatures]
+
+    def mixed(self, max_damaged: int, kinds: Sequence[str], seed: int) -> ClipFeatures:
+        """Features with 0 to M_c^max clips of each tracklet damaged in some of the ways there are."""
+        return mixed_damage(self.clean, {kind: self.of(kind) for kind in kinds}, max_damaged, seed)[0]
+
+    def of(self, kind: str) -> ClipFeatures:
+        """The features with that damage.
+
+        Raises:
+            RecipeError: if there are none.
+        """
+        if kind not in self.damaged:
+            raise RecipeError(
+                f"expected features of {kind} clips, found those of {', '.join(self.damaged)}: "
+                "prepare stage 2 with a recipe whose stage2.damages names all kinds that are trained on"
+            )
+        return self.damaged[kind]
 
 
 @dataclass(frozen=True)
@@ -30,13 +61,13 @@ class Stage2Data:
     """Features that every aggregator of one encoder can be trained on.
 
     Attributes:
-        train: one (clean, corrupted) couple for each augmentation, rows in the order of the training tracklets;
-            empty when the features of every step are computed afresh.
-        validation: clean and corrupted features of the persons kept back.
+        train: one for each augmentation, rows in the order of the training tracklets; empty when the features of every
+            step are computed afresh.
+        validation: of the persons kept back.
     """
 
-    train: tuple[tuple[ClipFeatures, ClipFeatures], ...]
-    validation: tuple[ClipFeatures, ClipFeatures]
+    train: tuple[DamagedFeatures, ...]
+    validation: DamagedFeatures
 
 
 def prepare_stage2(
@@ -51,10 +82,12 @@ def prepare_stage2(
 ) -> Stage2Data:
     """Extract what stage 2 trains on and chooses by; done once for all aggregators of an encoder.
 
+    Clips are damaged with frames of other tracklets of their own side: those trained on, or those kept back.
+
     Args:
         encoder: trained.
         tracklets: of the training persons, the same as in stage 1.
-        recipe: number of variants, clips, seed.
+        recipe: number of variants, clips, kinds of damage, seed. Of an aggregator's recipe, `damages` may be fewer.
         cache: folder in which features are kept.
         workers: processes that decode.
         device: where the encoder runs.
@@ -62,18 +95,20 @@ def prepare_stage2(
     """
     train, validation = hold_out_persons(tracklets, recipe.validation_share, recipe.seed)
     variants = recipe.stage2.variants
-    total = 2 * (len(train) * variants + len(validation))
+    kinds = recipe.stage2.damages
+    total = (1 + len(kinds)) * (len(train) * variants + len(validation))
     done = 0
 
-    def both(own: Sequence[Tracklet], view: View) -> tuple[ClipFeatures, ClipFeatures]:
-        def one(corrupted: bool) -> ClipFeatures:
+    def each(own: Sequence[Tracklet], view: View) -> DamagedFeatures:
+        def one(kind: Damage | None) -> ClipFeatures:
             nonlocal done
             before = done
             features = extract_clip_features(
                 encoder,
                 own,
                 recipe.clips,
-                view=replace(view, corrupted=corrupted),
+                view=replace(view, damage=kind),
+                donors=own,
                 cache=cache,
                 workers=workers,
                 device=device,
@@ -82,24 +117,28 @@ def prepare_stage2(
             done = before + len(own)
             return features
 
-        return one(False), one(True)
+        return DamagedFeatures(one(None), {kind: one(kind) for kind in kinds})
 
     seeds = [recipe.seed * 1000 + 2 * v for v in range(variants)]
     return Stage2Data(
-        train=tuple(both(train, View(augmentation=recipe.stage1, seed=seed)) for seed in seeds),
-        validation=both(validation, View()),
+        train=tuple(each(train, View(augmentation=recipe.stage1, seed=seed)) for seed in seeds),
+        validation=each(validation, View()),
     )
 
 
 class FeatureBatches(Dataset[Batch]):
     """Item `step`: clip features (P·K, M, D) of drawn variants, damage mixed in, and the persons' numbers (P·K,)."""
 
-    def __init__(self, data: Stage2Data, plan: BatchPlan, max_corrupted: int) -> None:
-        # (variants, clean or corrupted, T, M, D)
-        self._values = torch.from_numpy(np.stack([[one.values for one in couple] for couple in data.train]))
-        self._ids = data.train[0][0].ids
+    def __init__(
+        self, data: Stage2Data, plan: BatchPlan, max_corrupted: int, damages: Sequence[str] = (CORRUPTED,)
+    ) -> None:
+        # (variants, clean and each kind of damage, T, M, D)
+        views = [[one.clean, *(one.of(kind) for kind in damages)] for one in data.train]
+        self._values = torch.from_numpy(np.stack([[view.values for view in own] for own in views]))
+        self._ids = data.train[0].clean.ids
         self._plan = plan
         self._max_corrupted = max_corrupted
+        self._damages = tuple(damages)
 
     def __len__(self) -> int:
         return self._plan.n_steps
@@ -109,11 +148,13 @@ class FeatureBatches(Dataset[Batch]):
         rng = self._plan.rng(step, purpose=1)
         variant = torch.from_numpy(rng.integers(len(self._values), size=len(chosen)))
         n_clips = self._values.shape[3]
-        damage = choose_corrupted(
-            [self._ids[i] for i in chosen], n_clips, self._max_corrupted, int(rng.integers(2**31))
-        )
+        ids = [self._ids[i] for i in chosen]
+        kinds = choose_damage(ids, n_clips, self._max_corrupted, self._damages, int(rng.integers(2**31)))
+        view = np.zeros(kinds.shape, np.int64)
+        for number, kind in enumerate(self._damages, 1):
+            view[kinds == kind] = number
         rows = torch.tensor(chosen)[:, None]
-        features = self._values[variant[:, None], torch.from_numpy(damage).long(), rows, torch.arange(n_clips)]
+        features = self._values[variant[:, None], torch.from_numpy(view), rows, torch.arange(n_clips)]
         return features, torch.from_numpy(self._plan.targets[chosen])
 
 
@@ -149,15 +190,13 @@ def train_aggregator(
     stage = recipe.stage2
     optimisation = stage.optimisation
     plan = BatchPlan(train, optimisation, recipe.seed)
-    clean, corrupted = data.validation
-    damage = choose_corrupted(clean.ids, recipe.clips.count, stage.max_corrupted, recipe.seed)
-    mixed = clean.mixed_with(corrupted, damage)
+    mixed = data.validation.mixed(stage.max_corrupted, stage.damages, recipe.seed)
     shuffled = stage.random_order and isinstance(aggregator, Learned)
     batches: Dataset[Batch]
     if stage.variants:
-        batches = FeatureBatches(data, plan, stage.max_corrupted)
+        batches = FeatureBatches(data, plan, stage.max_corrupted, stage.damages)
     else:
-        batches = ClipBatches(train, plan, recipe.clips, recipe.stage1, stage.max_corrupted)
+        batches = ClipBatches(train, plan, recipe.clips, recipe.stage1, stage.max_corrupted, stage.damages)
     frozen = inference_copy(encoder)
 
     def loss(module: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, float]]:
