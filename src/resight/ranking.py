@@ -77,6 +77,21 @@ class Ranking:
             (self.gallery_ids[i], float(s)) for i, s in zip(self.order[query, :k], self.scores[query, :k], strict=True)
         ]
 
+    def table(self) -> NDArray[np.float32]:
+        """(Q, G) similarities, gallery in its own order.
+
+        Raises:
+            ShapeError: if the ranking is cut off.
+        """
+        if self.order.shape[1] != len(self.gallery_ids):
+            raise ShapeError(
+                f"the ranking keeps {self.order.shape[1]} of {len(self.gallery_ids)} gallery tracklets, expected all; "
+                "rank with k=None"
+            )
+        table = np.empty_like(self.scores)
+        np.put_along_axis(table, self.order.astype(np.int64), self.scores, axis=1)
+        return table
+
     def save(self, path: Path) -> None:
         """Write as ``.npz``, by way of a temporary name."""
         path.parent.mkdir(parents=True, exist_ok=True)

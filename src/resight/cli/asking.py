@@ -1,57 +1,13 @@
-"""Commands that answer: evaluate, search, explain."""
+"""Commands that answer: search, explain."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from resight.cli.app import Cameras, Dataset, Device, Json, ModelFile, Precision, Top, app, say
-from resight.cli.inputs import chosen_device, clip_features, find_query, products, read_named
+from resight.cli.inputs import chosen_device, clip_features, find_query, nothing_to_search, products, read_named
 from resight.errors import DatasetError
-from resight.progress import progress_bar
-
-
-@app.command
-def evaluate(
-    dataset: Dataset, *, model: ModelFile, out: Path | None = None, protocol: str | None = None,
-    max_corrupted: int = 0, cameras: Cameras = ":", rerank: Annotated[bool, Parameter(negative=())] = False,
-    precision: Precision = "float32", device: Device = "auto", as_json: Json = False,
-) -> None:  # fmt: skip
-    """Score every way of aggregating clip pairs by a named protocol, and say how well importance points at damage.
-
-    Args:
-        out: Folder for scores.json, the CMC as PNG and SVG, and the learned ranking as NPZ.
-        protocol: One of docs/protocols.md, such as mars or cross-camera; by default the data set's own.
-        rerank: Re-rank by k-reciprocal neighbours (Zhong et al. 2017) before scoring.
-        max_corrupted: M_c^max of the paper's Sec. 4.4: corrupt 0 to this many clips of each tracklet.
-    """
-    from resight.checkpoints import load_model
-    from resight.evaluation.compare import clip_faults, compare_aggregators, usual_aggregators
-    from resight.evaluation.protocols import default_protocol, find_protocol
-    from resight.explain.plots import plot_cmc, save_figure
-    from resight.synthetic.faults import read_faults
-
-    loaded, split = load_model(model), read_named(dataset, cameras)
-    rules = find_protocol(protocol) if protocol else default_protocol(split.name)
-    everyone = list({t.id: t for t in (*split.gallery, *split.query)}.values())
-    features, damage = clip_features(loaded, model, device, precision, everyone, max_corrupted)
-    query, gallery = features.of(split.query), features.of(split.gallery)
-    faults = clip_faults(everyone, features, read_faults(split.root), damage)
-    with progress_bar("scoring", "methods", not as_json) as progress:
-        comparison = compare_aggregators(
-            usual_aggregators(loaded.aggregator.to(chosen_device(device))), query, gallery, rules,
-            faults=faults[features.places(split.query)], reranked=rerank,
-            precision=products(precision, device), progress=progress,
-        )  # fmt: skip
-    if out is not None:
-        comparison.save(out)
-        figure = plot_cmc({name: one.cmc for name, one in comparison.scores.items()}, comparison.protocol_line)
-        save_figure(figure, out / "cmc.png")
-        save_figure(figure, out / "cmc.svg")
-    say(comparison.to_json(), comparison.to_text() + (f"\nwrote {out}" if out else ""), as_json)
 
 
 @app.command
@@ -60,7 +16,7 @@ def search(
     shortlist: int | None = None, cameras: Cameras = ":", precision: Precision = "float32", device: Device = "auto",
     as_json: Json = False,
 ) -> None:  # fmt: skip
-    """Find the tracklets that show the person of one tracklet, best first.
+    """Find the tracklets that show the person of one tracklet, best first, and say whether anybody is like them at all.
 
     Args:
         query: A folder of frames, or the id of a tracklet of the data set.
@@ -68,6 +24,7 @@ def search(
         shortlist: Score only so many tracklets, those of the most similar mean features: faster, and not exact.
     """
     from resight.checkpoints import load_model
+    from resight.evaluation.threshold import Threshold
     from resight.explain.report import write_search_page
     from resight.scoring.search import search_exactly, search_shortlist
 
@@ -75,7 +32,7 @@ def search(
     asked = find_query(query, split)
     others = [t for t in split.gallery if t.id != asked.id and not (t.camera == asked.camera and t.person >= 0)]
     if not others:
-        raise DatasetError(f"nothing to search: {dataset} has no tracklet of another camera than that of {asked.id}")
+        raise DatasetError(nothing_to_search(asked, split, dataset))
     gallery, _ = clip_features(loaded, model, device, precision, others)
     features, _ = clip_features(loaded, model, device, precision, [asked])
     loaded.aggregator.to(chosen_device(device))
@@ -86,19 +43,26 @@ def search(
         ranking, effort = search_shortlist(features, gallery, loaded.aggregator, k, size=shortlist, precision=of)
     by_id = {t.id: t for t in others}
     best = [(by_id[id_], score) for id_, score in ranking.best(0, k)]
-    lines = [f"{n:3}. {score:.3f}  {t.id}  camera {t.camera}" for n, (t, score) in enumerate(best, 1)]
+    kept = loaded.card.get("threshold")
+    threshold = Threshold.from_json(kept).for_gallery(len(others)) if kept else None
+    judged = threshold.judge(best[0][1]) if threshold else "this model says nothing about who is not in the gallery"
+    lines = [judged]
+    lines += [f"{n:3}. {score:.3f}  {t.id}  camera {t.camera}" for n, (t, score) in enumerate(best, 1)]
     if shortlist is not None:
         lines.append(f"approximate: the best of a shortlist of {shortlist}")
     lines.append(f"{len(others)} tracklets searched, {effort.scored} of them scored pair by pair")
     if out is not None:
-        write_search_page(out, asked, [(t, s, "unknown") for t, s in best], searched=len(others))
+        write_search_page(out, asked, [(t, s, "unknown") for t, s in best], searched=len(others), judged=judged)
         lines.append(f"wrote {out}")
-    answers = [{"id": t.id, "camera": t.camera, "similarity": score} for t, score in best]
-    say(
-        {"query": asked.id, "answers": answers, "searched": len(others), "scored": effort.scored},
-        "\n".join(lines),
-        as_json,
-    )
+    found = {
+        "query": asked.id,
+        "in_gallery": threshold.believes(best[0][1]) if threshold else None,
+        "threshold": threshold.to_json() if threshold else None,
+        "answers": [{"id": t.id, "camera": t.camera, "similarity": score} for t, score in best],
+        "searched": len(others),
+        "scored": effort.scored,
+    }
+    say(found, "\n".join(lines), as_json)
 
 
 @app.command

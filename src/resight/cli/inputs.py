@@ -35,6 +35,51 @@ def read_named(dataset: str, cameras: str = ":") -> Split:
     return of_cameras(split, cameras)
 
 
+def read_named_splits(dataset: str, cameras: str = ":") -> tuple[tuple[Split, ...], tuple[Split, ...]]:
+    """The splits of a name, as `read_named` gives one, and all splits that the data set has.
+
+    Raises:
+        DatasetError: as `read_named`.
+    """
+    from resight.data.readers import read_splits
+
+    splits = read_splits(dataset)
+    one_of_many = len(splits) == 1 and splits[0].number is not None
+    known = read_splits(dataset.rpartition("#")[0]) if one_of_many else splits
+    show_notes(*splits)
+    return tuple(of_cameras(split, cameras) for split in splits), known
+
+
+def model_of_split(model: Path, number: int | None) -> Path:
+    """The model file for a split: ``{split}`` in the name stands for its number, 1 where there is only one."""
+    return Path(str(model).replace("{split}", str(number or 1)))
+
+
+def seen_in_training(loaded: Model, split: Split, known: Sequence[Split]) -> tuple[str, ...]:
+    """A sentence if queries of a split were trained on, as happens with one model for several splits; else none.
+
+    Args:
+        loaded: the model; its card says what it was trained on.
+        split: what is asked.
+        known: all splits of the data set.
+    """
+    from resight.training.loop import fingerprint
+
+    trained = next((one for one in known if fingerprint(one.train) == loaded.card.get("trained_on")), None)
+    if trained is None:
+        return ()
+    seen = len({t.id for t in trained.train} & {t.id for t in split.query})
+    if not seen:
+        return ()
+    of = "" if split.number is None else f" of split {split.number}"
+    advice = (
+        "train a model for each split, and evaluate them as --model 'runs/split-{split}/model.safetensors'"
+        if len(known) > 1
+        else "divide the data into persons to train on and others to ask for"
+    )
+    return (f"{seen} of {len(split.query)} queries{of} were trained on, so the scores are too good: {advice}",)
+
+
 def of_cameras(split: Split, cameras: str) -> Split:
     """A data set restricted as ``Q:G`` says.
 
@@ -68,6 +113,19 @@ def find_query(name: str, split: Split) -> Tracklet:
     raise DatasetError(
         f"{name!r} is neither a folder of frames nor the id of a tracklet in {split.root} (ids look like "
         f"{split.gallery[0].id!r})"
+    )
+
+
+def nothing_to_search(asked: Tracklet, split: Split, dataset: str) -> str:
+    """Why a search has no tracklet to answer with, and what to do."""
+    cameras = sorted({t.camera for t in split.gallery})
+    if cameras != [asked.camera]:
+        return f"nothing to search: {dataset} has no tracklet but {asked.id}; add what is to be searched"
+    return (
+        f"nothing to search: all {len(split.gallery)} tracklets of {dataset} are of camera {asked.camera}, that of "
+        f"{asked.id}, and answers from the query's own camera are left out. To search that camera too, name the "
+        "tracklets in a manifest.jsonl without camera (each then counts as a camera of its own) and read it as "
+        f"manifest:{split.root}; or ask with a folder of frames that lies outside of it"
     )
 
 
@@ -107,7 +165,7 @@ def chosen_device(name: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def show_notes(split: Split) -> None:
-    """Print what a reader left out."""
-    for note in split.notes:
+def show_notes(*splits: Split) -> None:
+    """Print what a reader left out, each note once."""
+    for note in dict.fromkeys(note for split in splits for note in split.notes):
         print(f"note: {note}", file=sys.stderr)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from resight.errors import ProtocolError
 from resight.evaluation.matches import MEMORY_BUDGET, Matches, blocks, hit_numbers, match_finder, score_matches
-from resight.evaluation.metrics import conditions
+from resight.evaluation.metrics import AP_KIND, conditions
 from resight.evaluation.protocols import Labels
 from resight.ranking import Ranking
 from resight.tracklet import DISTRACTOR, Tracklet
@@ -59,7 +59,9 @@ class CameraPairs:
     def to_json(self) -> dict[str, Any]:
         """As plain values, rows by the camera of the query; null where no query has a match."""
         values: dict[str, Any] = {
+            "protocol": "camera pairs",
             "rule": RULE,
+            "ap_kind": AP_KIND,
             "frames": self.frames,
             "reranking": self.reranking,
             "cameras": list(self.cameras),

@@ -18,6 +18,9 @@ from resight.evaluation.metrics import Scores
 MEASURES = ("map", "map_trapezoid", "minp", "rank-1")
 """What intervals are given for: means over queries of one number each."""
 
+LEVEL = 0.95
+"""Share of the intervals that cover the truth, unless told otherwise."""
+
 SAMPLES = 2000
 """B: the ends of a 95 % interval move by about a fiftieth of its width from seed to seed."""
 
@@ -66,12 +69,30 @@ class RunComparison:
         level: share of the intervals that cover the truth.
         samples: B, drawings behind each interval and each p-value.
         unit: what was drawn: ``queries`` or ``groups of queries``.
+        queries: that count.
+        units: how many of what was drawn there are.
     """
 
     differences: Mapping[str, Difference]
     level: float
     samples: int
     unit: str
+    queries: int
+    units: int
+
+    def in_words(self) -> tuple[str, ...]:
+        """Whether a difference can be told, a sentence for the mAP and one for rank-1."""
+        sentences = []
+        for name, one in (("mAP", self.differences["map"]), ("rank-1", self.differences["rank-1"])):
+            value, low, high = (100 * number for number in one.interval)
+            told = one.p_value <= 1 - self.level
+            which = "A is better" if value > 0 else "B is better"
+            sentences.append(
+                f"{name}: {which if told else 'no difference can be told'}. A minus B is {value:+.1f} points "
+                f"({100 * self.level:g} % interval {low:+.1f} … {high:+.1f}), p = {one.p_value:.4f}, on {self.queries} "
+                f"queries; A does better on {one.better} of them, B on {one.worse}."
+            )
+        return tuple(sentences)
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -79,7 +100,14 @@ class RunComparison:
             name: {**one.interval._asdict(), "p_value": one.p_value, "better": one.better, "worse": one.worse}
             for name, one in self.differences.items()
         }
-        return {"level": self.level, "samples": self.samples, "unit": self.unit, "differences": rows}
+        return {
+            "level": self.level,
+            "samples": self.samples,
+            "unit": self.unit,
+            "queries": self.queries,
+            "units": self.units,
+            "differences": rows,
+        }
 
     def to_text(self) -> str:
         """A table in plain text, in percentage points."""
@@ -88,12 +116,14 @@ class RunComparison:
             value, low, high = (100 * number for number in one.interval)
             ends = f"{low:+.1f} … {high:+.1f}"
             lines.append(f"{name:16}{value:+10.1f}{ends:>18}{one.p_value:9.4f}{one.better:8}{one.worse:7}")
-        lines.append(f"percentage points; {100 * self.level:g} % intervals, {self.samples} samples of {self.unit}")
+        lines.append(
+            f"percentage points; {100 * self.level:g} % intervals, {self.samples} samples of {self.units} {self.unit}"
+        )
         return "\n".join(lines)
 
 
 def confidence_intervals(
-    scores: Scores, *, groups: ArrayLike | None = None, level: float = 0.95, samples: int = SAMPLES, seed: int = 0
+    scores: Scores, *, groups: ArrayLike | None = None, level: float = LEVEL, samples: int = SAMPLES, seed: int = 0
 ) -> dict[str, Interval]:
     """Percentile bootstrap intervals (Efron, 1979) of the mean scores.
 
@@ -123,7 +153,7 @@ def compare_runs(
     second: Scores,
     *,
     groups: ArrayLike | None = None,
-    level: float = 0.95,
+    level: float = LEVEL,
     samples: int = SAMPLES,
     seed: int = 0,
 ) -> RunComparison:
@@ -179,6 +209,8 @@ def compare_runs(
         level,
         samples,
         "queries" if groups is None else "groups of queries",
+        len(differences),
+        len(sums),
     )
 
 

@@ -115,7 +115,7 @@ class Scores:
         return _with_means(part)
 
     def to_json(self, *, per_query: bool = False) -> dict[str, Any]:
-        """As plain values; ``cmc`` begins at rank 1.
+        """As plain values, null for a mean over no query; ``cmc`` begins at rank 1.
 
         Args:
             per_query: add what each query got; null for a query without a match, or whose match was not found.
@@ -129,16 +129,16 @@ class Scores:
             "gallery": self.gallery,
             "frames": self.frames,
             "reranking": self.reranking,
-            "map": self.map,
-            "map_trapezoid": self.map_trapezoid,
-            "minp": self.minp,
-            "cmc": self.cmc.tolist(),
+            "map": _or_null(self.map),
+            "map_trapezoid": _or_null(self.map_trapezoid),
+            "minp": _or_null(self.minp),
+            "cmc": [_or_null(value) for value in self.cmc.tolist()],
             "cut_at": self.cut_at,
         }
         if per_query:
             rows = {name: getattr(self, name).tolist() for name in _PER_QUERY}
             values["per_query"] = {"id": list(self.query_ids)} | {
-                name: [value if np.isfinite(value) else None for value in row] for name, row in rows.items()
+                name: [_or_null(value) for value in row] for name, row in rows.items()
             }
             if self.persons is not None:
                 values["per_query"]["person"] = self.persons.tolist()
@@ -337,6 +337,11 @@ def _with_means(scores: Scores) -> Scores:
         minp=mean(scores.inp),
         cmc=reached / number if number else np.full(len(ranks), np.nan),
     )
+
+
+def _or_null(value: float) -> float | None:
+    """JSON knows no number that is none, and no infinity."""
+    return value if np.isfinite(value) else None
 
 
 def _labels(tracklets: Sequence[Tracklet] | Labels) -> Labels:

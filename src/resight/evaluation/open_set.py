@@ -98,6 +98,11 @@ class OpenSet:
         found = 1 - np.searchsorted(np.sort(reached), refused, side="right") / len(reached)
         return rates, found
 
+    def measures(self) -> dict[str, float]:
+        """Identified at `RATES` of false alarms and without a threshold, and the area under the detection ROC."""
+        found = {f"identified at {r:g}": self.identification_rate(self.threshold_at(r)) for r in RATES}
+        return found | {"rank-1": self.identification_rate(-np.inf), "auroc": self.detection_auroc()}
+
     def to_json(self, threshold: Threshold | None = None) -> dict[str, Any]:
         """Rates as plain values; at `threshold` too if there is one."""
         rates = [0.0, *RATES]
@@ -119,6 +124,7 @@ class OpenSet:
             at = threshold.similarity
             values["threshold"] = threshold.to_json()
             values["at_threshold"] = {
+                "promised_false_alarm_rate": threshold.false_alarm_rate,
                 "false_alarm_rate": self.false_alarm_rate(at),
                 "detection_rate": self.detection_rate(at),
                 "identification_rate": self.identification_rate(at),

@@ -74,7 +74,8 @@ class Threshold:
     @property
     def similarity(self) -> float:
         """An answer as similar as this, or more, is an alarm. Above 1, no answer in such a gallery can be believed."""
-        return self.location + self.scale * (np.log(self.gallery / self.searched) + _rarity(self.false_alarm_rate))
+        rarity = -np.log(-np.log1p(-self.false_alarm_rate))
+        return float(self.location + self.scale * (np.log(self.gallery / self.searched) + rarity))
 
     def for_gallery(self, gallery: int) -> Threshold:
         """The threshold that promises the same in a gallery of that many tracklets."""
@@ -84,8 +85,16 @@ class Threshold:
         """Whether an answer of that similarity is an alarm; if the best one is not, nobody like this is there."""
         return similarity >= self.similarity
 
+    def judge(self, best: float) -> str:
+        """Whether the person is in the gallery, by the best similarity found, and what that is worth, in words."""
+        if self.believes(best):
+            verdict = f"in the gallery: the best similarity, {best:.3f}, reaches {self.similarity:.3f}"
+        else:
+            verdict = f"not in the gallery: the best similarity, {best:.3f}, is below {self.similarity:.3f}"
+        return f"{verdict}. Promised: {self.promise()}"
+
     def expected_rate(self, gallery: int) -> float:
-        """The false-alarm rate to expect of this very similarity in a gallery of another size: 1 - (1 - r)^(other / G)."""
+        """The rate to expect of this very similarity in a gallery of another size: 1 - (1 - r)^(other / G)."""
         return float(1 - (1 - self.false_alarm_rate) ** (gallery / self.gallery))
 
     def to_json(self) -> dict[str, Any]:
@@ -108,16 +117,11 @@ class Threshold:
         """What is promised, and how far it can be trusted, in one sentence."""
         few = f"; {self.persons} persons are few, so this is rough" if self.persons < FEW_PERSONS else ""
         return (
-            f"{100 * self.false_alarm_rate:g} % of the persons who are not in a gallery of {self.gallery} tracklets would "
-            f"be answered wrongly (learned from {self.strangers} searches of {self.persons} persons among "
+            f"{100 * self.false_alarm_rate:g} % of the persons who are not in a gallery of {self.gallery} tracklets "
+            f"would be answered wrongly (learned from {self.strangers} searches of {self.persons} persons among "
             f"{self.searched:.0f} tracklets{few})"
         )
 
     def line(self) -> str:
         """How it was made, in one line."""
         return f"threshold {self.similarity:.4f}, promised: {self.promise()}; {self.source}"
-
-
-def _rarity(rate: float) -> float:
-    """By how many scales the threshold for that rate lies above the location."""
-    return float(-np.log(-np.log1p(-rate)))

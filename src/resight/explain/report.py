@@ -74,6 +74,7 @@ def write_search_page(
     ranked: Sequence[tuple[Tracklet, float, Verdict]],
     *,
     searched: int | None = None,
+    judged: str = "",
     links: Mapping[str, str] | None = None,
 ) -> None:
     """The page of one search: the query's film strip, and below it the answers, best first.
@@ -83,6 +84,7 @@ def write_search_page(
         query: what was asked.
         ranked: (tracklet, similarity, whether it is the right person), best first.
         searched: size of the gallery.
+        judged: whether the person is in the gallery at all, in words.
         links: id of an answer to the relative address of the page that explains it.
     """
     among = f"{searched} tracklets" if searched is not None else "the gallery"
@@ -99,7 +101,7 @@ def write_search_page(
     page = Page(
         title=f"Who is like {query.id}?",
         kicker="A search",
-        lead=(lead,),
+        lead=(lead, judged) if judged else (lead,),
         sections=(Section("The question", (question,)), Section("The answers, best first", (answers,))),
         evidence={
             "query": query.id,
