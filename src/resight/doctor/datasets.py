@@ -49,7 +49,7 @@ def examine_dataset(
     with stage("listing", "folders") as progress:
         tree = list_tree(path.parent if manifest else path, progress)
     home = "" if manifest else check_layout(tree, kind, findings)
-    check_tree(tree, findings)
+    check_tree(tree, kind, findings)
     check_number_names(tree, kind, home, findings)
     check_tables(tree, kind, home, findings)
     if kind == "manifest":

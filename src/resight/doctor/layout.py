@@ -203,22 +203,20 @@ def _wrong_case(tree: Tree, kind: str, findings: Findings) -> bool:
 
 
 def _other_kind(tree: Tree, kind: str, needed: str, findings: Findings) -> None:
+    """Nothing fits: part of the layout may be there, or it may be a data set of another kind."""
+    layout = LAYOUTS.get(kind)
+    paths = [join(path, name) for path in tree.folders for name in (layout.folders if layout else ())]
+    there = [path for path in paths if path in tree.folders]
     guess = guess_kind(tree)
-    if guess is not None and guess[0] != kind:
+    # Any nested pictures look like a folder data set.
+    if guess is not None and guess[0] != kind and not (there and guess[0] == "folder"):
         place = tree.root / guess[1]
         findings.add(
             "wrong-kind", f"the layout of {guess[0]} in {place}", expected=needed, remedy=f"name it {guess[0]}:{place}"
         )
         return
     holds = several([*(f"{name}/" for name in tree.folders[""].folders), *tree.folders[""].others]) or "nothing"
-    if kind in LAYOUTS:
-        there = [
-            join(path, name)
-            for path in tree.folders
-            for name in LAYOUTS[kind].folders
-            if join(path, name) in tree.folders
-        ]
-        holds += f"; of these folders only {several(there)}" if there else ""
+    holds += f"; of these folders only {several(there)}" if there else ""
     findings.add("layout-missing", f"{tree.root} with {holds}", expected=needed)
 
 

@@ -109,7 +109,7 @@ def list_tree(root: Path, progress: Progress | None = None) -> Tree:
     return tree
 
 
-def check_tree(tree: Tree, findings: Findings) -> None:
+def check_tree(tree: Tree, kind: str, findings: Findings) -> None:
     """What can be said of files and folders whatever they mean: links, sizes, names, emptiness."""
     findings.add_each("broken-link", tree.broken, f"{len(tree.broken)} links that lead nowhere or in a circle")
     findings.add_each("link-outside", tree.outside, f"{len(tree.outside)} links to somewhere outside {tree.root}")
@@ -132,7 +132,7 @@ def check_tree(tree: Tree, findings: Findings) -> None:
         if not name.isascii() and not _is_text(name)
     ]
     findings.add_each("name-not-text", strange, f"{len(strange)} names that are not UTF-8", expected="names in UTF-8")
-    _check_alike(tree, findings)
+    _check_alike(tree, kind, findings)
     loud = [
         join(path, name)
         for path, listed in tree.folders.items()
@@ -142,12 +142,14 @@ def check_tree(tree: Tree, findings: Findings) -> None:
     findings.add_each("suffix-case", loud, f"{len(loud)} frames", expected=", ".join(PICTURES))
 
 
-def _check_alike(tree: Tree, findings: Findings) -> None:
+def _check_alike(tree: Tree, kind: str, findings: Findings) -> None:
     """Folders side by side whose names differ in case only, or in leading zeros only."""
     cases: list[str] = []
     zeros: list[str] = []
+    cameras: dict[str, str] = {}
     for path, listed in tree.folders.items():
-        seen: dict[str, str] = {}
+        # A camera has one name in the folders of all persons, so these are compared with each other.
+        seen: dict[str, str] = cameras if kind == "folder" and path and "/" not in path else {}
         numbers: dict[int, str] = {}
         for name in listed.folders:
             other = seen.setdefault(name.casefold(), name)

@@ -17,19 +17,40 @@ _SHOWN = 3
 
 
 def list_folder(folder: Path, *, as_text: bool = False) -> tuple[list[str], list[str]]:
-    """Names of the folders and of the pictures in a folder, hidden ones left out, in natural order or as text."""
+    """Names of the folders and of the pictures in a folder, hidden ones left out, in natural order or as text.
+
+    Raises:
+        DatasetError: if the folder cannot be listed.
+    """
     folders: list[str] = []
     pictures: list[str] = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                folders.append(entry.name)
-            elif entry.name.lower().endswith(PICTURES):
-                pictures.append(entry.name)
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    folders.append(entry.name)
+                elif entry.name.lower().endswith(PICTURES):
+                    pictures.append(entry.name)
+    except OSError as error:
+        raise DatasetError(f"cannot list {error.filename or folder}: {error.strerror}; mend or delete it") from error
     key = None if as_text else natural_order
     return sorted(folders, key=key), sorted(pictures, key=key)
+
+
+def read_text(path: Path) -> str:
+    """A list or table of a data set as text, with or without the mark that Windows programs put before UTF-8.
+
+    Raises:
+        DatasetError: if it cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DatasetError(f"cannot read {path}: {error.strerror}; check what it is") from error
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path} is not UTF-8 text ({error}); save it as such") from error
 
 
 def natural_order(name: str) -> tuple[list[str | int], str]:

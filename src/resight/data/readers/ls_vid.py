@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from resight.data.readers.listing import find_layout, first_few, list_folder, natural_order
+from resight.data.readers.listing import find_layout, first_few, list_folder, natural_order, read_text
 from resight.data.readers.matlab import read_table
 from resight.errors import DatasetError
 from resight.tracklet import JUNK, Split, Tracklet
@@ -81,7 +81,7 @@ def _read_list(path: Path) -> list[_Line]:
     if not path.is_file():
         raise DatasetError(f"there is no list {path}: {_LAYOUT}")
     lines: list[_Line] = []
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, text in enumerate(read_text(path).splitlines(), start=1):
         if not text.strip():
             continue
         match = _LINE.fullmatch(text.strip())

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.data.readers.listing import find_layout, first_few, list_folder
+from resight.data.readers.listing import find_layout, first_few, list_folder, read_text
 from resight.data.readers.matlab import read_table
 from resight.errors import DatasetError
 from resight.tracklet import JUNK, Split, Tracklet
@@ -157,7 +157,7 @@ def _read_part(root: Path, part: str, rows: NDArray[np.int64]) -> tuple[list[Tra
             )
         return list(tracklets_from_rows(rows, names, folder)), []
 
-    names = name_list.read_text(encoding="utf-8").split()
+    names = read_text(name_list).split()
     there = {name: set(frames) for name, frames in present.items()}
     tracklets: list[Tracklet | None] = []
     missing: list[str] = []

@@ -11,6 +11,9 @@ from scipy.io import loadmat
 
 from resight.errors import DatasetError
 
+_LARGEST = 2**53
+"""Beyond it, floating point numbers are no longer whole; NaN is not below it either."""
+
 _HDF5 = (b"MATLAB 7.3 MAT-file", b"\x89HDF\r\n\x1a\n")
 
 
@@ -43,9 +46,9 @@ def read_table(path: Path, variable: str, layout: str) -> NDArray[np.int64]:
         found = ", ".join(sorted(name for name in variables if not name.startswith(("__", "#")))) or "none"
         raise DatasetError(f"{path}: expected a variable {variable}, found {found}; use the official file")
     values = np.asarray(variables[variable])
-    if values.dtype.kind not in "iuf" or not np.array_equal(values, np.round(values)):
+    if values.dtype.kind not in "iuf" or not (np.abs(values) <= _LARGEST).all() or (values != np.round(values)).any():
         raise DatasetError(
-            f"{path}: expected {variable} to hold whole numbers, found {values.dtype}; use the official file"
+            f"{path}: expected {variable} to hold whole numbers, found others ({values.dtype}); use the official file"
         )
     return values.astype(np.int64)
 
