@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,8 +21,9 @@ from resight.checkpoints import (
     write_tensors,
 )
 from resight.errors import CheckpointError
+from resight.models.encoders import NeckedEncoder, make_encoder
 from resight.models.i3d import I3D
-from resight.recipe import ClipSpec, Recipe, Stage1, Stage2
+from resight.recipe import ClipSpec, Neck, Recipe, Stage1, Stage2
 
 RECIPE = Recipe(
     name="small", clips=ClipSpec(height=32, width=16), stage1=Stage1(encoder_width=0.125), stage2=Stage2(hidden=8)
@@ -42,6 +47,65 @@ def test_a_model_comes_back_as_it_was(tmp_path: Path, kind: str) -> None:
     assert content_hash(again.aggregator.state_dict()) == content_hash(model.aggregator.state_dict())
     assert again.recipe == RECIPE
     assert again.card["note"] == "α" and "version" in again.card
+
+
+@pytest.mark.parametrize("neck", ["before", "after"])
+def test_a_model_with_a_neck_comes_back_as_it_was(tmp_path: Path, neck: Neck) -> None:
+    recipe = replace(RECIPE, stage1=replace(RECIPE.stage1, neck=neck))
+    encoder = make_encoder(recipe.stage1)
+    assert isinstance(encoder, NeckedEncoder)
+    encoder.neck.running_mean = torch.linspace(0, 1, encoder.dim)
+    model = Model(encoder, make_aggregator("mean-pair", encoder.dim, recipe), recipe, {"aggregator": "mean-pair"})
+    save_model(tmp_path / "m.safetensors", model)
+    again = load_model(tmp_path / "m.safetensors")
+    clips = torch.randn(2, 3, 4, 32, 16).clamp(-1, 1)
+    with torch.no_grad():
+        assert torch.equal(again.encoder(clips), encoder.eval()(clips))
+
+
+def test_a_model_with_a_frame_encoder_needs_no_other_file(tmp_path: Path) -> None:
+    pytest.importorskip("transformers", reason="frame encoders need the extra `encoders`")
+    config = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 16, "patch_size": 8}
+    architecture = {"network": "Dinov2Model", "config": config, "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4]}
+    recipe = replace(RECIPE, stage1=Stage1(encoder="frames:/no/such/folder", neck="after"))
+    encoder = make_encoder(recipe.stage1, architecture)
+    model = Model(encoder, make_aggregator("mean-pair", 8, recipe), recipe, {"aggregator": "mean-pair"})
+    save_model(tmp_path / "m.safetensors", model)
+    again = load_model(tmp_path / "m.safetensors")
+    clips = torch.randn(2, 3, 4, 32, 16).clamp(-1, 1)
+    with torch.no_grad():
+        assert torch.equal(again.encoder(clips), encoder.eval()(clips))
+    save_model(tmp_path / "again.safetensors", again)
+    assert load_model(tmp_path / "again.safetensors").encoder.dim == 8
+
+
+def rewritten(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """The model file with another recipe in its header."""
+    tensors, header = read_tensors(path, MODEL_KIND)
+    recipe = json.loads(header["recipe"])
+    change(recipe)
+    write_tensors(path, tensors, MODEL_KIND, {"recipe": recipe, "card": json.loads(header["card"])})
+
+
+def test_a_model_from_before_a_setting_was_known_still_loads(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    save_model(path, small_model())
+
+    def as_in_version_0_1(recipe: dict[str, Any]) -> None:
+        for name in ("encoder", "neck", "triplet_distance", "reduction", "label_smoothing", "erasing"):
+            del recipe["stage1"][name]
+        del recipe["clips"]["stride"], recipe["stage2"]["damages"]
+
+    rewritten(path, as_in_version_0_1)
+    assert load_model(path).recipe == RECIPE
+
+
+def test_a_model_of_a_later_version_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    save_model(path, small_model())
+    rewritten(path, lambda recipe: recipe["stage1"].update(telepathy=1.0))
+    with pytest.raises(CheckpointError, match=r"written by version .* unknown setting 'telepathy'"):
+        load_model(path)
 
 
 def test_damaged_or_foreign_files_are_refused(tmp_path: Path) -> None:

@@ -42,6 +42,10 @@ def test_the_defaults_are_the_values_of_the_paper() -> None:
     )
     assert (stage1.encoder_width, stage1.flip, stage1.colour, stage1.triplet_weight) == (1.0, 0.5, 0.0, 1.0)
     assert (256 * stage1.enlarge, 128 * stage1.enlarge) == (288, 144)
+    assert (stage1.encoder, stage1.neck, stage1.triplet_distance, stage1.reduction) == (
+        "i3d", "none", "euclidean", "sum",
+    )  # fmt: skip
+    assert (stage1.label_smoothing, stage1.erasing, made.clips.stride) == (0.0, 0.0, 1)
     assert (stage2.hidden, stage2.dropout, stage2.first, stage2.random_order) == (1024, 0.5, "constant", False)
     assert (stage2.max_corrupted, stage2.variants) == (0, 0)
 
@@ -124,6 +128,14 @@ def test_a_whole_recipe_written_as_a_file_is_the_same_recipe(tmp_path: Path, nam
         ("[stage1]\nflip = 2", r"flip is 2.0, expected 0 to 1"),
         ("[stage1]\nenlarge = 0.5", r"enlarge is 0.5"),
         ("[stage1]\nencoder_width = 0", r"encoder_width is 0.0, expected more than 0"),
+        ("[stage1]\nneck = 'bn'", r"neck is 'bn', expected one of 'none', 'before', 'after'"),
+        ("[stage1]\ntriplet_distance = 'dot'", r"triplet_distance is 'dot', expected one of 'euclidean', 'cosine'"),
+        ("[stage1]\nreduction = 'none'", r"reduction is 'none', expected one of 'sum', 'mean'"),
+        ("[stage1]\nlabel_smoothing = 1", r"label_smoothing is 1.0, expected 0 to 0.99"),
+        ("[stage1]\nerasing = -0.5", r"erasing is -0.5, expected 0 to 1"),
+        ("[stage1]\nencoder = 'resnet'", r"encoder is 'resnet', expected 'i3d', or 'frames:FOLDER'"),
+        ("[stage1]\nencoder = 'frames:'", r"encoder is 'frames:', expected"),
+        ("[clips]\nstride = 0", r"stride is 0, expected more than 0"),
         ("[stage1]\ntriplet_weight = -1", r"triplet_weight is -1"),
         ("[stage1.optimisation]\nmilestones = ['a']", r"milestones are \('a',\)"),
         ("[stage1.optimisation]\nmargin = -1", r"margin is -1"),
@@ -150,6 +162,23 @@ def test_what_cannot_work_is_refused(tmp_path: Path, text: str, message: str) ->
 def test_json_with_unknown_names_is_refused() -> None:
     with pytest.raises(RecipeError, match="recipe: stage2: unknown setting 'units'"):
         Recipe.from_json({"stage2": {"units": 3}})
+
+
+def test_a_recipe_from_before_a_setting_was_known_gets_its_default() -> None:
+    values = RECIPES["demo"]().to_json()
+    for name in ("encoder", "neck", "triplet_distance", "reduction", "label_smoothing", "erasing"):
+        del values["stage1"][name]
+    del values["clips"]["stride"], values["stage2"]["damages"]
+    assert Recipe.from_json(values) == RECIPES["demo"]()
+
+
+def test_modern_and_its_small_twin_differ_in_size_only() -> None:
+    modern, small = RECIPES["modern"](), RECIPES["modern_small"]()
+    assert (small.clips.height, small.clips.width, small.stage1.encoder_width) == (96, 48, 0.25)
+    assert replace(small.clips, height=256, width=128) == modern.clips
+    assert replace(small.stage1, optimisation=modern.stage1.optimisation, encoder_width=1.0) == modern.stage1
+    assert small.stage2 == RECIPES["demo"]().stage2
+    assert modern.stage1.optimisation.margin == small.stage1.optimisation.margin == 0.3
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:

@@ -46,6 +46,46 @@ def test_one_clip_samplers(sampler: Sampler, n: int, length: int, seed: int) -> 
         assert sorted(set(clip.tolist())) == list(range(n))
 
 
+@given(n=st.integers(1, 300), length=st.integers(1, 16), count=st.integers(1, 12), stride=st.integers(1, 12))
+def test_strides_are_kept_where_they_fit(n: int, length: int, count: int, stride: int) -> None:
+    fits = max(s for s in range(1, stride + 1) if s == 1 or (length - 1) * s < n)
+    for sampler, clips in (("spaced", count), ("consec", 1)):
+        spec = ClipSpec(length, clips, sampler, stride=stride)  # type: ignore[arg-type]
+        found = sample_clips(n, spec, np.random.default_rng(0))
+        assert found.shape == (clips, length) and found.min() >= 0 and found.max() < n
+        if n >= length:
+            assert (np.diff(found, axis=1) == fits).all()
+        if clips > 1 and n >= length:
+            assert found[0, 0] == 0 and found[-1, -1] == n - 1
+        if stride == 1:
+            plain = sample_clips(n, ClipSpec(length, clips, sampler), np.random.default_rng(0))  # type: ignore[arg-type]
+            assert (found == plain).all()
+
+
+def test_every_start_of_a_stride_can_be_drawn() -> None:
+    rng = np.random.default_rng(0)
+    starts = {int(sample_clips(12, ClipSpec(4, 1, "consec", stride=3), rng)[0, 0]) for _ in range(100)}
+    assert starts == {0, 1, 2}  # the last is made of frames 2, 5, 8 and 11
+
+
+@given(n=st.integers(1, 300), length=st.integers(1, 8), count=st.integers(1, 12), stride=st.integers(1, 12))
+def test_cover_sees_the_whole_tracklet_evenly(n: int, length: int, count: int, stride: int) -> None:
+    clips = sample_clips(n, ClipSpec(length, count, "cover", stride=stride))
+    assert clips.shape == (count, length)
+    frames, times = np.unique(clips, return_counts=True)
+    assert frames[0] >= 0 and frames[-1] < n
+    assert len(frames) == min(n, count * length)  # every frame, or as many as there are places
+    assert times.max() - times.min() <= 1
+    gaps = np.diff(frames)
+    assert gaps.size == 0 or gaps.max() - gaps.min() <= 1
+    assert (np.diff(clips, axis=1) >= 0).all()
+
+
+def test_cover_keeps_as_near_to_the_stride_as_can_be() -> None:
+    for n, stride, steps in ((256, 8, {8}), (128, 8, {8}), (64, 8, {8}), (32, 8, {8}), (32, 3, {2}), (320, 8, {10})):
+        assert set(np.diff(sample_clips(n, ClipSpec(4, 8, "cover", stride=stride)), axis=1).ravel().tolist()) == steps
+
+
 def test_every_start_and_every_subset_can_be_drawn() -> None:
     rng = np.random.default_rng(0)
     consec = {int(sample_clips(6, ClipSpec(4, 1, "consec"), rng)[0, 0]) for _ in range(100)}

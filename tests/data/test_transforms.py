@@ -10,6 +10,7 @@ from PIL import Image
 
 from resight.data import transforms
 from resight.data.transforms import (
+    GREY,
     Augmentation,
     augment_clip,
     draw_augmentation,
@@ -72,6 +73,32 @@ def test_crop_flip_and_tint() -> None:
     tinted = augment_clip(clip, (9, 9), Augmentation(gain=(1.2, 1.0, 0.8), contrast=1.1))
     expected = ((clip * np.array([1.2, 1.0, 0.8]) - 128) * 1.1 + 128).clip(0, 255)
     assert np.abs(tinted - expected).max() <= 1
+
+
+def test_erasing_paints_one_rectangle_in_every_frame_and_leaves_the_source_alone() -> None:
+    clip = np.random.default_rng(0).integers(0, 100, (3, 20, 10, 3), np.uint8)
+    before = clip.copy()
+    for out in (None, np.empty_like(clip)):
+        erased = augment_clip(clip, (20, 10), Augmentation(erased=(0.25, 0.5, 0.5, 0.3)), out)
+        painted = np.zeros((20, 10), bool)
+        painted[5:15, 5:8] = True
+        assert (erased[:, painted] == GREY).all() and (erased[:, ~painted] == clip[:, ~painted]).all()
+    assert (clip == before).all()
+    assert abs(prepare_clips(torch.full((1, 1, 1, 1, 3), GREY, dtype=torch.uint8)).max().item()) < 0.01
+
+
+def test_erasing_is_drawn_as_often_as_asked_and_changes_no_other_draw() -> None:
+    drawn = [draw_augmentation(Stage1(erasing=0.5), np.random.default_rng(n)) for n in range(500)]
+    plain = [draw_augmentation(Stage1(), np.random.default_rng(n)) for n in range(500)]
+    assert [(d.crop, d.flip, d.gain, d.contrast) for d in drawn] == [
+        (d.crop, d.flip, d.gain, d.contrast) for d in plain
+    ]
+    assert {d.erased for d in plain} == {None}
+    rectangles = np.array([d.erased for d in drawn if d.erased is not None])
+    assert 0.4 < len(rectangles) / 500 < 0.6
+    top, left, height, width = rectangles.T
+    assert min(top.min(), left.min()) >= 0 and max((top + height).max(), (left + width).max()) <= 1 + 1e-9
+    assert (height * width).min() > 0.015 and (height * width).max() <= 0.4 + 1e-9
 
 
 def test_draws_cover_the_room_and_flip_half() -> None:

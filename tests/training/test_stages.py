@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from resight.checkpoints import content_hash, load_model
-from resight.errors import CheckpointError
+from resight.errors import CheckpointError, RecipeError
 from resight.models.aggregators import Aggregator, Learned, TopShare
+from resight.models.encoders import NeckedEncoder
 from resight.models.i3d import I3D
 from resight.recipe import ClipSpec, Optimisation, Recipe, Stage1, Stage2
 from resight.tracklet import Tracklet
@@ -46,6 +47,38 @@ def test_stage_1_is_the_same_with_any_number_of_workers_and_touches_no_validatio
     assert runs[0] == runs[1]
     assert len(runs[0][0]) == 6  # 5 persons train, so 2 batches of 2 in each of 3 epochs
     assert 0 < runs[0][1] <= 1
+
+
+def test_a_modern_recipe_trains_both_stages(make_tracklets: MakeTracklets, tmp_path: Path) -> None:
+    tracklets = make_tracklets(persons=7)
+    stage1 = replace(
+        RECIPE.stage1, neck="after", triplet_distance="cosine", reduction="mean", label_smoothing=0.1, erasing=0.5
+    )
+    clips = replace(RECIPE.clips, sampler="cover", stride=2)
+    recipe = replace(RECIPE, stage1=stage1, clips=clips, stage2=replace(RECIPE.stage2, variants=0))
+    made = train_model(tracklets, recipe, RunOptions(tmp_path))
+    assert isinstance(made.model.encoder, NeckedEncoder)
+    assert 0 < losses(tmp_path, "stage1")[0] < 4  # means of 4 clips: about log 5, and a margin
+    with torch.no_grad():
+        clip = torch.rand(1, 3, 2, 32, 16)
+        assert torch.equal(load_model(made.path).encoder(clip), made.model.encoder(clip))
+
+
+def test_a_frame_encoder_trains_from_a_folder(make_tracklets: MakeTracklets, tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers", reason="frame encoders need the extra `encoders`")
+    folder = tmp_path / "network"
+    config = transformers.Dinov2Config(
+        hidden_size=8, num_hidden_layers=1, num_attention_heads=2, image_size=16, patch_size=8
+    )
+    transformers.Dinov2Model(config).save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text('{"image_mean": [0.5, 0.5, 0.5], "image_std": [0.2, 0.2, 0.2]}')
+    recipe = replace(RECIPE, stage1=replace(RECIPE.stage1, encoder=f"frames:{folder}"))
+    tracklets = make_tracklets(persons=7)
+    made = train_model(tracklets, recipe, RunOptions(tmp_path / "run"))
+    again = load_model(made.path).encoder
+    assert content_hash(again.state_dict()) == content_hash(made.model.encoder.state_dict())
+    with pytest.raises(RecipeError, match="Kinetics weights are for the I3D"):
+        train_model(tracklets, recipe, RunOptions(tmp_path / "other"), init=folder)
 
 
 @pytest.mark.parametrize("variants", [0, 2])

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from resight.errors import RecipeError
+from resight.models.encoders import NeckedEncoder, encoder_body, inference_copy, kinetics_target, make_encoder
+from resight.models.frame_encoder import FrameEncoder
+from resight.models.i3d import I3D
+from resight.recipe import Neck, Stage1, paper
+
+SMALL = Stage1(encoder_width=0.125)
+
+
+class Colours(nn.Module):
+    """An image network: one linear map of the mean colour."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 5)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        out: Tensor = self.layer(pictures.mean((2, 3)))
+        return out
+
+
+def clips(count: int = 6) -> Tensor:
+    return torch.rand(count, 3, 2, 32, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+def test_the_paper_s_encoder_has_no_neck() -> None:
+    assert type(make_encoder(SMALL)) is I3D
+    assert paper().stage1.neck == "none" and paper().stage1.encoder == "i3d"
+
+
+def test_the_neck_has_no_bias_and_decides_what_a_clip_feature_is() -> None:
+    before, after = make_encoder(replace(SMALL, neck="before")), make_encoder(replace(SMALL, neck="after"))
+    assert isinstance(before, NeckedEncoder) and isinstance(after, NeckedEncoder)
+    assert "neck.bias" not in after.state_dict() and before.state_dict().keys() == after.state_dict().keys()
+    features, normed = after.train().both(clips())
+    assert normed.mean(0).abs().max() < 1e-5
+    assert (normed.std(0, unbiased=False)[features.std(0) > 1e-2] - 1).abs().max() < 0.1
+    before.load_state_dict(after.state_dict())
+    for one in (before, after):  # as after some training
+        one.neck.running_mean = torch.linspace(0, 1, one.dim)
+        one.neck.running_var = torch.linspace(0.5, 2, one.dim)
+        one.eval()
+    with torch.no_grad():
+        own = before(clips())
+        assert torch.equal(own, before.body(clips()))
+        expected = (own - torch.linspace(0, 1, after.dim)) / (torch.linspace(0.5, 2, after.dim) + after.neck.eps).sqrt()
+        assert torch.allclose(after(clips()), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("neck", ["none", "before", "after"])
+def test_the_copy_for_inference_gives_the_same_features_and_leaves_the_encoder_alone(neck: Neck) -> None:
+    torch.manual_seed(0)
+    encoder = make_encoder(replace(SMALL, neck=neck)).train()
+    with torch.no_grad():
+        for _ in range(3):
+            encoder(clips())  # running statistics
+    encoder.eval()
+    with torch.no_grad():
+        expected = encoder(clips())
+        fast, rough = inference_copy(encoder), inference_copy(encoder, "bfloat16")
+        encoder.train()
+        assert torch.allclose(fast(clips()), expected, rtol=1e-3, atol=1e-4)
+        assert torch.cosine_similarity(rough(clips()), expected).min() > 0.99
+    assert fast(clips()).dtype == rough(clips()).dtype == torch.float32
+    assert encoder.training and not fast.training
+    if isinstance(encoder, NeckedEncoder):
+        assert encoder.neck.training
+
+
+def test_frames_in_bfloat16_are_computed_by_a_copy() -> None:
+    encoder = FrameEncoder(Colours(), 5, [0.5] * 3, [0.5] * 3).eval()
+    rough = inference_copy(encoder, "bfloat16")
+    assert {p.dtype for p in rough.parameters()} == {torch.bfloat16}
+    assert {p.dtype for p in encoder.parameters()} == {torch.float32}
+    assert torch.allclose(rough(clips()), encoder(clips()), atol=0.02)
+    assert inference_copy(Colours()) is not encoder
+
+
+def test_kinetics_weights_go_into_an_i3d_with_or_without_a_neck() -> None:
+    necked = make_encoder(replace(SMALL, neck="after"))
+    assert isinstance(necked, NeckedEncoder) and kinetics_target(necked) is necked.body is encoder_body(necked)
+    with pytest.raises(RecipeError, match="Kinetics weights are for the I3D"):
+        kinetics_target(FrameEncoder(Colours(), 5, [0.5] * 3, [0.5] * 3))
+
+
+def test_a_folder_without_a_network_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"no config.json in .*hf download"):
+        make_encoder(Stage1(encoder=f"frames:{tmp_path}"))
