@@ -48,11 +48,13 @@ class Split:
     Attributes:
         name: the kind of data set, such as ``mars``: names its default protocol.
         root: where it was read from.
-        train: persons here never appear in `query` or `gallery`, except in a ``folder`` set, which is all three.
+        train: persons here never appear in `query` or `gallery`, except in a set of your own without splits, where all
+            tracklets have every role.
         query: what is asked.
         gallery: what is searched, junk and distractors included.
         notes: what the reader had to leave out or repair, one sentence each.
-        number: which of the data set's official splits this is, from 1; None if it has only this one.
+        number: which of the data set's splits this is, from 1; None if it has only this one.
+        camera_names: what the data set calls its cameras 1, 2, …; empty if it only numbers them.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Split:
     gallery: tuple[Tracklet, ...]
     notes: tuple[str, ...] = ()
     number: int | None = None
+    camera_names: tuple[str, ...] = ()
 
     def between_cameras(self, query_camera: int | None = None, gallery_camera: int | None = None) -> Split:
         """The same data set with queries and gallery restricted to one camera each (None: all cameras)."""
@@ -70,6 +73,10 @@ class Split:
             query=tuple(_of_camera(self.query, query_camera)),
             gallery=tuple(_of_camera(self.gallery, gallery_camera)),
         )
+
+    def camera_name(self, camera: int) -> str:
+        """What the data set calls a camera, or ``camera 3`` if it has no name for it."""
+        return self.camera_names[camera - 1] if 0 < camera <= len(self.camera_names) else f"camera {camera}"
 
     def find(self, tracklet_id: str) -> Tracklet | None:
         """The tracklet of that id, from any role, or None."""

@@ -15,9 +15,10 @@ import pytest
 from PIL import Image
 from scipy.io import loadmat
 
+from resight.data.readers import READERS
 from resight.errors import DatasetError
 from resight.synthetic.faults import read_faults
-from resight.synthetic.layouts import LAYOUTS, SPLITS, write_layout
+from resight.synthetic.layouts import LAYOUTS, SPLITS, make_layout, reader_of, write_layout
 from resight.synthetic.world import WorldScale, make_world
 
 SCALE = WorldScale("layouts", 32, 3, 4, (2, 3), 1.5, 3, 2, median_frames=8, spread=0.5, max_frames=12)
@@ -49,6 +50,8 @@ def test_the_same_world_gives_the_same_bytes(world: Path, tmp_path: Path, kind: 
         ("duke-video", r"train/0001/0000/0001_C\d_F\d{4}_X\d{5}.jpg"),
         ("duke-video-old", r"train/0001/0000/0001C\dF\d{4}X\d{5}.jpg"),
         ("ls-vid", r"tracklet_train/0001/0001_0000_0\d_\d{5}.jpg"),
+        ("folder", r"0001/camera\d/0001C\dT\d{4}/0001C\dT\d{4}F\d{3}.jpg"),
+        ("manifest", r"frames/0001C\dT\d{4}/0001C\dT\d{4}F\d{3}.jpg"),
         ("prid2011", r"prid_2011/multi_shot/cam_a/person_0001/0001.png"),
         ("ilids-vid", r"i-LIDS-VID/sequences/cam1/person001/cam1_person001_00001.png"),
     ],
@@ -57,8 +60,10 @@ def test_names_are_those_of_the_data_set(world: Path, tmp_path: Path, kind: str,
     write_layout(world, tmp_path / "out", kind)
     found = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*g")}
     assert any(re.fullmatch(names, name) for name in found)
-    # Junk is left out, and nobody is person 0.
-    assert not any("00-1" in name or re.search(r"(person_?|train/|gallery/|test/)0+[/_]", name) for name in found)
+    # Junk is left out where it cannot be said, and nobody is person 0.
+    assert kind == "manifest" or not any(
+        "00-1" in name or re.search(r"(person_?|train/|gallery/|test/)0+[/_]", name) for name in found
+    )
 
 
 def test_a_jpeg_is_linked_and_a_png_is_encoded(world: Path, tmp_path: Path) -> None:
@@ -82,7 +87,7 @@ def test_without_hard_links_frames_are_copied(world: Path, tmp_path: Path, monke
     assert digest(tmp_path / "copied") == digest(tmp_path / "linked")
 
 
-@pytest.mark.parametrize("kind", ["duke-video", "duke-video-old", "ls-vid"])
+@pytest.mark.parametrize("kind", ["duke-video", "duke-video-old", "folder", "ls-vid", "manifest"])
 def test_faults_keep_their_frames(world: Path, tmp_path: Path, kind: str) -> None:
     write_layout(world, tmp_path / "out", kind)
     by_content = {path.stat().st_ino: path.name for path in world.rglob("*.jpg")}
@@ -130,8 +135,44 @@ def test_ls_vid_without_h5py_leaves_nothing(world: Path, tmp_path: Path, monkeyp
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_manifest_names_everybody_but_junk(world: Path, tmp_path: Path) -> None:
+    write_layout(world, tmp_path / "out", "manifest")
+    lines = [json.loads(line) for line in (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()]
+    assert len(lines) == len(list((tmp_path / "out" / "frames").iterdir()))
+    assert sum("person" not in line for line in lines) == SCALE.junk
+    assert all(("person" not in line) == line["id"].startswith("00-1") for line in lines)
+    # Each distractor is a person of its own.
+    strangers = [line["person"] for line in lines if line["id"].startswith("0000")]
+    assert len(set(strangers)) == len(strangers) == SCALE.distractors
+
+
+@pytest.mark.parametrize("kind", ["mars", "folder", "duke-video-old"])
+def test_a_layout_is_made_without_a_world_to_keep(world: Path, tmp_path: Path, kind: str) -> None:
+    report = make_layout(tmp_path / "made", kind, SCALE, seed=1, workers=1)
+    assert report.out == tmp_path / "made"
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+    if kind != "mars":
+        write_layout(world, tmp_path / "expected", kind)
+    assert digest(tmp_path / "made") == digest(world if kind == "mars" else tmp_path / "expected")
+    assert READERS[reader_of(kind)](report.out)
+
+
+def test_a_layout_that_cannot_be_made_is_refused_before_rendering(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(DatasetError, match=r"no layout 'market'"):
+        make_layout(tmp_path / "out", "market", SCALE)
+    with pytest.raises(DatasetError, match="needs h5py"):
+        make_layout(tmp_path / "out", "ls-vid", SCALE)
+    (tmp_path / "photo.jpg").touch()
+    with pytest.raises(DatasetError, match="new or an empty folder"):
+        make_layout(tmp_path, "folder", SCALE)
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
+
+
 def test_what_cannot_be_written_is_refused(world: Path, tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"no layout 'market'; known: duke-video, "):
+    with pytest.raises(DatasetError, match=r"no layout 'market'; known: mars, duke-video, "):
         write_layout(world, tmp_path / "out", "market")
     with pytest.raises(DatasetError, match=r"is no synthetic world: there is no .*world.json"):
         write_layout(tmp_path, tmp_path / "out", "duke-video")

@@ -5,38 +5,69 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
+from cyclopts import Parameter
+
 from resight.cli.app import ALL_CORES, WORKERS, Json, app, say
 from resight.progress import progress_bar
 
 
 @app.command
 def synth(
-    out: Path, *, scale: Literal["tiny", "demo", "bench"] = "demo", seed: int = 0, device: str = "cpu",
-    workers: Annotated[int, ALL_CORES] = WORKERS,
-    as_json: Json = False,
+    out: Path, *, scale: Literal["tiny", "demo", "bench"] = "demo", seed: int = 0, layout: str = "mars",
+    device: str = "cpu", workers: Annotated[int, ALL_CORES] = WORKERS, as_json: Json = False,
 ) -> None:  # fmt: skip
-    """Render people that never lived as video tracklets, in the official MARS layout.
+    """Render people that never lived as video tracklets, in the official MARS layout or in that of another data set.
 
     Args:
         out: Folder to make; it must not exist, or be empty.
         scale: tiny takes seconds, demo under two minutes, bench is for real trainings.
         seed: Another seed, another world; the same seed, the same world.
+        layout: A kind of data set, such as prid2011 or folder: the world as its reader expects it.
         device: Where to render: cpu or cuda.
         workers: Processes that render.
     """
-    from resight.synthetic.world import SCALES, make_world
+    from resight.synthetic.layouts import make_layout, reader_of
+    from resight.synthetic.world import SCALES
 
     with progress_bar("rendering", "frames", not as_json) as progress:
-        report = make_world(out, SCALES[scale], seed, device=device, workers=workers, progress=progress)
+        report = make_layout(out, layout, SCALES[scale], seed, device=device, workers=workers, progress=progress)
+    name = f"{reader_of(layout)}:{report.out}"
     numbers = {
-        "out": str(report.out), "persons": report.persons, "tracklets": report.tracklets, "frames": report.frames,
-        "seconds": round(report.seconds, 1), "frames_per_second": round(report.frames_per_second),
+        "dataset": name, "out": str(report.out), "persons": report.persons, "tracklets": report.tracklets,
+        "frames": report.frames, "seconds": round(report.seconds, 1),
+        "frames_per_second": round(report.frames_per_second),
     }  # fmt: skip
     text = (
         f"{report.persons} persons, {report.tracklets} tracklets, {report.frames} frames in {report.seconds:.0f} s "
-        f"({report.frames_per_second:.0f} frames/s)\nwrote {report.out}: use it as mars:{report.out}"
+        f"({report.frames_per_second:.0f} frames/s)\nwrote {report.out}: use it as {name}"
     )
     say(numbers, text, as_json)
+
+
+@app.command
+def splits(
+    dataset: str, *, number: int = 10, test_share: float = 0.5, queries: str = "one-per-camera", min_frames: int = 1,
+    seed: int = 0, replace: Annotated[bool, Parameter(negative=())] = False, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Draw splits of your own data, persons to train on and others to test on, and keep them beside it.
+
+    From then on the data set is read as these splits, and DATASET#3 is the third of them.
+
+    Args:
+        dataset: Your own data, folder:PATH or manifest:PATH.
+        number: How many splits; scores are means over them.
+        test_share: Share of the persons to test on.
+        queries: one-per-camera: a drawn tracklet of each test person and camera; all: every tracklet of theirs; or
+            camera:NAME: a drawn tracklet of each under that camera.
+        min_frames: Shorter tracklets are in no split.
+        seed: Another seed, other splits; the same seed, the same.
+        replace: Overwrite other splits that are there.
+    """
+    from resight.data.draw_splits import SplitRule, make_splits
+
+    rule = SplitRule(number, test_share, queries, min_frames, seed)
+    made = make_splits(dataset, rule, replace=replace)
+    say({"dataset": dataset, **made.to_json()}, f"{made.to_text()}\n{dataset}#1 names the first", as_json)
 
 
 @app.command

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 
@@ -18,7 +19,7 @@ from scipy.io import loadmat
 from resight.errors import DatasetError
 from resight.synthetic.faults import read_faults, write_faults
 from resight.synthetic.streams import stream
-from resight.synthetic.world import write_mat
+from resight.synthetic.world import WorldReport, WorldScale, make_world, write_mat
 from resight.tracklet import DISTRACTOR, JUNK
 
 SPLITS = 10
@@ -43,12 +44,14 @@ def write_layout(world: Path, out: Path, kind: str) -> None:
     """Lay a world out as another data set. The same world gives the same bytes.
 
     JPEG frames are hard links where the file system has them, and else copies; where the data set has PNG, frames are
-    encoded anew. Junk is left out, because none of these data sets has any, and each distractor gets a number of its
+    encoded anew. Junk is left out, because the other data sets have none, and each distractor gets a number of its
     own after the last person.
 
     * ``duke-video``, and ``duke-video-old`` with the older frame names: the first query of each person is the query,
       all other test tracklets are the gallery.
     * ``ls-vid``: the world's lists, with the world's queries. Needs h5py.
+    * ``folder`` and ``manifest``: your own data, all tracklets without roles; the manifest has junk too, as tracklets
+      whose person is not known. `resight splits` gives them roles.
     * ``prid2011`` and ``ilids-vid``: everybody whom two cameras see, in the first two of these, by the longest tracklet
       in each; `SPLITS` halvings of them drawn from a fixed seed. PRID2011 also has those whom only one camera sees,
       distractors among them, in no split.
@@ -62,13 +65,8 @@ def write_layout(world: Path, out: Path, kind: str) -> None:
         DatasetError: if `world` is no world or `out` holds something, there is no such kind, h5py is needed and not
             installed, or too few persons are seen by two cameras.
     """
-    if kind not in LAYOUTS:
-        raise DatasetError(f"there is no layout {kind!r}; known: {', '.join(LAYOUTS)}")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DatasetError(
-            f"{out} must be a new or an empty folder, but it holds something; choose another or empty it"
-        )
-    listed = _read_world(world)
+    _check(out, kind)
+    listed = _read_world(world, keep_junk=kind == "manifest")
     part = out.with_name(f".{out.name}.part")
     if part.exists():
         shutil.rmtree(part)
@@ -87,7 +85,61 @@ def write_layout(world: Path, out: Path, kind: str) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _read_world(world: Path) -> list[_Listed]:
+def make_layout(
+    out: Path,
+    kind: str,
+    scale: WorldScale,
+    seed: int = 0,
+    *,
+    device: str = "cpu",
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> WorldReport:
+    """Render a world and keep it in one layout only: as `make_world`, then `write_layout`.
+
+    The world lies in a hidden folder beside `out` meanwhile. An interrupted rendering is resumed as in `make_world`.
+
+    Args:
+        out: new or empty folder.
+        kind: one of `LAYOUTS`, or ``mars`` for the world itself.
+        scale: as in `make_world`, and so are the others.
+
+    Returns:
+        the report of the world; a layout may have fewer tracklets.
+
+    Raises:
+        DatasetError: as `make_world` and `write_layout`, before anything is rendered if possible.
+    """
+    if kind == "mars":
+        return make_world(out, scale, seed, device=device, workers=workers, progress=progress)
+    _check(out, kind)
+    world = out.with_name(f".{out.name}.world")
+    shutil.rmtree(world, ignore_errors=True)
+    report = make_world(world, scale, seed, device=device, workers=workers, progress=progress)
+    try:
+        write_layout(world, out, kind)
+    finally:
+        shutil.rmtree(world)
+    return replace(report, out=out)
+
+
+def reader_of(kind: str) -> str:
+    """The kind of data set that a layout is read as."""
+    return kind.removesuffix("-old")
+
+
+def _check(out: Path, kind: str) -> None:
+    if kind not in LAYOUTS:
+        raise DatasetError(f"there is no layout {kind!r}; known: {', '.join(('mars', *LAYOUTS))}")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DatasetError(
+            f"{out} must be a new or an empty folder, but it holds something; choose another or empty it"
+        )
+    if kind == "ls-vid" and find_spec("h5py") is None:
+        raise DatasetError("the table of LS-VID is HDF5, and writing it needs h5py: pip install 'resight[h5]'")
+
+
+def _read_world(world: Path, *, keep_junk: bool = False) -> list[_Listed]:
     info = world / "info"
     if not (info / "world.json").is_file():
         raise DatasetError(f"{world} is no synthetic world: there is no {info / 'world.json'}; make one: resight synth")
@@ -107,7 +159,7 @@ def _read_world(world: Path) -> list[_Listed]:
         if one.person == DISTRACTOR:
             everybody.append(replace(one, person=following))
             following += 1
-        elif one.person != JUNK:
+        elif one.person != JUNK or keep_junk:
             everybody.append(one)
     return everybody
 
@@ -152,6 +204,30 @@ def _ls_vid(listed: list[_Listed], out: Path) -> dict[str, str]:
     query = [row for row, one in enumerate(test, start=1) if one.is_query]
     _write_hdf5(out / "test" / "data" / "info_test.mat", "query", np.array([query], np.float64).T)
     return names
+
+
+def _folder(listed: list[_Listed], out: Path) -> dict[str, str]:
+    """Frames keep the names that they have in the world, so that they are unique in it, as faults need."""
+    for one in listed:
+        folder = out / f"{one.person:04d}" / f"camera{one.camera}" / one.frames[0].name[:11]
+        folder.mkdir(parents=True)
+        for frame in one.frames:
+            _link(frame, folder / frame.name)
+    return {frame.name: frame.name for one in listed for frame in one.frames}
+
+
+def _manifest(listed: list[_Listed], out: Path) -> dict[str, str]:
+    lines: list[str] = []
+    for one in listed:
+        folder = out / "frames" / one.frames[0].name[:11]
+        folder.mkdir(parents=True)
+        for frame in one.frames:
+            _link(frame, folder / frame.name)
+        known = {} if one.person == JUNK else {"person": f"{one.person:04d}"}
+        line = {"id": folder.name, "frames": f"frames/{folder.name}", **known, "camera": f"camera{one.camera}"}
+        lines.append(json.dumps(line) + "\n")
+    (out / "manifest.jsonl").write_text("".join(lines), encoding="utf-8")
+    return {frame.name: frame.name for one in listed for frame in one.frames}
 
 
 def _prid2011(listed: list[_Listed], out: Path) -> dict[str, str]:
@@ -199,8 +275,10 @@ LAYOUTS: Mapping[str, Callable[[list[_Listed], Path], dict[str, str]]] = Mapping
     {
         "duke-video": _duke_video,
         "duke-video-old": _duke_video_old,
+        "folder": _folder,
         "ilids-vid": _ilids_vid,
         "ls-vid": _ls_vid,
+        "manifest": _manifest,
         "prid2011": _prid2011,
     }
 )
@@ -253,12 +331,8 @@ def _encode(frames: Iterable[Path], folder: Path, pattern: str) -> None:
 
 def _write_hdf5(path: Path, name: str, values: NDArray[np.float64]) -> None:
     """A table as MATLAB 7.3 writes it: axes the other way round, behind a header of text."""
-    try:
-        import h5py
-    except ImportError as error:
-        raise DatasetError(
-            "the table of LS-VID is HDF5, and writing it needs h5py: pip install 'resight[h5]'"
-        ) from error
+    import h5py
+
     with h5py.File(path, "w", userblock_size=_HDF5_HEADER) as file:
         file[name] = values.T
     with path.open("r+b") as raw:

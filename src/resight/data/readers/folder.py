@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from resight.data.readers.listing import PICTURES, list_folder, numbered
+from resight.data.readers.own_splits import apply_own_splits
 from resight.errors import DatasetError
 from resight.tracklet import DISTRACTOR, Split, Tracklet
 
@@ -55,7 +56,21 @@ def read_folder(root: Path) -> Split:
         )
         for person, camera, tracklet, names in found
     )
-    return Split("folder", root, tracklets, tracklets, tracklets, tuple(notes))
+    return Split("folder", root, tracklets, tracklets, tracklets, tuple(notes), camera_names=tuple(cameras))
+
+
+def read_folder_splits(root: Path) -> tuple[Split, ...]:
+    """Read the splits that ``splits.json`` in the folder lists, or as `read_folder` if there is no such file.
+
+    Raises:
+        DatasetError: as `read_folder`, or if the splits do not fit the tracklets.
+    """
+    return apply_own_splits(read_folder(root), folder_splits_file(root), f"folder:{root}")
+
+
+def folder_splits_file(root: Path) -> Path:
+    """Where the splits of a folder of tracklets are listed."""
+    return root / "splits.json"
 
 
 def read_tracklet(folder: Path) -> Tracklet:

@@ -13,6 +13,7 @@ from typing import Any
 
 from resight.data.readers.folder import read_tracklet
 from resight.data.readers.listing import natural_order, numbered
+from resight.data.readers.own_splits import apply_own_splits
 from resight.errors import DatasetError
 from resight.tracklet import JUNK, Split, Tracklet
 
@@ -56,11 +57,7 @@ def read_manifest(root: Path) -> Split:
         DatasetError: if there is no manifest or none of its form, a value cannot be meant, a picture is missing, or one
             tracklet has two persons or cameras.
     """
-    path = root if root.is_file() else next((root / name for name in _NAMES if (root / name).is_file()), None)
-    if path is None:
-        raise DatasetError(f"there is neither {_NAMES[0]} nor {_NAMES[1]} in {root}: {_FORM}")
-    if path.suffix not in (".jsonl", ".csv"):
-        raise DatasetError(f"expected a manifest that ends in .jsonl or .csv, found {path}")
+    path = _find_manifest(root)
     root = path.parent
     rows: dict[str, _Row] = {}
     for where, line in _read_lines(path):
@@ -77,7 +74,34 @@ def read_manifest(root: Path) -> Split:
         folder, names = _find_frames(root, row)
         tracklets.append(Tracklet(id_, persons.get(row.person, JUNK), camera, folder, names))
     all_ = tuple(tracklets)
-    return Split("manifest", root, all_, all_, all_, tuple(_notes(rows)))
+    return Split("manifest", root, all_, all_, all_, tuple(_notes(rows)), camera_names=tuple(cameras))
+
+
+def read_manifest_splits(root: Path) -> tuple[Split, ...]:
+    """Read the splits that are listed beside the manifest, or as `read_manifest` if none are.
+
+    Raises:
+        DatasetError: as `read_manifest`, or if the splits do not fit the tracklets.
+    """
+    return apply_own_splits(read_manifest(root), manifest_splits_file(root), f"manifest:{root}")
+
+
+def manifest_splits_file(root: Path) -> Path:
+    """Where the splits of a manifest are listed: ``manifest.splits.json`` beside ``manifest.jsonl``.
+
+    Raises:
+        DatasetError: if there is no manifest.
+    """
+    return _find_manifest(root).with_suffix(".splits.json")
+
+
+def _find_manifest(root: Path) -> Path:
+    path = root if root.is_file() else next((root / name for name in _NAMES if (root / name).is_file()), None)
+    if path is None:
+        raise DatasetError(f"there is neither {_NAMES[0]} nor {_NAMES[1]} in {root}: {_FORM}")
+    if path.suffix not in (".jsonl", ".csv"):
+        raise DatasetError(f"expected a manifest that ends in .jsonl or .csv, found {path}")
+    return path
 
 
 def _add(rows: dict[str, _Row], where: str, line: dict[str, Any]) -> None:
