@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from resight.data.readers import READERS
+from resight.data.readers.folder import read_folder
+from resight.data.readers.manifest import read_manifest
 from resight.doctor.frames import check_frames
 from resight.doctor.layout import check_layout, check_number_names, check_path, guess_kind
 from resight.doctor.manifest import check_manifest
@@ -19,6 +21,8 @@ from resight.doctor.tree import check_tree, list_tree
 from resight.errors import DatasetError
 from resight.progress import Progress
 from resight.tracklet import Split
+
+_WITHOUT_SPLITS: dict[str, Callable[[Path], Split]] = {"folder": read_folder, "manifest": read_manifest}
 
 Stage = Callable[[str, str], AbstractContextManager[Progress]]
 """Words and a unit → a progress bar for the block, as `resight.progress.progress_bar` gives."""
@@ -83,9 +87,13 @@ def examine_dataset(
 
 
 def _read(kind: str, path: Path, findings: Findings) -> tuple[Split, ...]:
-    try:
-        read = READERS[kind](path)
-    except DatasetError as error:
-        findings.add("reader-refuses", str(error))
-        return ()
-    return read if isinstance(read, tuple) else (read,)
+    """What the reader reads; of your own data, whose splits may be what it refuses, then that without splits."""
+    for reader in (READERS[kind], _WITHOUT_SPLITS.get(kind)):
+        try:
+            read = reader(path) if reader else ()
+        except DatasetError as error:
+            if not findings.has("reader-refuses"):
+                findings.add("reader-refuses", str(error))
+        else:
+            return read if isinstance(read, tuple) else (read,)
+    return ()

@@ -22,7 +22,7 @@ def examine(
     """Examine what a name says, and go on whatever is wrong with it. Nothing is written or downloaded.
 
     Args:
-        name: ``KIND:PATH`` of a data set (a number of a split at its end is not looked at: all splits are examined); a
+        name: ``KIND:PATH`` of a data set (the number of a split at its end is not looked at: all splits are examined); a
             TOML file of cameras, a video, or a folder of its frames; or the path of a data set whose kind is guessed.
         everything: read and decode every frame; without, of large sets a sample, the same one every time.
         stage: shows progress, such as `resight.progress.progress_bar`.
@@ -73,4 +73,5 @@ def _without_number(path: str) -> Path:
     """The path of a data set without the number of a split."""
     whole = Path(path).expanduser()
     folder, hash_, number = path.rpartition("#")
-    return Path(folder).expanduser() if hash_ and number.isdecimal() and not whole.exists() else whole
+    numbered = hash_ and (number.isdecimal() or number == "all") and not whole.exists()
+    return Path(folder).expanduser() if numbered else whole

@@ -25,6 +25,8 @@ _MARS_TABLES = {
 _TEXTS = {
     "mars": ("info/train_name.txt", "info/test_name.txt"),
     "ls-vid": ("list_sequence/list_seq_train.txt", "list_sequence/list_seq_test.txt"),
+    "folder": ("splits.json",),
+    "manifest": ("manifest.splits.json",),
 }
 
 

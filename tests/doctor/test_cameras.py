@@ -1,0 +1,186 @@
+"""What is to be ingested, broken in one way each: what the doctor says, and that `ingest` does not fall over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.doctor.breaking import remove, rewrite, silent
+from tests.ingest.conftest import MakeVideo, make_video, tracks_text
+
+from resight.doctor.cameras import examine_cameras
+from resight.doctor.report import Report
+from resight.doctor.tracks import REASONS
+from resight.errors import ResightError
+from resight.ingest.cameras import find_sources
+from resight.ingest.ingest import ingest
+
+__all__ = ["make_video"]
+
+HEIGHT, WIDTH, PICTURES = 96, 128, 24
+TABLE = '[[camera]]\nname = "door"\nvideo = "door"\ntracks = "door.txt"\n'
+
+
+def row(frame: int, track: int, *, left: float = 20, top: float = 10, width: float = 24, height: float = 60) -> str:
+    return f"{frame},{track},{left},{top},{width},{height},1,-1,-1,-1"
+
+
+ROWS = [row(frame, track, left=20 + 40 * track) for frame in range(1, PICTURES + 1) for track in (0, 1)]
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("door")
+    noise = np.random.default_rng(0)
+    for number in range(1, PICTURES + 1):
+        picture = noise.integers(0, 255, (HEIGHT // 8, WIDTH // 8, 3)).astype(np.uint8)
+        Image.fromarray(picture.repeat(8, 0).repeat(8, 1)).save(folder / f"{number:04d}.png", compress_level=1)
+    return folder
+
+
+@pytest.fixture
+def site(tmp_path: Path, pictures: Path) -> Path:
+    """A folder with ``cameras.toml``, the pictures of a camera, and its tracks."""
+    (tmp_path / "door").mkdir()
+    for path in pictures.iterdir():
+        (tmp_path / "door" / path.name).hardlink_to(path)
+    (tmp_path / "door.txt").write_text("\n".join(ROWS))
+    (tmp_path / "cameras.toml").write_text(TABLE)
+    return tmp_path
+
+
+def examine(path: Path) -> Report:
+    return examine_cameras(path, silent)
+
+
+def rows(change: Callable[[list[str]], list[str]]) -> Callable[[Path], object]:
+    return lambda site: (site / "door.txt").write_text("\n".join(change(list(ROWS))))
+
+
+def toml(text: str) -> Callable[[Path], object]:
+    return lambda site: (site / "cameras.toml").write_text(text)
+
+
+BROKEN: dict[str, tuple[Callable[[Path], object], str, str]] = {
+    "NaN": (rows(lambda all_: [*all_, "3,9,nan,1,20,50,1,-1,-1,-1"]), "mot-not-finite", "line 49"),
+    "infinity": (rows(lambda all_: [*all_, "3,9,1,1,inf,50,1,-1,-1,-1"]), "mot-not-finite", "line 49"),
+    "negative size": (rows(lambda all_: [*all_, row(3, 9, width=-20)]), "mot-no-area", "without area"),
+    "larger than the picture": (rows(lambda all_: [*all_, row(3, 9, width=900)]), "mot-huge", "track 9, frame 3"),
+    "beyond all pictures": (rows(lambda all_: [*all_, row(3, 9, width=1e9)]), "mot-huge", "too large"),
+    "outside": (rows(lambda all_: [*all_, row(3, 9, left=500)]), "mot-outside", "outside the picture"),
+    "past the end": (rows(lambda all_: [*all_, row(99, 1)]), "mot-past-end", "24 in all"),
+    "counted from 0": (rows(lambda all_: [row(0, 1), *all_]), "mot-before-start", "first_frame = 0"),
+    "a box twice": (rows(lambda all_: [*all_, all_[0]]), "mot-duplicate", "line 49"),
+    "unsorted": (rows(lambda all_: all_[::-1]), "mot-unsorted", "lower frame"),
+    "five columns": (rows(lambda all_: [*all_, "3,9,1,1,20"]), "mot-columns", "fewer than six"),
+    "eight columns": (rows(lambda all_: [*all_, "3,9,1,1,20,50,1,-1"]), "mot-columns", "10 columns"),
+    "a header": (rows(lambda all_: ["frame,id,x,y,w,h,score,a,b,c", *all_]), "mot-not-numbers", "line 1"),
+    "ids that are halves": (rows(lambda all_: [*all_, row(3, 9).replace(",9,", ",9.5,", 1)]), "mot-not-whole", "whole"),
+    "some without track": (rows(lambda all_: [*all_, row(3, -1)]), "mot-without-track", "without a track"),
+    "corners": (
+        rows(lambda _: [row(f, 0, left=40, top=20, width=100, height=85) for f in range(1, PICTURES + 1)]),
+        "mot-corners", "reach beyond",
+    ),
+    "shares": (
+        rows(lambda _: [row(f, 0, left=0.1, top=0.1, width=0.3, height=0.5) for f in range(1, 20)]),
+        "mot-shares", "in pixels",
+    ),
+    "small": (rows(lambda all_: [*all_, row(3, 9, width=9, height=9)]), "mot-small", "16 × 48"),
+    "short": (rows(lambda all_: [*all_, row(3, 9)]), "mot-short", "fewer than 8"),
+    "nothing left": (rows(lambda all_: all_[:2]), "nothing-to-cut", "camera door"),
+    "no rows": (rows(lambda _: []), "tracks-unreadable", "no usable row"),
+    "UTF-16": (
+        lambda s: (s / "door.txt").write_text("\n".join(ROWS), encoding="utf-16"), "tracks-unreadable", "usable",
+    ),
+    "no tracks": (lambda s: remove(s / "door.txt"), "tracks-unreadable", "cannot read"),
+    "tracks are a folder": (
+        toml(TABLE.replace("door.txt", ".")), "tracks-unreadable", "directory",
+    ),
+    "no video": (lambda s: (s / "door").rename(s / "gone"), "video-unreadable", "no video"),
+    "an empty folder": (lambda s: remove(*(s / "door").iterdir()), "video-unreadable", "no picture"),
+    "a missing picture": (lambda s: remove(s / "door" / "0007.png"), "frame-gaps", "6 to 8"),
+    "an empty picture": (lambda s: rewrite(s / "door" / "0007.png", b""), "unreadable", "0007.png"),
+    "an empty first picture": (lambda s: rewrite(s / "door" / "0001.png", b""), "video-unreadable", "0001.png"),
+    "not TOML": (toml("[[camera]\n"), "cameras-file", "not TOML"),
+    "Latin-1": (lambda s: (s / "cameras.toml").write_bytes(b'# \xe9\n[[camera]]\n'), "text-encoding", "0xe9"),
+    "no camera": (toml("a = 1\n"), "cameras-file", "[[camera]]"),
+    "unknown key": (toml(f"{TABLE}colour = 1\n"), "cameras-file", "'colour' is not a key"),
+    "no name": (toml('[[camera]]\nvideo = "door"\n'), "cameras-file", "has no name"),
+    "a name that cannot be": (toml(TABLE.replace('"door"', '"../x"', 1)), "cameras-file", "letters, digits"),
+    "a rate that is text": (toml(f'{TABLE}rate = "fast"\n'), "cameras-file", "a number"),
+    "a rate that is nan": (toml(f"{TABLE}rate = nan\n"), "cameras-file", "pictures a second"),
+    "first_frame beyond all": (toml(f"{TABLE}first_frame = {10**30}\n"), "cameras-file", "first_frame"),
+    "two of one name": (toml(TABLE + TABLE.replace('"door"', '"Door"', 1)), "cameras-file", "two cameras"),
+    "without tracks": (toml(TABLE.replace('tracks = "door.txt"\n', "")), "no-tracks", "camera door"),
+}  # fmt: skip
+
+
+def test_a_healthy_camera_has_no_finding(site: Path) -> None:
+    report = examine(site / "cameras.toml")
+    assert report.findings == ()
+    assert report.looked_at == {"cameras": 1, "pictures": 24, "pictures decoded": 24, "tracklets to cut": 2}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_what_is_broken_is_found_and_ingest_does_not_fall_over(case: str, site: Path) -> None:
+    break_it, finding, words = BROKEN[case]
+    break_it(site)
+    report = examine(site / "cameras.toml")
+    said = [one.to_text() for one in report.findings if one.kind == finding]
+    assert said, report.to_text()
+    assert any(words in one for one in said), report.to_text()
+    if case == "without tracks":  # detecting people needs OpenCV, and takes long
+        return
+    try:
+        ingest(find_sources(site / "cameras.toml"), site / "out")
+    except ResightError as error:
+        assert len(str(error)) > 20
+
+
+def test_one_bad_camera_does_not_hide_the_others(site: Path) -> None:
+    (site / "cameras.toml").write_text('[[camera]]\nname = "gate"\n' + TABLE)
+    report = examine(site / "cameras.toml")
+    assert [finding.kind for finding in report.findings] == ["cameras-file"]
+    assert report.looked_at["tracklets to cut"] == 2
+
+
+def test_every_reason_to_leave_something_out_is_a_kind_of_finding() -> None:
+    source = Path(__file__).parents[2] / "src" / "resight" / "ingest"
+    said = "".join((source / name).read_text() for name in ("mot.py", "crops.py"))
+    assert all(reason in said for reason in REASONS)
+
+
+def test_a_video_that_is_even_is_healthy(make_video: MakeVideo, tmp_path: Path) -> None:
+    make_video("door.mp4")
+    (tmp_path / "door.txt").write_text(tracks_text(range(30)))
+    (tmp_path / "cameras.toml").write_text(TABLE.replace('video = "door"', 'video = "door.mp4"'))
+    report = examine(tmp_path / "cameras.toml")
+    assert [f for f in report.findings if f.severity != "note"] == []
+    assert report.looked_at["pictures"] == 30
+
+
+def test_a_variable_rate_matters_where_frames_are_counted(make_video: MakeVideo, tmp_path: Path) -> None:
+    make_video("door.mp4", ticks=[n + n // 3 for n in range(30)])
+    (tmp_path / "door.txt").write_text(tracks_text(range(30)))
+    text = TABLE.replace('video = "door"', 'video = "door.mp4"')
+    for rate, severity in (("", "warning"), ("rate = 25\n", "note")):
+        (tmp_path / "cameras.toml").write_text(text + rate)
+        found = {finding.kind: finding for finding in examine(tmp_path / "cameras.toml").findings}
+        assert found["variable-frame-rate"].severity == severity
+
+
+def test_a_video_that_was_cut_off(make_video: MakeVideo) -> None:
+    whole = make_video("door.avi", 60)
+    whole.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    kinds = {finding.kind for finding in examine(whole).findings}
+    assert "video-truncated" in kinds
+
+
+@pytest.mark.parametrize("content", [b"", b"not a video", b"\0" * 5000])
+def test_a_file_that_is_no_video(make_video: MakeVideo, tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.mp4"
+    path.write_bytes(content)
+    assert "video-unreadable" in {finding.kind for finding in examine(path).findings}
