@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import pytest
@@ -65,3 +65,10 @@ def test_by_person_leaves_nobody_in_particular_out_and_sorts() -> None:
     assert list(groups) == [1, 2]
     assert groups == {1: [A1, A2], 2: [B2, B1]}
     assert by_person(nobody) == {}
+
+
+def test_a_camera_without_a_name_has_its_number() -> None:
+    named = replace(split(), camera_names=("door", "gate"))
+    assert [named.camera_name(camera) for camera in (1, 2, 3, 0)] == ["door", "gate", "camera 3", "camera 0"]
+    assert named.between_cameras(1, 2).camera_names == ("door", "gate")
+    assert split().camera_name(1) == "camera 1"

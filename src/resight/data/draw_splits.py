@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ _OWN: dict[str, tuple[Callable[[Path], Split], Callable[[Path], Path]]] = {
 }
 _CAMERA = "camera:"
 _LEAST = 2
+_WIDTH = 100
 
 
 @dataclass(frozen=True)
@@ -78,11 +80,12 @@ class SplitRule:
             "all": "all tracklets of these persons",
         }.get(self.queries, f"one drawn tracklet of each of these persons under camera {self.camera}")
         seen = "under two cameras or more" if self.camera is None else f"under camera {self.camera} and another one"
+        short = f"Tracklets of fewer than {self.min_frames} frames are left out. " if self.min_frames > 1 else ""
         return (
             f"{self.test_share:g} of the persons seen {seen} are asked for; queries are {asking}. Of all other "
             f"persons, {self.test_share:g} are in the gallery and never asked for. The gallery is all tracklets of "
             "both, queries included, and of unknown persons, which are junk. Everybody else is to be trained on. "
-            f"Tracklets of fewer than {self.min_frames} frames are left out. No two splits ask for the same persons."
+            f"{short}No two splits ask for the same persons."
         )
 
 
@@ -119,7 +122,7 @@ class MadeSplits:
     def to_text(self) -> str:
         """The same in a few lines, with the least and the most of any split."""
         rows = self.to_json()["splits"]
-        lines = [self.own.rule, ""]
+        lines = [fill(self.own.rule, _WIDTH), ""]
         for role in ("train", "query", "gallery"):
             persons, tracklets = (_span([row[role][what] for row in rows]) for what in ("persons", "tracklets"))
             lines.append(f"{role:8}  {persons} persons, {tracklets} tracklets")
