@@ -92,7 +92,15 @@ def test_a_model_from_before_a_setting_was_known_still_loads(tmp_path: Path) -> 
     save_model(path, small_model())
 
     def as_in_version_0_1(recipe: dict[str, Any]) -> None:
-        for name in ("encoder", "neck", "triplet_distance", "reduction", "label_smoothing", "erasing"):
+        for name in (
+            "encoder",
+            "neck",
+            "triplet_features",
+            "triplet_distance",
+            "reduction",
+            "label_smoothing",
+            "erasing",
+        ):
             del recipe["stage1"][name]
         del recipe["clips"]["stride"], recipe["stage2"]["damages"]
 

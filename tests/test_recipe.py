@@ -129,6 +129,7 @@ def test_a_whole_recipe_written_as_a_file_is_the_same_recipe(tmp_path: Path, nam
         ("[stage1]\nenlarge = 0.5", r"enlarge is 0.5"),
         ("[stage1]\nencoder_width = 0", r"encoder_width is 0.0, expected more than 0"),
         ("[stage1]\nneck = 'bn'", r"neck is 'bn', expected one of 'none', 'before', 'after'"),
+        ("[stage1]\ntriplet_features = 'both'", r"triplet_features is 'both', expected one of 'before', 'after'"),
         ("[stage1]\ntriplet_distance = 'dot'", r"triplet_distance is 'dot', expected one of 'euclidean', 'cosine'"),
         ("[stage1]\nreduction = 'none'", r"reduction is 'none', expected one of 'sum', 'mean'"),
         ("[stage1]\nlabel_smoothing = 1", r"label_smoothing is 1.0, expected 0 to 0.99"),
@@ -166,7 +167,7 @@ def test_json_with_unknown_names_is_refused() -> None:
 
 def test_a_recipe_from_before_a_setting_was_known_gets_its_default() -> None:
     values = RECIPES["demo"]().to_json()
-    for name in ("encoder", "neck", "triplet_distance", "reduction", "label_smoothing", "erasing"):
+    for name in ("encoder", "neck", "triplet_features", "triplet_distance", "reduction", "label_smoothing", "erasing"):
         del values["stage1"][name]
     del values["clips"]["stride"], values["stage2"]["damages"]
     assert Recipe.from_json(values) == RECIPES["demo"]()

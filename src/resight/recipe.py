@@ -29,6 +29,7 @@ Schedule = Literal["steps", "cosine"]
 FirstImportance = Literal["constant", "pair"]
 Damage = Literal["corrupted", "occluded", "empty", "other-person", "bad-crop"]
 Neck = Literal["none", "before", "after"]
+TripletFeatures = Literal["before", "after"]
 TripletDistance = Literal["euclidean", "cosine"]
 Reduction = Literal["sum", "mean"]
 Precision = Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true"]
@@ -118,8 +119,9 @@ class Stage1:
             encoder that starts from random weights, and a tenth does not.
         encoder: ``i3d``, or ``frames:FOLDER`` for an image network whose features are averaged over the frames of a
             clip; the folder holds it as the transformers library saves it.
-        neck: BatchNorm without bias between the features, which triplets see, and the identity layer; the clip feature
-            is what comes ``before`` or ``after`` it. ``none`` is the paper's.
+        neck: BatchNorm without bias between the features and the identity layer; the clip feature is what comes
+            ``before`` or ``after`` it. ``none`` is the paper's.
+        triplet_features: of a neck, those that triplets compare: ``before`` it or ``after`` it.
         triplet_distance: of Eq. 7: ``euclidean`` of features as they are (the paper), or ``cosine``, one minus it.
         reduction: both losses are the ``sum`` over the batch (the paper) or its ``mean``.
         label_smoothing: share of the target that Eq. 8 spreads over all identities; 0 is the paper's.
@@ -134,6 +136,7 @@ class Stage1:
     triplet_weight: float = 1.0
     encoder: str = "i3d"
     neck: Neck = "none"
+    triplet_features: TripletFeatures = "before"
     triplet_distance: TripletDistance = "euclidean"
     reduction: Reduction = "sum"
     label_smoothing: float = 0.0
@@ -145,6 +148,7 @@ class Stage1:
         within(self, 0, 1, "flip", "colour", "erasing")
         within(self, 0, 0.99, "label_smoothing")
         one_of(self, "neck", Neck)
+        one_of(self, "triplet_features", TripletFeatures)
         one_of(self, "triplet_distance", TripletDistance)
         one_of(self, "reduction", Reduction)
         kind, _, folder = self.encoder.partition(":")

@@ -10,14 +10,15 @@ import pytest
 import torch
 
 from resight.checkpoints import content_hash, load_model
+from resight.data.transforms import prepare_clips
 from resight.errors import CheckpointError, RecipeError
 from resight.models.aggregators import Aggregator, Learned, TopShare
-from resight.models.encoders import NeckedEncoder
+from resight.models.encoders import NeckedEncoder, make_encoder
 from resight.models.i3d import I3D
 from resight.recipe import ClipSpec, Optimisation, Recipe, Stage1, Stage2
 from resight.tracklet import Tracklet
 from resight.training.loop import RunOptions
-from resight.training.stage1_clips import train_encoder
+from resight.training.stage1_clips import ClipClassifier, train_encoder
 from resight.training.stage2_importance import FeatureBatches, prepare_stage2, train_aggregator
 from resight.training.train import train_model
 
@@ -47,6 +48,21 @@ def test_stage_1_is_the_same_with_any_number_of_workers_and_touches_no_validatio
     assert runs[0] == runs[1]
     assert len(runs[0][0]) == 6  # 5 persons train, so 2 batches of 2 in each of 3 epochs
     assert 0 < runs[0][1] <= 1
+
+
+def test_identities_are_told_after_the_neck_and_triplets_see_what_the_recipe_says() -> None:
+    torch.manual_seed(0)
+    encoder = make_encoder(replace(RECIPE.stage1, neck="before"))
+    assert isinstance(encoder, NeckedEncoder)
+    pixels = torch.randint(0, 256, (4, 2, 32, 16, 3), dtype=torch.uint8)
+    modules = ClipClassifier(encoder, 5), ClipClassifier(encoder, 5, "after")
+    modules[1].load_state_dict(modules[0].state_dict())
+    with torch.no_grad():
+        before, after = encoder.both(prepare_clips(pixels))
+        for module, expected in zip(modules, (before, after), strict=True):
+            features, logits = module(pixels)
+            assert torch.allclose(features, expected, atol=1e-5)
+            assert torch.allclose(logits, after @ module.classifier.weight.T, atol=1e-5)
 
 
 def test_a_modern_recipe_trains_both_stages(make_tracklets: MakeTracklets, tmp_path: Path) -> None:

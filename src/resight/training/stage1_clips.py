@@ -14,7 +14,7 @@ from resight.evaluation.evaluate import evaluate_among
 from resight.features import extract_clip_features
 from resight.models.aggregators import MeanPair
 from resight.models.encoders import ClipEncoder, NeckedEncoder
-from resight.recipe import Recipe, Stage2
+from resight.recipe import Recipe, Stage2, TripletFeatures
 from resight.tracklet import Tracklet
 from resight.training.loop import Batch, RunOptions, Task, fingerprint, run_training
 
@@ -22,19 +22,20 @@ from resight.training.loop import Batch, RunOptions, Task, fingerprint, run_trai
 class ClipClassifier(nn.Module):
     """The clip encoder with a linear layer over the training persons, which is left behind after training."""
 
-    def __init__(self, encoder: ClipEncoder, n_persons: int) -> None:
+    def __init__(self, encoder: ClipEncoder, n_persons: int, triplet_features: TripletFeatures = "before") -> None:
         super().__init__()
+        self._after = triplet_features == "after"
         self.encoder = encoder
         self.classifier = nn.Linear(encoder.dim, n_persons, bias=False)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, L, H, W, 3) uint8 to what triplets compare (B, D), before a neck, and logits (B, C), after it."""
+        """(B, L, H, W, 3) uint8 to what triplets compare (B, D) and logits (B, C), which come after a neck."""
         clips = prepare_clips(pixels)
         if isinstance(self.encoder, NeckedEncoder):
             features, normed = self.encoder.both(clips)
         else:
             features = normed = self.encoder(clips)
-        return features.float(), self.classifier(normed.float())
+        return (normed if self._after else features).float(), self.classifier(normed.float())
 
 
 def train_encoder(
@@ -59,7 +60,7 @@ def train_encoder(
     optimisation = recipe.stage1.optimisation
     plan = BatchPlan(train, optimisation, recipe.seed)
     spec = replace(recipe.clips, count=1, sampler="consec")
-    module = ClipClassifier(encoder, plan.n_persons)
+    module = ClipClassifier(encoder, plan.n_persons, recipe.stage1.triplet_features)
 
     def loss(module: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, float]]:
         pixels, targets = batch
