@@ -48,7 +48,7 @@ def test_what_is_printed(crops: Path, capsys: pytest.CaptureFixture[str]) -> Non
         "query     4 persons, 8 tracklets",
         "gallery   4 persons, 8 tracklets",
         f"wrote {crops / 'splits.json'}: 10 splits from seed 0",
-        f"{name}#1 names the first",
+        f"use them as {name}, the first as {name}#1",
     ]
 
 

@@ -67,7 +67,8 @@ def splits(
 
     rule = SplitRule(number, test_share, queries, min_frames, seed)
     made = make_splits(dataset, rule, replace=replace)
-    say({"dataset": dataset, **made.to_json()}, f"{made.to_text()}\n{dataset}#1 names the first", as_json)
+    use = f"use them as {dataset}" + (f", the first as {dataset}#1" if number > 1 else "")
+    say({"dataset": dataset, **made.to_json()}, f"{made.to_text()}\n{use}", as_json)
 
 
 @app.command

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +41,13 @@ def test_a_folder_is_read_as_its_splits(crops: Path, shuffled_disk: None) -> Non
     made = make_splits(name, SplitRule(4))
     assert made.path == crops / "splits.json"
     splits = read_splits(name)
-    assert splits == made.splits
+    note = f"{crops / 'splits.json'} says what is train, query and gallery; {name}#all is everything"
+    assert splits == tuple(replace(split, notes=(note,)) for split in made.splits)
     assert [split.number for split in splits] == [1, 2, 3, 4]
     assert {split.name for split in splits} == {"folder"}
     assert read_splits(f"{name}#3") == splits[2:3]
     assert read_dataset(f"{name}#all") == before
-    assert read_dataset(name).notes == (
-        f"this is split 1 of 4; {name}#2 names the second, {name}#all everything without splits",
-    )
+    assert read_dataset(name).notes == (note, f"this is split 1 of 4; {name}#2 names the second")
     with pytest.raises(DatasetError, match=r"names split 5, but .* has splits 1 to 4"):
         read_splits(f"{name}#5")
     made.path.unlink()
@@ -57,8 +57,10 @@ def test_a_folder_is_read_as_its_splits(crops: Path, shuffled_disk: None) -> Non
 def test_a_manifest_has_splits_of_its_own(crops: Path) -> None:
     made = make_splits(f"manifest:{crops}", SplitRule(1))
     assert made.path == crops / "manifest.splits.json"
-    (split,) = read_splits(f"manifest:{crops}#1")
-    assert read_splits(f"manifest:{crops / 'manifest.jsonl'}") == (split,)
+    (split,) = read_splits(f"manifest:{crops}")
+    # As everywhere, one split has no number.
+    assert split.number is None and split.query != split.gallery
+    assert [one.query for one in read_splits(f"manifest:{crops / 'manifest.jsonl'}")] == [split.query]
     assert [t.id for t in split.gallery if t.person == JUNK] == ["somebody"]
     assert read_splits(f"folder:{crops}")[0].number is None
     (crops / "manifest.jsonl").rename(crops / "night.jsonl")
@@ -87,7 +89,7 @@ def test_names_may_be_any_that_files_have(tmp_path: Path) -> None:
                 pytest.skip("this file system wants text")
             (folder / "1.jpg").touch()
     made = make_splits(f"folder:{tmp_path}", SplitRule(2))
-    assert read_splits(f"folder:{tmp_path}") == made.splits
+    assert [split.query for split in read_splits(f"folder:{tmp_path}")] == [split.query for split in made.splits]
     assert "Zoë/1/1".encode() in made.path.read_bytes()
 
 
@@ -96,8 +98,8 @@ def test_left_out_tracklets_are_noted(crops: Path) -> None:
         for camera in ("door", "gate"):
             (crops / person / camera / "1" / "2.jpg").touch()
     make_splits(f"folder:{crops}", SplitRule(1, min_frames=2))
-    note = "2 tracklets are in no split of splits.json (the first: anna/door/1, anna/gate/1)"
-    assert read_dataset(f"folder:{crops}").notes == (note,)
+    note = "2 tracklets are in no split (the first: anna/door/1, anna/gate/1)"
+    assert read_dataset(f"folder:{crops}").notes[1:] == (note,)
 
 
 def _grow(root: Path, _: dict[str, Any]) -> None:

@@ -76,8 +76,6 @@ def read_dataset(name: str) -> Split:
     if not more:
         return first
     note = f"this is split 1 of {len(more) + 1}; {name}#2 names the second"
-    if name.partition(":")[0] in _WHOLE:
-        note += f", {name}#all everything without splits"
     return replace(first, notes=(*first.notes, note))
 
 

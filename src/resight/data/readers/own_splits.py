@@ -61,7 +61,7 @@ class OwnSplits:
                 train=_chosen(whole, split.train),
                 query=_chosen(whole, split.query),
                 gallery=_chosen(whole, split.gallery),
-                number=number,
+                number=number if len(self.splits) > 1 else None,
             )
             for number, split in enumerate(self.splits, start=1)
         )
@@ -107,22 +107,22 @@ def apply_own_splits(whole: Split, path: Path, name: str) -> tuple[Split, ...]:
             f"splits: resight splits {name} --replace"
         )
     splits = own.of(whole)
-    for split in splits:
+    for number, split in enumerate(splits, start=1):
         if not split.query:
-            raise DatasetError(f"{path}: split {split.number} has no query; give it some, or delete it")
+            raise DatasetError(f"{path}: split {number} has no query; give it some, or delete it")
         train, test = by_person(split.train), by_person((*split.query, *split.gallery))
         both = train.keys() & test.keys()
         if both:
             example = min(both)
             raise DatasetError(
-                f"{path}: in split {split.number}, {len(both)} persons are both trained on and tested on, such as the "
+                f"{path}: in split {number}, {len(both)} persons are both trained on and tested on, such as the "
                 f"one of {train[example][0].id} (train) and {test[example][0].id} (query or gallery), so its score "
                 f"would mean nothing; move each to one side, or draw new splits: resight splits {name} --replace"
             )
-    if not own.left_out:
-        return splits
-    note = f"{len(own.left_out)} tracklets are in no split of {path.name} ({first_few(own.left_out)})"
-    return tuple(replace(split, notes=(*split.notes, note)) for split in splits)
+    notes = [f"{path} says what is train, query and gallery; {name}#all is everything"]
+    if own.left_out:
+        notes.append(f"{len(own.left_out)} tracklets are in no split ({first_few(own.left_out)})")
+    return tuple(replace(split, notes=(*split.notes, *notes)) for split in splits)
 
 
 def _parse(path: Path, name: str) -> OwnSplits:
