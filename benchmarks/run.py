@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cyclopts import run
 
-from benchmarks import all_pairs, encoder, metrics, page, pixels, rerank, search
+from benchmarks import all_pairs, encoder, metrics, page, pixels, reading, rerank, search
 from benchmarks.timing import Row
 from resight.checkpoints import replace_file
 
@@ -20,6 +20,7 @@ TOPICS: dict[str, Callable[[int], Iterable[Row]]] = {
     "metrics": metrics.bench,
     "rerank": rerank.bench,
     "pixels": pixels.bench,
+    "reading": reading.bench,
 }
 
 
