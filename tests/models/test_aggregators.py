@@ -1,10 +1,23 @@
+from typing import TypeVar
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from resight.errors import RecipeError, ShapeError
-from resight.models.aggregators import AGGREGATORS, Aggregator, Learned, MaxPair, MeanFeature, MeanPair, TopShare
+from resight.models.aggregators import (
+    AGGREGATORS,
+    Aggregator,
+    ImportanceWeighted,
+    Learned,
+    MaxPair,
+    MeanFeature,
+    MeanPair,
+    OrderFree,
+    Symmetric,
+    TopShare,
+)
 
 D = 12
 
@@ -12,7 +25,18 @@ D = 12
 def learned(**settings: object) -> Learned:
     """A network whose importances differ, as a trained one's do."""
     torch.manual_seed(3)
-    made = Learned(dim=D, hidden=16, **settings)  # type: ignore[arg-type]
+    return varied(Learned(dim=D, hidden=16, **settings))  # type: ignore[arg-type]
+
+
+def order_free() -> OrderFree:
+    torch.manual_seed(3)
+    return varied(OrderFree(dim=D, hidden=16))
+
+
+Weighted = TypeVar("Weighted", bound=ImportanceWeighted)
+
+
+def varied(made: Weighted) -> Weighted:
     with torch.no_grad():
         for p in made.importance.parameters():
             p.mul_(3)
@@ -38,6 +62,8 @@ ALL = {
     "top 35 %, projected": projected(),
     "learned, constant first": learned(),
     "learned, pair first": learned(first="pair"),
+    "order-free": order_free(),
+    "learned, symmetric": Symmetric(learned()),
 }
 each = pytest.mark.parametrize("aggregator", ALL.values(), ids=ALL.keys())
 

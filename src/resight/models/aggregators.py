@@ -17,17 +17,23 @@ from torch import Tensor, nn
 from resight.errors import RecipeError
 from resight.models.contract import Aggregator, PairWeights, check_features, check_order, cosines, shares
 from resight.models.feedforward import ClipQuality, PairAttention
-from resight.models.importance import FoldedImportance, Importance
+from resight.models.importance_weighted import G, ImportanceWeighted
+from resight.models.order_free import OrderFree
+from resight.models.products import Products
 from resight.models.sliced_wasserstein import SlicedWasserstein
+from resight.models.symmetric import Symmetric
 
 __all__ = [
     "AGGREGATORS",
     "Aggregator",
+    "ImportanceWeighted",
     "Learned",
     "MaxPair",
     "MeanFeature",
     "MeanPair",
+    "OrderFree",
     "PairWeights",
+    "Symmetric",
     "TopShare",
     "check_features",
     "check_order",
@@ -141,7 +147,7 @@ class TopShare(Aggregator):
         return max(1, math.ceil(round(self.share * pairs / 100, 9)))
 
 
-class Learned(Aggregator):
+class Learned(ImportanceWeighted):
     """The paper's method: a mean of cosines, weighted by importances that are learned. Paper: Eq. 1-6.
 
     The importance of each clip pair depends on the running mean of the pairs before it, so their order matters.
@@ -165,11 +171,10 @@ class Learned(Aggregator):
         dropout: float = 0.5,
         first: Literal["constant", "pair"] = "constant",
     ) -> None:
-        super().__init__()
+        super().__init__(dim, hidden, dropout)
         if first not in ("constant", "pair"):
             raise RecipeError(f'expected first = "constant" or "pair", found {first!r}')
         self.first = first
-        self.importance = Importance(dim, hidden, dropout)
 
     def forward(self, query: Tensor, gallery: Tensor, order: Tensor | None = None) -> Tensor:
         """Weighted mean cosines, (Q, M, D) and (G, N, D) to (Q, G); see `Aggregator.forward`.
@@ -180,49 +185,29 @@ class Learned(Aggregator):
             order: (T,) int64, a permutation of 0 ... T - 1: which clip pair (query-major number) comes when.
                 None is query-major. Same for all tracklet pairs.
         """
-        check_features(query, gallery, self.importance.dim)
-        order = check_order(order, query, gallery)
-        cosine = cosines(query, gallery).flatten(2)[:, :, order]
-        alpha = self._importances(query, gallery, order, self.importance if self.training else self.importance.folded())
-        if self.training:
-            self.importance.settle()
-        return (alpha * cosine).sum(2) / alpha.sum(2)
+        return self._similarities(query, gallery, order)
 
     @torch.no_grad()
     def pair_weights(self, query: Tensor, gallery: Tensor, order: Tensor | None = None) -> PairWeights:
         """Learned importances; see `Aggregator.pair_weights`, and `forward` for `order`."""
-        query, gallery = query[None], gallery[None]
-        check_features(query, gallery, self.importance.dim)
-        order = check_order(order, query, gallery)
-        cosine = cosines(query, gallery)[0, 0]
-        importance = torch.empty_like(cosine).view(-1)
-        importance[order] = self._importances(query, gallery, order, self.importance.folded())[0, 0]
-        return shares(importance.view_as(cosine), cosine)
+        return self._account(query, gallery, order)
 
-    def _importances(self, query: Tensor, gallery: Tensor, order: Tensor, g: Importance | FoldedImportance) -> Tensor:
-        """Eq. 1 and 2 for all tracklet pairs at once: (Q, G, T), in the given order.
+    def _alphas(self, products: Products, order: list[int], g: G, at_zero: Tensor) -> Tensor:
+        """Eq. 1 and 2: (P, T), in the given order.
 
         The first layer of g is linear, so with h = W r its input W (r - c) is h - W c, and h is the same running mean
         of W c as r is of c: r itself is never needed.
         """
-        q, gal = F.normalize(query, dim=-1), F.normalize(gallery, dim=-1)
-        n = gallery.shape[1]
-        weight = g.first.weight if isinstance(g, Importance) else g.weight1
         alphas: list[Tensor] = []
-        hidden = total = q.new_zeros(())
-        for t, pair in enumerate(order.tolist()):
-            c = (q[:, None, pair // n] * gal[None, :, pair % n]).flatten(0, 1)
-            projected = F.linear(c, weight).to(c.dtype)
-            if t == 0 and self.first == "constant":
-                alpha = self.importance.at_zero().expand(len(c))
-            elif t == 0:
-                alpha = g.from_hidden(-projected)
-            else:
-                alpha = g.from_hidden(hidden - projected)
-            total = alpha if t == 0 else total + alpha
+        hidden = total = at_zero.new_zeros(())
+        for t, pair in enumerate(order):
+            projected = products.pair(pair)
+            constant = t == 0 and self.first == "constant"
+            alpha = at_zero.expand(len(projected)) if constant else g(hidden - projected, t)
+            total = total + alpha
             hidden = projected if t == 0 else torch.lerp(hidden, projected, (alpha / total)[:, None])
             alphas.append(alpha)
-        return torch.stack(alphas, 1).view(len(query), len(gallery), len(order))
+        return torch.stack(alphas, 1)
 
 
 AGGREGATORS: dict[str, Callable[..., Aggregator]] = {
@@ -231,6 +216,7 @@ AGGREGATORS: dict[str, Callable[..., Aggregator]] = {
     "max-pair": MaxPair,
     "top-share": TopShare,
     "learned": Learned,
+    "order-free": OrderFree,
     "clip-quality": ClipQuality,
     "pair-attention": PairAttention,
     "sliced-wasserstein": SlicedWasserstein,

@@ -1,10 +1,11 @@
 """The importance of a clip pair: the small network g.
 
-D features of a clip, H hidden units, ... any leading axes.
+D features of a clip, H hidden units, P tracklet pairs, T clip pairs of each, ... any leading axes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,10 @@ from resight.errors import RecipeError, ShapeError
 
 FIRST_STEPS = 2
 """Training steps that still normalise by their own batch, until the running statistics mean something."""
+
+Norm = Callable[[Tensor], Tensor]
+Statistics = tuple[Tensor, Tensor]
+"""Mean and variance, (H,) each."""
 
 
 class Importance(nn.Module):
@@ -34,7 +39,7 @@ class Importance(nn.Module):
     Args:
         dim: features per clip, D.
         hidden: units in both hidden layers, H.
-        dropout: share of hidden units dropped in training, in [0, 1).
+        dropout: share of hidden units dropped in training, in [0, 1); the nearest multiple of 1/256 is what is done.
 
     Raises:
         RecipeError: if `dropout` is out of its range.
@@ -70,19 +75,23 @@ class Importance(nn.Module):
         self.settle()
         return importance.reshape(x.shape[:-1])
 
-    def from_hidden(self, hidden: Tensor) -> Tensor:
+    def from_hidden(self, hidden: Tensor, kept: Tensor | None = None, norms: tuple[Norm, Norm] | None = None) -> Tensor:
         """G after the product of its first layer: the recurrence is linear, so it can run on the far side of it.
 
         Args:
             hidden: (P, H), the first weight matrix times r_{t-1} - c_t, without bias.
+            kept: (P, 2, H) bool, which units of both layers training keeps; None draws them, and in evaluation all are
+                kept.
+            norms: what stands in for the two BatchNorms.
 
         Returns:
             (P,), all > 0.
         """
+        first, second = norms or (self.first_norm, self.second_norm)
         x = F.relu(hidden + self.first.bias)
-        x = self._dropped(self.first_norm(x))
+        x = self._dropped(first(x), kept, 0)
         x = F.relu(self.second(x))
-        x = self._dropped(self.second_norm(x))
+        x = self._dropped(second(x), kept, 1)
         return F.softplus(self.last(x).to(hidden.dtype)).squeeze(-1)
 
     def settle(self) -> None:
@@ -90,14 +99,62 @@ class Importance(nn.Module):
         self.first_norm.settle()
         self.second_norm.settle()
 
-    def at_zero(self) -> Tensor:
-        """g(0) as evaluation computes it, also in training; a scalar, differentiable."""
-        return self.folded().from_hidden(self.first.bias.new_zeros(1, self.hidden))[0]
+    def learns_from_its_batch(self) -> bool:
+        """Whether a training step now would still normalise by its own batch."""
+        return int(self.first_norm.steps) < FIRST_STEPS
 
-    def folded(self) -> FoldedImportance:
-        """G as it is in evaluation mode, with each BatchNorm folded into the layer after it; differentiable."""
-        scale1, shift1 = self.first_norm.scale_and_shift()
-        scale2, shift2 = self.second_norm.scale_and_shift()
+    def statistics(self) -> list[Statistics]:
+        """Running statistics of both BatchNorms as they are now."""
+        return [norm.current() for norm in (self.first_norm, self.second_norm)]
+
+    def fixed_norms(self, statistics: Sequence[Statistics]) -> tuple[FixedNorm, FixedNorm]:
+        """Both BatchNorms with statistics that no later step moves; differentiable in their scales and shifts."""
+        first, second = statistics
+        return self.first_norm.fixed(first), self.second_norm.fixed(second)
+
+    def settle_at(self, first: Moments, second: Moments) -> None:
+        """As `settle`, by what the BatchNorms would have seen."""
+        for norm, moments in ((self.first_norm, first), (self.second_norm, second)):
+            if moments.rows:
+                norm.step_mean, norm.step_var = moments.over_calls()
+                norm.calls = 1
+        self.settle()
+
+    def draw_kept(self, seed: int, pairs: Sequence[int], calls: int) -> Tensor | None:
+        """Which hidden units of which tracklet pair dropout keeps: a function of the seed and the pair's number.
+
+        So any choice and any grouping of the pairs of a step meets the same dropout.
+
+        Args:
+            seed: of the step.
+            pairs: P numbers.
+            calls: T, calls of g for each.
+
+        Returns:
+            (P, T, 2, H) bool; None if nothing is dropped.
+        """
+        if not self._cut:
+            return None
+        generator = torch.Generator(self.first.weight.device)
+        numbers = calls * 2 * self.hidden
+        words = torch.empty(len(pairs), -(-numbers // 8), dtype=torch.int64, device=self.first.weight.device)
+        for row, pair in zip(words, pairs, strict=True):
+            row.random_(-(2**63), None, generator=generator.manual_seed(seed + pair))
+        drawn = words.view(torch.uint8)[:, :numbers] >= self._cut
+        return drawn.view(len(pairs), calls, 2, self.hidden)
+
+    def at_zero(self, norms: tuple[FixedNorm, FixedNorm] | None = None) -> Tensor:
+        """g(0) as evaluation computes it, also in training; a scalar, differentiable."""
+        return self.folded(norms).from_hidden(self.first.bias.new_zeros(1, self.hidden))[0]
+
+    def folded(self, norms: tuple[FixedNorm, FixedNorm] | None = None) -> FoldedImportance:
+        """G as it is in evaluation mode, with each BatchNorm folded into the layer after it; differentiable.
+
+        Args:
+            norms: BatchNorms with other statistics than those of now.
+        """
+        first, second = norms or self.fixed_norms(self.statistics())
+        scale1, shift1, scale2, shift2 = first.scale, first.shift, second.scale, second.shift
         last = self.last.weight[0]
         return FoldedImportance(
             weight1=self.first.weight,
@@ -108,11 +165,44 @@ class Importance(nn.Module):
             bias3=self.last.bias[0] + last @ shift2,
         )
 
-    def _dropped(self, x: Tensor) -> Tensor:
-        if not self.training or self.dropout == 0:
+    @property
+    def _cut(self) -> int:
+        """Of 256 random bytes, how many drop a unit."""
+        return min(255, round(256 * self.dropout)) if self.training else 0
+
+    def _dropped(self, x: Tensor, kept: Tensor | None = None, layer: int = 0) -> Tensor:
+        if not self._cut:
             return x
-        # On a CPU torch.dropout takes four times as long to draw its mask, as long as all else in a training step.
-        return x * torch.rand_like(x).ge_(self.dropout).div_(1 - self.dropout)
+        if kept is None:
+            # Eight units a random number: on a CPU torch.dropout takes longer to draw than all else in a step.
+            words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device).random_(-(2**63), None)
+            mask = (words.view(torch.uint8)[: x.numel()] >= self._cut).view(x.shape)
+        else:
+            mask = kept[:, layer]
+        return x * mask * (256 / (256 - self._cut))
+
+
+@dataclass(frozen=True)
+class FixedNorm:
+    """A BatchNorm with fixed statistics: x * scale + shift.
+
+    Attributes:
+        scale: (H,).
+        shift: (H,).
+        seen: gets (rows, mean, sum of squared differences from it) of every call; None for nothing.
+    """
+
+    scale: Tensor
+    shift: Tensor
+    seen: list[tuple[int, Tensor, Tensor]] | None = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(P, H) to (P, H)."""
+        x = x.to(self.scale.dtype)  # of half precision, where products are
+        if self.seen is not None:
+            mean = x.mean(0)
+            self.seen.append((len(x), mean, (x - mean).square_().sum(0)))
+        return torch.addcmul(self.shift, x, self.scale)
 
 
 @dataclass(frozen=True)
@@ -141,6 +231,36 @@ class FoldedImportance:
         return F.softplus(x @ self.weight3 + self.bias3)
 
 
+class Moments:
+    """What a BatchNorm saw in the calls of a step, gathered from several groups of rows.
+
+    Attributes:
+        rows: of every call so far.
+    """
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._mean = self._squares = torch.zeros(())
+
+    def add(self, norm: FixedNorm) -> None:
+        """The calls of another group of rows, in the order of the calls (Chan, Golub and LeVeque 1979)."""
+        if not norm.seen:
+            return
+        rows = norm.seen[0][0]
+        mean, squares = (torch.stack(parts) for parts in list(zip(*norm.seen, strict=True))[1:])
+        if not self.rows:
+            self.rows, self._mean, self._squares = rows, mean, squares
+            return
+        total, apart = self.rows + rows, mean - self._mean
+        self._squares = self._squares + squares + apart.square() * (self.rows * rows / total)
+        self._mean = self._mean + apart * (rows / total)
+        self.rows = total
+
+    def over_calls(self) -> Statistics:
+        """Mean and variance, each the mean over the calls."""
+        return self._mean.mean(0), self._squares.mean(0) / (self.rows - 1)
+
+
 class _StepNorm(nn.BatchNorm1d):
     """BatchNorm that normalises with its running statistics in training too, which move once per training step."""
 
@@ -159,32 +279,37 @@ class _StepNorm(nn.BatchNorm1d):
         self.calls += 1
         x = x.to(self.step_mean.dtype)  # of half precision, where products are
         with torch.no_grad():  # a share of 1/n in call n keeps the mean of the calls so far
-            var, mean = torch.var_mean(x, 0)
+            mean = x.mean(0)  # torch.var_mean takes five times as long
+            var = (x - mean).square_().sum(0) / (len(x) - 1)
             self.step_mean.lerp_(mean, 1 / self.calls)
             self.step_var.lerp_(var, 1 / self.calls)
-        assert self.num_batches_tracked is not None
-        if self.num_batches_tracked < FIRST_STEPS:
+        if self.steps < FIRST_STEPS:
             return F.batch_norm(x, None, None, self.weight, self.bias, True, eps=self.eps)
-        scale, shift = self.scale_and_shift()
-        return x * scale + shift
+        return self.fixed(self.current())(x)
 
     def settle(self) -> None:
         if self.calls == 0:
             return
-        mean, var = self.statistics()
-        assert self.num_batches_tracked is not None and self.momentum is not None
-        self.num_batches_tracked += 1
-        share = (1 / self.num_batches_tracked).clamp(min=self.momentum)
-        mean.lerp_(self.step_mean, share)
-        var.lerp_(self.step_var, share)
+        assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
+        self.steps.add_(1)
+        share = (1 / self.steps).clamp(min=self.momentum)
+        self.running_mean.lerp_(self.step_mean, share)
+        self.running_var.lerp_(self.step_var, share)
         self.calls = 0
 
-    def statistics(self) -> tuple[Tensor, Tensor]:
-        assert self.running_mean is not None and self.running_var is not None
-        return self.running_mean, self.running_var
+    @property
+    def steps(self) -> Tensor:
+        """Training steps so far, a scalar."""
+        assert self.num_batches_tracked is not None
+        return self.num_batches_tracked
 
-    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
-        """Scale and shift of evaluation mode."""
-        mean, var = (x.clone() for x in self.statistics())  # `settle` may change them before the backward pass
+    def current(self) -> Statistics:
+        """Running statistics, copied: `settle` may change them before the backward pass."""
+        assert self.running_mean is not None and self.running_var is not None
+        return self.running_mean.clone(), self.running_var.clone()
+
+    def fixed(self, statistics: Statistics) -> FixedNorm:
+        """Scale and shift of evaluation mode, by these statistics."""
+        mean, var = statistics
         scale = self.weight * torch.rsqrt(var + self.eps)
-        return scale, self.bias - mean * scale
+        return FixedNorm(scale, self.bias - mean * scale)
