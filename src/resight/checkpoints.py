@@ -58,7 +58,9 @@ def load_model(path: Path) -> Model:
     """Read what `save_model` wrote.
 
     Raises:
-        CheckpointError: if the file is missing, damaged, of another kind, or does not fit its own recipe.
+        CheckpointError: if the file is missing, damaged, of another kind, of a later version, or does not fit its own
+            recipe.
+        RecipeError: if its encoder needs a library that is not installed.
     """
     tensors, header = read_tensors(path, MODEL_KIND)
     card: dict[str, Any] = json.loads(header["card"])

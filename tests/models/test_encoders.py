@@ -76,13 +76,16 @@ def test_the_copy_for_inference_gives_the_same_features_and_leaves_the_encoder_a
         assert encoder.neck.training
 
 
-def test_frames_in_bfloat16_are_computed_by_a_copy() -> None:
+def test_frames_are_computed_by_a_copy_in_the_precision_asked_for() -> None:
     encoder = FrameEncoder(Colours(), 5, [0.5] * 3, [0.5] * 3).eval()
     rough = inference_copy(encoder, "bfloat16")
     assert {p.dtype for p in rough.parameters()} == {torch.bfloat16}
     assert {p.dtype for p in encoder.parameters()} == {torch.float32}
     assert torch.allclose(rough(clips()), encoder(clips()), atol=0.02)
-    assert inference_copy(Colours()) is not encoder
+    same = inference_copy(encoder)
+    assert same is not encoder and torch.equal(same(clips()), encoder(clips()))
+    own = Colours()
+    assert inference_copy(own) is own
 
 
 def test_kinetics_weights_go_into_an_i3d_with_or_without_a_neck() -> None:

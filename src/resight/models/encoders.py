@@ -107,6 +107,7 @@ def inference_copy(encoder: nn.Module, precision: Precision = "float32") -> nn.M
     if isinstance(encoder, NeckedEncoder):
         body = inference_copy(encoder.body, precision)
         return nn.Sequential(body, copy.deepcopy(encoder.neck)).eval() if encoder.after else body
-    if isinstance(encoder, FrameEncoder) and precision == "bfloat16":
-        return copy.deepcopy(encoder).eval().to_precision(torch.bfloat16)
+    if isinstance(encoder, FrameEncoder):
+        dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
+        return copy.deepcopy(encoder).eval().to_precision(dtype)
     return encoder.eval()
