@@ -136,4 +136,4 @@ def test_json_and_text() -> None:
     values = json.loads(json.dumps(found.to_json()))
     assert (values["unit"], values["samples"], tuple(values["differences"])) == ("groups of queries", 50, MEASURES)
     assert set(values["differences"]["map"]) == {"value", "low", "high", "p_value", "better", "worse"}
-    assert "95 % intervals, 50 samples of groups of queries" in found.to_text()
+    assert "95 % intervals, 50 samples of 12 groups of queries" in found.to_text()
