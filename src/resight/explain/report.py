@@ -101,7 +101,7 @@ def write_search_page(
     page = Page(
         title=f"Who is like {query.id}?",
         kicker="A search",
-        lead=(lead, judged) if judged else (lead,),
+        lead=(lead, f"{judged[:1].upper()}{judged[1:].rstrip('.')}.") if judged else (lead,),
         sections=(Section("The question", (question,)), Section("The answers, best first", (answers,))),
         evidence={
             "query": query.id,
