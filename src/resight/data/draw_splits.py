@@ -85,7 +85,7 @@ class SplitRule:
             f"{self.test_share:g} of the persons seen {seen} are asked for; queries are {asking}. Of all other "
             f"persons, {self.test_share:g} are in the gallery and never asked for. The gallery is all tracklets of "
             "both, queries included, and of unknown persons, which are junk. Everybody else is to be trained on. "
-            f"{short}No two splits ask for the same persons."
+            f"{short}No two splits ask for exactly the same persons."
         )
 
 
@@ -96,7 +96,7 @@ class MadeSplits:
     Attributes:
         path: the file.
         own: what it says.
-        splits: the same, as they are read.
+        splits: the same as splits of the data set.
     """
 
     path: Path
@@ -153,7 +153,7 @@ def make_splits(name: str, rule: SplitRule, *, replace: bool = False) -> MadeSpl
     if kind not in _OWN or not text:
         raise DatasetError(
             f"splits are drawn for your own data, folder:PATH or manifest:PATH, found {name!r}; other kinds have "
-            "official splits"
+            "official ones"
         )
     root = Path(text).expanduser()
     read, splits_file = _OWN[kind]
