@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -198,3 +199,10 @@ def test_corruption_may_reach_every_clip_and_no_more() -> None:
     assert Recipe(clips=ClipSpec(count=2), stage2=Stage2(max_corrupted=2)).stage2.max_corrupted == 2
     with pytest.raises(RecipeError, match="max_corrupted"):
         Recipe(clips=ClipSpec(count=2), stage2=Stage2(max_corrupted=3))
+
+
+def test_the_recipes_of_the_documentation_can_be_read(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "recipes.md").read_text(encoding="utf-8")
+    found = [read_recipe(write(tmp_path, text)) for text in re.findall(r"```toml\n(.*?)```", page, re.DOTALL)]
+    assert len(found) == 2 and found[1].stage1.encoder.startswith("frames:")
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == set(RECIPES)
