@@ -184,3 +184,15 @@ def test_a_file_that_is_no_video(make_video: MakeVideo, tmp_path: Path, content:
     path = tmp_path / "x.mp4"
     path.write_bytes(content)
     assert "video-unreadable" in {finding.kind for finding in examine(path).findings}
+
+
+def test_a_picture_that_cannot_be_decoded(make_video: MakeVideo) -> None:
+    av = pytest.importorskip("av", exc_type=ImportError)
+    path = make_video("door.mp4")
+    with av.open(str(path)) as container:
+        packets = [p for p in container.demux(container.streams.video[0]) if p.size]
+        place, size = packets[15].pos, packets[15].size
+    content = bytearray(path.read_bytes())
+    content[place : place + size] = b"\xff" * size
+    path.write_bytes(content)
+    assert "pictures-undecodable" in {finding.kind for finding in examine(path).findings}

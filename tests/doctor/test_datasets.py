@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from tests.doctor.breaking import examine
 from tests.doctor.conftest import KINDS as DATASETS
+from tests.doctor.test_cameras import BROKEN as CAMERAS
+from tests.doctor.test_own_datasets import CASES as OWN
+from tests.doctor.test_public_datasets import CASES as PUBLIC
 
 from resight.doctor.kinds import KINDS, Severity
 from resight.doctor.report import Finding, Findings, Report
@@ -21,10 +24,22 @@ def test_a_healthy_data_set_has_nothing_but_notes(kind: str, healthy: dict[str, 
     assert report.statistics["roles"]
 
 
+def test_a_synthetic_world_is_not_the_published_data_set(healthy: dict[str, Path]) -> None:
+    kinds = {finding.kind for finding in examine("mars", healthy["mars"]).findings}
+    assert kinds >= {"not-published", "size-not-published"}
+
+
 def test_every_kind_says_what_it_means_and_what_to_do() -> None:
     for name, kind in KINDS.items():
         assert name == name.lower() and " " not in name
         assert kind.meaning and kind.remedy and not kind.remedy.endswith(".")
+
+
+def test_every_kind_is_provoked_by_a_test() -> None:
+    cases = {case.finding for case in (*PUBLIC, *OWN)} | {finding for _, finding, _ in CAMERAS.values()}
+    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    assert {name for name in KINDS if name not in cases and tests.count(f'"{name}"') < 1} == set()
+    assert len(cases) >= 50
 
 
 def test_a_finding_names_the_first_few_places_and_counts_all() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.io import loadmat
 from tests.doctor.breaking import (
     Broken,
     breaks,
@@ -109,7 +110,7 @@ def a_tiny_frame(root: Path) -> None:
     repaint(frames_of_one(root)[0], lambda picture: picture.resize((8, 12)))
 
 
-@breaks(CASES, "mars", "suffix-case", "1 frames")
+@breaks(CASES, "mars", "suffix-case", "others are not read")
 def a_suffix_in_capitals(root: Path) -> None:
     frame = frames_of_one(root)[0]
     frame.rename(frame.with_suffix(".JPG"))
@@ -191,6 +192,14 @@ def a_list_that_is_too_short(root: Path) -> None:
 @breaks(CASES, "mars", "roles-swapped", "frames in bbox_train")
 def train_and_test_exchanged(root: Path) -> None:
     swap(root, "bbox_train", "bbox_test")
+
+
+@breaks(CASES, "mars", "roles-swapped", "junk or distractors in tracks_train_info.mat")
+def contents_of_tables_exchanged(root: Path) -> None:
+    paths = root / "info/tracks_train_info.mat", root / "info/tracks_test_info.mat"
+    train, test = (loadmat(path)[f"track_{part}_info"] for path, part in zip(paths, ("train", "test"), strict=True))
+    rewrite_table(paths[0], "track_train_info", lambda _: test)
+    rewrite_table(paths[1], "track_test_info", lambda _: train)
 
 
 @breaks(CASES, "mars", "text-encoding", "UTF-16")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from resight.data.readers import READERS
@@ -88,12 +88,12 @@ def examine_dataset(
 
 def _read(kind: str, path: Path, findings: Findings) -> tuple[Split, ...]:
     """What the reader reads; of your own data, whose splits may be what it refuses, then that without splits."""
-    for reader in (READERS[kind], _WITHOUT_SPLITS.get(kind)):
-        try:
-            read = reader(path) if reader else ()
-        except DatasetError as error:
-            if not findings.has("reader-refuses"):
-                findings.add("reader-refuses", str(error))
-        else:
-            return read if isinstance(read, tuple) else (read,)
-    return ()
+    try:
+        read = READERS[kind](path)
+    except DatasetError as error:
+        findings.add("reader-refuses", str(error))
+        whole = _WITHOUT_SPLITS.get(kind)
+        with suppress(DatasetError):
+            return (whole(path),) if whole else ()
+        return ()
+    return read if isinstance(read, tuple) else (read,)

@@ -22,8 +22,8 @@ def examine(
     """Examine what a name says, and go on whatever is wrong with it. Nothing is written or downloaded.
 
     Args:
-        name: ``KIND:PATH`` of a data set (the number of a split at its end is not looked at: all splits are examined); a
-            TOML file of cameras, a video, or a folder of its frames; or the path of a data set whose kind is guessed.
+        name: ``KIND:PATH`` of a data set, all splits of which are examined, whatever number stands at its end; a TOML
+            file of cameras, a video, or a folder of its frames; or the path of a data set whose kind is guessed.
         everything: read and decode every frame; without, of large sets a sample, the same one every time.
         stage: shows progress, such as `resight.progress.progress_bar`.
 

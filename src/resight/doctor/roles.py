@@ -142,6 +142,9 @@ def _check_present(splits: Sequence[Split], tree: Tree, findings: Findings) -> N
         if not folder.is_relative_to(tree.root):
             continue
         inside = folder.relative_to(tree.root).as_posix()
+        listed = tree.folders.get("" if inside == "." else inside)
+        if listed is not None and listed.pictures.keys() >= set(tracklet.names):
+            continue
         for name in tracklet.names:
             path = name if inside == "." else join(inside, name)
             above, _, last = path.rpartition("/")
