@@ -54,10 +54,11 @@ FLOORS = {
     "resight.explain": 4,
     "resight.doctor": 5,
     "resight.training": 5,
-    "resight.cli": 6,
-    "resight.__main__": 7,
-    "experiments": 8,
-    "benchmarks": 8,
+    "resight.reproduce": 6,
+    "resight.cli": 7,
+    "resight.__main__": 8,
+    "experiments": 9,
+    "benchmarks": 9,
 }
 """Module, or package with all that is in it, to floor."""
 

@@ -1,4 +1,4 @@
-"""The command line: ``resight synth | ingest | doctor | train | extract | evaluate | compare | search | explain``.
+"""The command line: ``resight COMMAND``, one of the modules here each for some commands; docs/cli.md lists them.
 
 Exit status: 0 done; 1 the data, the weights or the request is not as it must be (one line on stderr says what to do);
 2 the command line itself is wrong; 130 interrupted, run the same command again to go on.
@@ -12,11 +12,11 @@ from collections.abc import Sequence
 
 from cyclopts import CycloptsError
 
-from resight.cli import asking, checking, judging, making, training
+from resight.cli import asking, checking, judging, making, reproducing, training
 from resight.cli.app import app
 from resight.errors import ResightError
 
-__all__ = ["app", "asking", "checking", "judging", "main", "making", "training"]
+__all__ = ["app", "asking", "checking", "judging", "main", "making", "reproducing", "training"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

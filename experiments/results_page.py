@@ -1,0 +1,78 @@
+"""docs/results.md: the remarks in experiments/results/remarks.md, with what `resight reproduce` found put in.
+
+``python -m experiments.results_page runs/study`` takes the results of a run over and writes the page; without a folder
+the page is written again from what was taken over before. A line ``<!-- study: table2 -->`` in the remarks stands for
+a study.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+from cyclopts import run
+
+from resight.checkpoints import replace_file
+from resight.reproduce.outcome import Outcome
+from resight.reproduce.studies import STUDIES
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+REMARKS = RESULTS / "remarks.md"
+PAGE = HERE.parent / "docs" / "results.md"
+IMAGES = HERE.parent / "docs" / "images" / "study"
+_PLACE = re.compile(r"^<!-- study: ([\w-]+) -->$", re.MULTILINE)
+
+
+def results_page(folder: Path | None = None) -> None:
+    """Write docs/results.md.
+
+    Args:
+        folder: The --out of a `resight reproduce` run, whose results are taken over first.
+    """
+    if folder is not None:
+        for name in STUDIES:
+            found = folder / "results" / f"{name}.json"
+            if found.is_file():
+                take_over(Outcome.from_json(json.loads(found.read_text(encoding="utf-8"))), folder / "results")
+    with replace_file(PAGE) as temporary:
+        temporary.write_text(page(), encoding="utf-8")
+    print(f"wrote {PAGE}")
+
+
+def take_over(outcome: Outcome, folder: Path) -> None:
+    """Keep a study's numbers, and its figures if there are some: vectors, small enough for a repository."""
+    with replace_file(RESULTS / f"{outcome.name}.json") as temporary:
+        temporary.write_text(json.dumps(outcome.to_json(), indent=1) + "\n", encoding="utf-8")
+    figures = sorted(folder.glob(f"{outcome.name}.svg")) + sorted(folder.glob(f"{outcome.name}-*.svg"))
+    # frames inside a vector figure are large, so pictures of people go in as PNG, and only of people who never lived
+    pictures = STUDIES[outcome.name].pictures is not None
+    for figure in figures:
+        IMAGES.mkdir(parents=True, exist_ok=True)
+        source = figure.with_suffix(".png") if pictures else figure
+        shutil.copyfile(source, IMAGES / source.name)
+
+
+def page() -> str:
+    """The page that remarks and saved results give."""
+    remarks = REMARKS.read_text(encoding="utf-8")
+    return _PLACE.sub(lambda found: study(found[1]), remarks)
+
+
+def study(name: str) -> str:
+    """One study as a section: its figures, its tables, what held."""
+    outcome = Outcome.from_json(json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")))
+    text = outcome.to_markdown().strip()
+    title, _, rest = text.partition("\n")
+    shown = "\n".join(
+        f"![{outcome.title}](images/study/{path.name})"
+        for path in sorted(IMAGES.glob(f"{name}*"))
+        if re.fullmatch(rf"{name}(-\d+)?\.(svg|png)", path.name)
+    )
+    return f"#{title}\n{f'{chr(10)}{shown}{chr(10)}' if shown else ''}{rest}"
+
+
+if __name__ == "__main__":
+    run(results_page)

@@ -1,0 +1,242 @@
+"""The damage benchmark: the paper's corruption and the faults of its Fig. 7, on query, gallery or both sides.
+
+The paper trains and tests at one rate of one damage. Here every rate of training meets every rate of the test, every
+kind of damage hits the query, the gallery or both, and training is clean, matched or mixed.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from resight.data.damage import DAMAGES
+from resight.evaluation.damage import auroc_by_fault
+from resight.evaluation.evaluate import clip_weights, evaluate_features
+from resight.evaluation.metrics import Scores
+from resight.features import ClipFeatures, mixed_damage
+from resight.models.aggregators import Aggregator, Learned, MeanPair, TopShare
+from resight.recipe import Damage, Recipe
+from resight.reproduce.figures import LINES, quiet
+from resight.reproduce.outcome import Cell, Claim, Outcome, Row, StudyTable
+from resight.reproduce.steps import Steps
+
+OURS = "learned importance"
+MIXED = "mixed"
+SIDES = ("query", "gallery", "both")
+_Table = dict[str, list[list[float]]]
+"""Row → column → one value for each seed."""
+
+
+def damage(steps: Steps) -> Outcome:
+    """Our benchmark of damage: training rate × test rate, kinds × sides, clean, matched and mixed training."""
+    tables = _rates(steps)
+    kinds, line = _kinds(steps)
+    tables += kinds
+    return Outcome("damage", "The damage benchmark", tuple(tables), _claims(tables), line, notes=(
+        "Kinds: " + ", ".join(DAMAGES) + "; mixed: each damaged clip draws one of them. 0 to "
+        f"{_rate(steps)} of {steps.setting.recipe.clips.count} clips of a tracklet are damaged in the tables of kinds.",
+        "Area: mean mAP over the rates (trapezoids), as a share of the mAP on clean clips.",
+    ))  # fmt: skip
+
+
+def _rates(steps: Steps) -> list[StudyTable]:
+    rates = steps.setting.matrix_rates
+    trained: dict[str, Callable[[int, int], Aggregator]] = {
+        OURS: lambda seed, rate: steps.trained("learned", seed, rate),
+        "top 50 %-traineval": lambda seed, rate: steps.trained("top50", seed, rate, partial(_top, 50.0)),
+    }
+    columns = (*(f"M_c^max = {rate}" for rate in rates), "kept at the last (%)", "area (%)")
+    tables = []
+    for name, make in trained.items():
+        rows: _Table = {}
+        for seed in steps.setting.seeds:
+            for rate in rates:
+                aggregator = make(seed, rate)
+                with steps.timed(f"damage matrix {name}-c{rate}-seed{seed}"):
+                    found = [100 * steps.score(aggregator, steps.damaged(seed, test)).map for test in rates]
+                area = float(np.trapezoid(found, rates)) / (rates[-1] - rates[0])
+                _add(rows, f"trained at M_c^max = {rate}",
+                     [*found, 100 * found[-1] / found[0], 100 * area / found[0]])  # fmt: skip
+        tables.append(_study_table(f"mAP, {name}, by rate in training (row) and test", "training", columns, rows))
+    return tables
+
+
+def _kinds(steps: Steps) -> tuple[list[StudyTable], str]:
+    rate, setting = _rate(steps), steps.setting
+    tests: dict[str, tuple[Damage, ...]] = {kind: (kind,) for kind in DAMAGES} | {MIXED: DAMAGES}
+    by_method: dict[str, _Table] = {measure: {} for measure in ("mAP", "rank-1", "mINP")}
+    by_side: _Table = {}
+    auroc: _Table = {}
+    line = ""
+    for seed in setting.seeds:
+        features = steps.damages(seed)
+        sound = features.clean
+        for name, pick in _methods(steps, seed, rate).items():
+            found: list[Scores] = [steps.score(pick(()), sound)]
+            ratios = []
+            for test, kinds in tests.items():
+                aggregator = pick(kinds)
+                mixed, faults = mixed_damage(sound, {kind: features.of(kind) for kind in kinds}, rate, seed)
+                with steps.timed(f"damage {name}-{test}-seed{seed}"):
+                    found.append(steps.score(aggregator, mixed))
+                    if isinstance(aggregator, Learned):
+                        ratios.append(_auroc(steps, aggregator, mixed, faults))
+                    if name == f"{OURS}, trained {MIXED}":
+                        sides = _sides(steps, aggregator, sound, mixed)
+                        _add(by_side, test, [100 * one.map for one in sides])
+            line = line or found[0].line()
+            for measure, table in by_method.items():
+                _add(table, name, [100 * _value(one, measure) for one in found])
+            if ratios:
+                _add(auroc, name, ratios)
+    columns = ("clean", *tests)
+    tables = [
+        _study_table(f"{measure}, damage on both sides, M_c^max = {rate}", "", columns, rows)
+        for measure, rows in by_method.items()
+    ]
+    tables.append(_study_table(f"mAP, {OURS} trained mixed, by the side that is damaged", "damage", SIDES, by_side))
+    tables.append(
+        replace(_study_table("AUROC of low importance against damaged query clips", "", tuple(tests), auroc), digits=2)
+    )
+    return tables, line
+
+
+def _methods(steps: Steps, seed: int, rate: int) -> Mapping[str, Callable[[tuple[Damage, ...]], Aggregator]]:
+    """Name → from the kinds of damage in the test to the aggregator that meets them."""
+
+    def on(kinds: tuple[Damage, ...], rate: int = rate) -> Aggregator:
+        return steps.trained(_name("learned", kinds), seed, rate, recipe=_recipe(steps, seed, kinds))
+
+    clean = on(("corrupted",), 0)
+    every = on(DAMAGES)
+    make = partial(_top, 50.0)
+    top = steps.trained(_name("top50", DAMAGES), seed, rate, make, recipe=_recipe(steps, seed, DAMAGES))
+    mean = MeanPair()
+    return {
+        "mean of pairs": lambda _: mean,
+        "top 50 %, same features": lambda _: TopShare(50),
+        "top 50 %-traineval, trained mixed": lambda _: top,
+        f"{OURS}, trained clean": lambda _: clean,
+        f"{OURS}, trained matched": lambda kinds: on(kinds) if kinds else clean,
+        f"{OURS}, trained {MIXED}": lambda _: every,
+    }
+
+
+def _name(base: str, kinds: tuple[Damage, ...]) -> str:
+    if kinds == ("corrupted",):  # what Table 2 trains
+        return base
+    return f"{base}-{MIXED}" if len(kinds) > 1 else f"{base}-{kinds[0]}"
+
+
+def _recipe(steps: Steps, seed: int, kinds: tuple[Damage, ...]) -> Recipe:
+    recipe = steps.recipe(seed)
+    return replace(recipe, stage2=replace(recipe.stage2, damages=kinds))
+
+
+def _sides(steps: Steps, aggregator: Aggregator, sound: ClipFeatures, damaged: ClipFeatures) -> list[Scores]:
+    return [
+        steps.score(aggregator, damaged, gallery=sound),
+        steps.score(aggregator, sound, gallery=damaged),
+        steps.score(aggregator, damaged),
+    ]
+
+
+def _auroc(steps: Steps, aggregator: Aggregator, features: ClipFeatures, faults: NDArray[np.str_]) -> float:
+    """Of all damaged query clips together, whatever their damage is."""
+    query, gallery = features.of(steps.split.query), features.of(steps.split.gallery)
+    ranking, _ = evaluate_features(query, gallery, aggregator, steps.protocol)
+    own = faults[features.places(steps.split.query)]
+    found = auroc_by_fault(clip_weights(query, gallery, ranking, aggregator), np.where(own == "", "", MIXED))
+    value = found[MIXED].auroc
+    return float("nan") if value is None else value
+
+
+def _claims(tables: Sequence[StudyTable]) -> tuple[Claim, ...]:
+    ours, _, maps, *_, auroc = tables
+    names = [row.name for row in ours.rows]
+    diagonal = [ours.means(name)[place] for place, name in enumerate(names)]
+    best = [max(ours.means(name)[place] for name in names) for place in range(len(names))]
+    mixed, clean = maps.means(f"{OURS}, trained {MIXED}"), maps.means(f"{OURS}, trained clean")
+    matched, top = maps.means(f"{OURS}, trained matched"), maps.means("top 50 %-traineval, trained mixed")
+    return (
+        Claim("training at the rate of the test is best, or within 1 mAP of it",
+              all(b - d < 1 for b, d in zip(best, diagonal, strict=True)),
+              ", ".join(f"{b - d:.1f}" for b, d in zip(best, diagonal, strict=True)) + " mAP behind the best"),
+        Claim("mixed training beats clean training under every kind of damage",
+              all(a > b for a, b in zip(mixed[1:], clean[1:], strict=True)),
+              ", ".join(f"{a - b:+.1f}" for a, b in zip(mixed[1:], clean[1:], strict=True)) + " mAP"),
+        Claim("mixed training costs less than 1 mAP against matched training, whatever the damage",
+              all(b - a < 1 for a, b in zip(mixed[1:], matched[1:], strict=True)),
+              ", ".join(f"{a - b:+.1f}" for a, b in zip(mixed[1:], matched[1:], strict=True)) + " mAP"),
+        Claim("learned importance beats top 50 %, both trained mixed, under every kind of damage",
+              all(a > b for a, b in zip(mixed[1:], top[1:], strict=True)),
+              ", ".join(f"{a - b:+.1f}" for a, b in zip(mixed[1:], top[1:], strict=True)) + " mAP"),
+        Claim("trained mixed, low importance points at every kind of damage (AUROC above 0.7)",
+              min(auroc.means(f"{OURS}, trained {MIXED}")) > 0.7,
+              ", ".join(f"{one:.2f}" for one in auroc.means(f"{OURS}, trained {MIXED}"))),
+    )  # fmt: skip
+
+
+def draw(outcome: Outcome) -> Figure:
+    """The benchmark in one figure: both matrices, mAP by kind of damage, AUROC by kind."""
+    ours, top, maps, *_, auroc = outcome.tables
+    figure = Figure(figsize=(11.5, 8.2), layout="constrained")
+    panels = figure.subplots(2, 2)
+    number = len(ours.rows)
+    both = [[list(t.means(row.name))[:number] for row in t.rows] for t in (ours, top)]
+    low, high = np.min(both), np.max(both)
+    for axes, table, values in zip(panels[0], (ours, top), both, strict=True):
+        axes.imshow(values, cmap="Blues", vmin=low - (high - low) / 3, vmax=high, aspect="auto")
+        for (row, column), value in np.ndenumerate(np.array(values)):
+            axes.text(column, row, f"{value:.1f}", ha="center", va="center",
+                      color="white" if value > low + 0.6 * (high - low) else "#1c2126")  # fmt: skip
+        rates = [column.rpartition("= ")[2] for column in table.columns[:number]]
+        axes.set_xticks(range(number), rates)
+        axes.set_yticks(range(number), rates)
+        axes.set(xlabel="M_c^max in the test", ylabel="M_c^max in training", frame_on=False)
+        axes.xaxis.label.set_parse_math(False)
+        axes.yaxis.label.set_parse_math(False)
+        axes.tick_params(length=0)
+        axes.set_title(table.title.split(", by")[0], fontsize=11)
+    for axes, table, least in ((panels[1][0], maps, None), (panels[1][1], auroc, 0.5)):
+        width = 0.8 / len(table.rows)
+        for place, row in enumerate(table.rows):
+            colour = LINES[place % len(LINES)][0] if table is maps else LINES[place + 3][0]
+            at = [column + (place - (len(table.rows) - 1) / 2) * width for column in range(len(table.columns))]
+            axes.bar(at, [statistics.fmean(cell) for cell in row.cells], width, color=colour, label=row.name)
+        axes.set_xticks(range(len(table.columns)), table.columns)
+        axes.set_title(table.title, fontsize=11, parse_math=False)
+        axes.set_ylim(least, None)
+        quiet(axes, "y")
+        axes.legend(frameon=False, fontsize=8, loc="upper right" if least is None else "lower left")
+    bottom, top_of = panels[1][0].get_ylim()
+    panels[1][0].set_ylim(bottom, top_of * 1.35)
+    return figure
+
+
+def _rate(steps: Steps) -> int:
+    return steps.setting.recipe.stage2.max_corrupted or steps.setting.rates[-2]
+
+
+def _value(scores: Scores, measure: str) -> float:
+    return {"mAP": scores.map, "rank-1": scores.rank(1), "mINP": scores.minp}[measure]
+
+
+def _add(table: _Table, row: str, values: Sequence[float]) -> None:
+    for cell, value in zip(table.setdefault(row, [[] for _ in values]), values, strict=True):
+        cell.append(float(value))
+
+
+def _study_table(title: str, head: str, columns: tuple[str, ...], rows: _Table) -> StudyTable:
+    cells: Callable[[list[list[float]]], tuple[Cell, ...]] = lambda row: tuple(tuple(one) for one in row)  # noqa: E731
+    return StudyTable(title, head, columns, tuple(Row(name, cells(row)) for name, row in rows.items()))
+
+
+def _top(share: float, dim: int) -> Aggregator:
+    return TopShare(share, dim=dim)

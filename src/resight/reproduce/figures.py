@@ -1,0 +1,135 @@
+"""The figures of the studies, in the layout of the paper: lines over a setting, mean and spread."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from itertools import pairwise
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from resight.reproduce.outcome import Outcome, Row, StudyTable
+
+LINES = (
+    ("#2a68a8", "o", "-"), ("#d9730d", "s", "--"), ("#2c9a4b", "^", "-"), ("#8757b5", "D", "-."), ("#b3402f", "v", ":"),
+    ("#5c656e", "P", "--"), ("#b8860b", "X", "-"), ("#1c2126", "*", "-"),
+)  # fmt: skip
+
+
+def lines(outcome: Outcome) -> Figure:
+    """One panel a table: a line for each row over the columns, a band of one standard deviation."""
+    return _panels(outcome, outcome.tables)
+
+
+def maps_only(outcome: Outcome) -> Figure:
+    """As `lines`, for the tables of mAP."""
+    return _panels(outcome, [table for table in outcome.tables if table.title.startswith("mAP")])
+
+
+def table2_lines(outcome: Outcome) -> Figure:
+    """Learned importance, and of each variant of top-t % some t, over M_c^max."""
+    names = ["learned importance", "top 20 %-eval", "top 50 %-eval", "top 100 %-eval", "top 20 %-traineval",
+             "top 50 %-traineval"]  # fmt: skip
+    chosen = [
+        StudyTable(t.title, t.head, t.columns, tuple(row for row in t.rows if row.name in names), t.digits)
+        for t in outcome.tables[:2]
+    ]
+    return _panels(outcome, chosen, across="M_c^max, in training and test")
+
+
+def bars(outcome: Outcome) -> Figure:
+    """The first table's rows as bars, a group for each of the columns of mAP."""
+    table = outcome.tables[0]
+    places = [place for place, column in enumerate(table.columns) if column.startswith("mAP")]
+    figure = Figure(figsize=(7.2, 0.34 * len(table.rows) * max(1, len(places) / 1.6) + 1.2), layout="constrained")
+    axes = figure.add_subplot()
+    height = 0.8 / len(places)
+    for number, place in enumerate(places):
+        means = [statistics.fmean(row.cells[place]) for row in table.rows]
+        spread = [statistics.stdev(row.cells[place]) if len(row.cells[place]) > 1 else 0 for row in table.rows]
+        at = [row + (number - (len(places) - 1) / 2) * height for row in range(len(means))]
+        axes.barh(at, means, height, xerr=spread, color=LINES[number][0], label=table.columns[place],
+                  error_kw={"ecolor": "#1c2126", "elinewidth": 1})  # fmt: skip
+    axes.set_yticks(range(len(table.rows)), [row.name for row in table.rows])
+    axes.invert_yaxis()
+    axes.set(xlabel="percent")
+    quiet(axes, "x")
+    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.4, 1.1), ncols=len(places))
+    return figure
+
+
+def budget(outcome: Outcome) -> Figure:
+    """MAP over the compute to encode a tracklet, a line for each aggregator."""
+    table = outcome.tables[0]
+    figure = Figure(figsize=(6.0, 4.0), layout="constrained")
+    axes = figure.add_subplot()
+    methods = list(dict.fromkeys(row.name.partition(", M = ")[0] for row in table.rows))
+    for method, (colour, marker, style) in zip(methods, LINES, strict=False):
+        rows = [row for row in table.rows if row.name.startswith(f"{method}, M = ")]
+        x = [row.cells[2][0] for row in rows]
+        _line(axes, x, rows_values(rows, 0), method, colour, marker, style)
+        for row, where in zip(rows, x, strict=True):
+            if method == methods[0]:
+                axes.annotate(row.name.rpartition(", ")[2], (where, min(statistics.fmean(row.cells[0]), 1e9)),
+                              xytext=(4, -12), textcoords="offset points", fontsize=8)  # fmt: skip
+    axes.set(xscale="log", xlabel="GMAC to encode one tracklet", ylabel="mAP, percent")
+    quiet(axes, "y")
+    axes.legend(frameon=False)
+    return figure
+
+
+def rows_values(rows: Sequence[Row], column: int) -> list[tuple[float, ...]]:
+    """One column of some rows."""
+    return [row.cells[column] for row in rows]
+
+
+def _panels(outcome: Outcome, tables: Sequence[StudyTable], across: str = "") -> Figure:
+    columns = min(len(tables), 2 if len(tables) != 3 else 3)
+    down = -(-len(tables) // columns)
+    figure = Figure(figsize=(4.4 * columns + 0.6, 3.3 * down + 0.7), layout="constrained")
+    panels = figure.subplots(down, columns, squeeze=False)
+    for table, axes in zip(tables, panels.flat, strict=False):
+        numbers = _numbers(table.columns)
+        shown = [row for row in table.rows if all(row.cells)]
+        for number, row in enumerate(shown):
+            colour, marker, style = LINES[number % len(LINES)]
+            _line(axes, numbers, list(row.cells), row.name, colour, marker, style)
+        axes.set_xticks(numbers, [column.rpartition("= ")[2] for column in table.columns])
+        axes.set_title(table.title, fontsize=11, parse_math=False)
+        axes.set_xlabel(across or table.columns[0].rpartition(" =")[0], parse_math=False)
+        axes.set_ylabel("percent")
+        quiet(axes, "y")
+    for axes in list(panels.flat)[len(tables) :]:
+        axes.set_visible(False)
+    handles, labels = panels.flat[0].get_legend_handles_labels()
+    legend = figure.legend(handles, labels, loc="outside lower center", frameon=False, ncols=min(len(labels), 4))
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    return figure
+
+
+def _line(
+    axes: Axes, x: Sequence[float], cells: Sequence[Sequence[float]], name: str, colour: str, marker: str, style: str
+) -> None:
+    means = [statistics.fmean(cell) for cell in cells]
+    axes.plot(x, means, color=colour, marker=marker, linestyle=style, linewidth=1.8, markersize=5, label=name)
+    if all(len(cell) > 1 for cell in cells):
+        spread = [statistics.stdev(cell) for cell in cells]
+        low, high = ([m + sign * s for m, s in zip(means, spread, strict=True)] for sign in (-1, 1))
+        axes.fill_between(x, low, high, color=colour, alpha=0.12, linewidth=0)
+
+
+def _numbers(columns: Sequence[str]) -> list[float]:
+    """What columns stand for, evenly spaced where they grow by factors."""
+    values = [float(column.rpartition("= ")[2]) for column in columns]
+    steps = [b - a for a, b in pairwise(values)]
+    return values if len(set(steps)) <= 1 else [float(place) for place in range(len(values))]
+
+
+def quiet(axes: Axes, grid: str) -> None:
+    """Take away what does not help to read: frame and ticks; leave a pale grid behind the lines."""
+    axes.grid(axis=grid, color="#e3e1dc")  # type: ignore[arg-type]
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(length=0)

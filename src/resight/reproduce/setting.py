@@ -1,0 +1,81 @@
+"""How large the studies are: small, for two cores and minutes; bench, for one GPU; full, what the paper states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from resight.recipe import Recipe, demo, paper
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One size of all studies.
+
+    Attributes:
+        name: of the setting.
+        recipe: of every training, but for what a study varies.
+        seeds: of the trainings whose spread is reported.
+        epochs: of stage 1 by clip length L; studies of the clip length train one seed of each.
+        test_lengths: L_test of Fig. 3.
+        counts: M of Fig. 4 and Table 6; Table 6 stops at the recipe's own M.
+        rates: M_c^max of Table 2.
+        matrix_rates: those of them that the damage benchmark crosses, training with test.
+        shares: t of top-t %-eval.
+        trained_shares: t of top-t %-traineval.
+        orders: random orders of the clip pairs in the study of the order.
+        joint_epochs: of the joint fine-tuning of encoder and importance, after stage 2.
+        world: synthetic world to run on where no data are named.
+    """
+
+    name: str
+    recipe: Recipe
+    seeds: tuple[int, ...]
+    epochs: Mapping[int, int]
+    test_lengths: tuple[int, ...] = (4, 8, 16, 32)
+    counts: tuple[int, ...] = (1, 2, 4, 8, 16)
+    rates: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6, 7)
+    matrix_rates: tuple[int, ...] = (0, 2, 4, 6, 7)
+    shares: tuple[int, ...] = (10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
+    trained_shares: tuple[int, ...] = (20, 50, 70, 100)
+    orders: int = 20
+    joint_epochs: int = 12
+    world: str = "bench"
+
+    def of_length(self, length: int, seed: int) -> Recipe:
+        """The recipe for clips of L frames, with a seed; milestones keep their places in a shorter training."""
+        stage = self.recipe.stage1
+        before = stage.optimisation
+        epochs = self.epochs[length]
+        milestones = tuple(round(one * epochs / before.epochs) for one in before.milestones)
+        optimisation = replace(before, epochs=epochs, milestones=milestones)
+        clips = replace(self.recipe.clips, length=length)
+        return replace(self.recipe, clips=clips, stage1=replace(stage, optimisation=optimisation), seed=seed)
+
+
+def small() -> Setting:
+    """All studies in about an hour on two cores, on the demo world."""
+    # As many frames for each clip length: L = 8 and 16 get the time of L = 4.
+    return Setting("small", demo(), (0, 1, 2), {4: 80, 8: 40, 16: 20}, orders=10, joint_epochs=3, world="demo")
+
+
+def bench() -> Setting:
+    """The paper's system at full size on the ``bench`` world, with a third of its epochs, from random weights."""
+    whole = paper()
+    third = replace(whole.stage1.optimisation, epochs=400, milestones=(133, 267), validate_every=100)
+    recipe = replace(
+        whole, name="bench", precision="bf16-mixed",
+        stage1=replace(whole.stage1, optimisation=third, triplet_weight=0.1),
+        stage2=replace(whole.stage2, variants=4, max_corrupted=6),
+    )  # fmt: skip
+    return Setting("bench", recipe, (0, 1, 2), {4: 400, 8: 200, 16: 100})
+
+
+def full() -> Setting:
+    """What the paper states, three times over; for a GPU and days."""
+    return Setting("full", paper(), (0, 1, 2), {4: 1200, 8: 1200, 16: 1200})
+
+
+SETTINGS: Mapping[str, Setting] = MappingProxyType({one.name: one for one in (small(), bench(), full())})
+"""By name."""

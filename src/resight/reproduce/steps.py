@@ -1,0 +1,200 @@
+"""The steps that studies share, each done once: encoders, clip features, trained aggregators.
+
+All of them are kept in one folder: trainings resume where they stopped and are never repeated, features lie under a
+content hash. So any study may be interrupted, and the second study that needs an encoder finds it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from resight.checkpoints import make_aggregator, replace_file
+from resight.data.damage import DAMAGES
+from resight.evaluation.evaluate import evaluate_features
+from resight.evaluation.metrics import Scores
+from resight.evaluation.protocols import Protocol, default_protocol
+from resight.features import ClipFeatures, View, extract_clip_features
+from resight.models.aggregators import Aggregator
+from resight.models.encoders import ClipEncoder, make_encoder
+from resight.progress import progress_bar
+from resight.recipe import ClipSpec, Damage, Recipe
+from resight.reproduce.setting import Setting
+from resight.tracklet import Split, Tracklet
+from resight.training.loop import RunOptions
+from resight.training.stage1_clips import train_encoder
+from resight.training.stage2_importance import DamagedFeatures, Stage2Data, prepare_stage2, train_aggregator
+
+
+class Steps:
+    """What has been done for one data set in one setting, and how to do more of it.
+
+    Args:
+        split: the data.
+        setting: how large.
+        folder: where everything is kept.
+        device: ``cpu`` or ``cuda``.
+        workers: processes that decode.
+        progress: show bars.
+    """
+
+    def __init__(
+        self, split: Split, setting: Setting, folder: Path, *, device: str = "cpu", workers: int = 0,
+        progress: bool = False,
+    ) -> None:  # fmt: skip
+        self.split, self.setting, self.folder = split, setting, folder
+        self.device, self.workers, self.progress = device, workers, progress
+        self.protocol: Protocol = default_protocol(split.name)
+        self.used: set[str] = set()
+        self.memory: dict[str, Any] = {}
+        """What one study computed and another may use; not kept on disk."""
+        self._encoders: dict[tuple[int, int], ClipEncoder] = {}
+        self._damages: dict[tuple[int, tuple[Damage, ...]], DamagedFeatures] = {}
+        self._stage2: dict[tuple[int, tuple[Damage, ...]], Stage2Data] = {}
+
+    @property
+    def length(self) -> int:
+        """L of the setting's recipe."""
+        return self.setting.recipe.clips.length
+
+    @cached_property
+    def everyone(self) -> tuple[Tracklet, ...]:
+        """Gallery and queries, each tracklet once."""
+        return tuple({t.id: t for t in (*self.split.gallery, *self.split.query)}.values())
+
+    def recipe(self, seed: int, length: int | None = None) -> Recipe:
+        """Of the trainings with a seed and a clip length."""
+        return self.setting.of_length(length or self.length, seed)
+
+    def encoder(self, seed: int, length: int | None = None) -> ClipEncoder:
+        """The clip encoder trained with clips of L frames (stage 1)."""
+        length = length or self.length
+        if (seed, length) not in self._encoders:
+            recipe = self.recipe(seed, length)
+            torch.manual_seed(seed)
+            encoder = make_encoder(recipe.stage1)
+            name = f"encoder-L{length}-seed{seed}"
+            with self.timed(f"train {name}"):
+                encoder, _ = train_encoder(encoder, self.split.train, recipe, self.options(name))
+            self._encoders[seed, length] = encoder.to(self.device).eval()
+        self.used.add(f"train encoder-L{length}-seed{seed}")
+        return self._encoders[seed, length]
+
+    def untrained(self, seed: int) -> ClipEncoder:
+        """An encoder with random weights."""
+        torch.manual_seed(seed)
+        return make_encoder(self.setting.recipe.stage1).to(self.device).eval()
+
+    def features(self, encoder: nn.Module, spec: ClipSpec, view: View | None = None) -> ClipFeatures:
+        """Clip features of gallery and queries."""
+        with progress_bar("encoding", "tracklets", self.progress) as progress:
+            return extract_clip_features(
+                encoder, self.everyone, spec, view=view, cache=self.folder / "features", workers=self.workers,
+                device=self.device, progress=progress, donors=self.split.gallery,
+            )  # fmt: skip
+
+    def damaged(self, seed: int, rate: int) -> ClipFeatures:
+        """Features of gallery and queries with the paper's corruption of 0 to M_c^max = `rate` clips."""
+        return self.damages(seed, ("corrupted",)).mixed(rate, ("corrupted",), seed)
+
+    def damages(self, seed: int, kinds: tuple[Damage, ...] = DAMAGES) -> DamagedFeatures:
+        """Features of gallery and queries, sound and with every clip damaged in each of some ways."""
+        spec, encoder = self.setting.recipe.clips, self.encoder(seed)
+        if (seed, kinds) not in self._damages:
+            with self.timed(f"test features-seed{seed}-{len(kinds)} kinds"):
+                clean = self.features(encoder, spec)
+                damaged: dict[str, ClipFeatures] = {
+                    kind: self.features(encoder, spec, View(damage=kind, seed=seed)) for kind in kinds
+                }
+            self._damages[seed, kinds] = DamagedFeatures(clean, damaged)
+        return self._damages[seed, kinds]
+
+    def stage2(self, seed: int, kinds: tuple[Damage, ...]) -> Stage2Data:
+        """What aggregators of one encoder are trained on, with clips damaged in each of some ways."""
+        encoder, recipe = self.encoder(seed), self.recipe(seed)
+        if (seed, kinds) not in self._stage2:
+            step = f"train features-seed{seed}-{len(kinds)} kinds"
+            with self.timed(step), progress_bar("encoding", "tracklets", self.progress) as bar:
+                self._stage2[seed, kinds] = prepare_stage2(
+                    encoder, self.split.train, replace(recipe, stage2=replace(recipe.stage2, damages=kinds)),
+                    self.folder / "features", workers=self.workers, device=self.device, progress=bar,
+                )  # fmt: skip
+        return self._stage2[seed, kinds]
+
+    def trained(
+        self, name: str, seed: int, rate: int, make: Callable[[int], Aggregator] | None = None,
+        recipe: Recipe | None = None,
+    ) -> Aggregator:  # fmt: skip
+        """An aggregator trained on the encoder of a seed, under M_c^max = `rate` (stage 2).
+
+        Args:
+            name: of its files; together with seed and rate, it stands for one training.
+            seed: of encoder and training.
+            rate: M_c^max in training.
+            make: from D to a new aggregator; the paper's by default.
+            recipe: instead of the setting's.
+        """
+        encoder = self.encoder(seed)
+        recipe = recipe or self.recipe(seed)
+        recipe = replace(recipe, stage2=replace(recipe.stage2, max_corrupted=rate))
+        data = self.stage2(seed, recipe.stage2.damages)
+        torch.manual_seed(seed + 1)
+        aggregator = make(encoder.dim) if make else make_aggregator("learned", encoder.dim, recipe)
+        with self.timed(f"train {name}-c{rate}-seed{seed}"):
+            aggregator, _ = train_aggregator(
+                aggregator.to(self.device), encoder, data, self.split.train, recipe,
+                self.options(f"aggregators-seed{seed}"), name=f"{name}-c{rate}",
+            )  # fmt: skip
+        return aggregator
+
+    def score(
+        self, aggregator: Aggregator, features: ClipFeatures, *, gallery: ClipFeatures | None = None,
+        reranked: bool = False,
+    ) -> Scores:  # fmt: skip
+        """Score features of gallery and queries by the data set's own protocol.
+
+        Args:
+            aggregator: how to compare.
+            features: of `everyone`.
+            gallery: features of the gallery if they are others.
+            reranked: by k-reciprocal neighbours.
+        """
+        query = features.of(self.split.query)
+        others = (features if gallery is None else gallery).of(self.split.gallery)
+        return evaluate_features(query, others, aggregator.to(self.device), self.protocol, reranked=reranked)[1]
+
+    def options(self, folder: str) -> RunOptions:
+        """Of a training that keeps its files in that folder."""
+        return RunOptions(self.folder / folder, workers=self.workers, accelerator=self.device, progress=self.progress)
+
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        """Note how long a step took when it was first done."""
+        self.used.add(step)
+        start = time.monotonic()
+        yield
+        known = self._times()
+        if step not in known:
+            known[step] = round(time.monotonic() - start, 1)
+            with replace_file(self.folder / "seconds.json") as temporary:
+                temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
+
+    def seconds(self) -> dict[str, float]:
+        """How long the steps took that were used since the last call."""
+        known = self._times()
+        found = {step: known[step] for step in sorted(self.used) if step in known}
+        self.used.clear()
+        return found
+
+    def _times(self) -> dict[str, float]:
+        path = self.folder / "seconds.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+from resight.data.corruption import choose_corrupted
+from resight.data.readers import read_splits
+from resight.errors import RecipeError
+from resight.evaluation.metrics import score_similarities
+from resight.models.aggregators import MeanPair, TopShare
+from resight.reproduce import studies
+from resight.reproduce.outcome import Outcome
+from resight.reproduce.setting import Setting
+from resight.reproduce.steps import Steps
+from resight.reproduce.studies import STUDIES, reproduce
+from resight.reproduce.sweep import OURS, contestants
+from resight.scoring.one_pair import score_one_pair
+from resight.synthetic.layouts import write_layout
+
+
+@pytest.mark.parametrize("name", [name for name, study in STUDIES.items() if not study.splits])
+def test_every_study_runs_and_says_what_it_is_worth(name: str, steps: Steps) -> None:
+    study = STUDIES[name]
+    outcome = study.run(steps)
+    assert outcome.name == name and outcome.tables and outcome.conditions
+    for table in outcome.tables:
+        for row in table.rows:
+            assert len(row.cells) == len(table.columns)
+            assert len(row.published) in (0, len(table.columns))
+            assert all(math.isfinite(value) for cell in row.cells for value in cell)
+    assert Outcome.from_json(json.loads(json.dumps(outcome.to_json()))) == outcome
+    if name not in ("fig5", "fig7"):
+        assert "protocol mars" in outcome.conditions
+    if study.draw is not None:
+        assert isinstance(study.draw(outcome), Figure)
+    if study.pictures is not None:
+        assert list(study.pictures(steps))
+
+
+def test_table2_scores_are_those_of_the_trained_aggregators(steps: Steps) -> None:
+    table = STUDIES["table2"].run(steps).tables[0]
+    rate, seed = 2, 1
+    features = steps.damages(seed, ("corrupted",))
+    damaged = choose_corrupted(features.clean.ids, 3, rate, seed)
+    values = np.where(damaged[:, :, None], features.of("corrupted").values, features.clean.values)
+    query = [features.clean.ids.index(t.id) for t in steps.split.query]
+    gallery = [features.clean.ids.index(t.id) for t in steps.split.gallery]
+    made = contestants(steps, seed, rate)
+    for name in (OURS, "top 20 %-eval", "top 50 %-traineval"):
+        similarity = np.array(
+            [[score_one_pair(values[q], values[g], made[name]).score for g in gallery] for q in query]
+        )
+        by_hand = 100 * score_similarities(similarity, steps.split.query, steps.split.gallery, steps.protocol).map
+        measured = table.row(name).cells[table.columns.index(str(rate))][steps.setting.seeds.index(seed)]
+        assert measured == pytest.approx(by_hand, abs=1e-3)
+
+
+def test_table2_evaluates_one_projection_at_every_t_and_trains_one_for_each(steps: Steps) -> None:
+    made = contestants(steps, 0, 0)
+    projections = {
+        name: one.state_dict()["projection.weight"]
+        for name, one in made.items()
+        if isinstance(one, TopShare) and one.dim is not None
+    }
+    everywhere = projections["top 100 %-traineval"]
+    for t in steps.setting.shares:
+        assert torch.equal(projections[f"top {t} %-eval"], everywhere)
+        assert made[f"top {t} %-eval"].share == t
+    assert not torch.equal(projections["top 20 %-traineval"], everywhere)
+
+
+def test_steps_are_done_once_and_timed(steps: Steps) -> None:
+    steps.seconds()
+    first = steps.trained("learned", 0, 2)
+    took = steps.seconds()
+    assert "train learned-c2-seed0" in took and "train encoder-L2-seed0" in took
+    log = steps.folder / "aggregators-seed0" / "learned-c2.metrics.jsonl"
+    before = log.read_bytes()
+    again = steps.trained("learned", 0, 2)
+    assert log.read_bytes() == before
+    for one, other in zip(first.state_dict().values(), again.state_dict().values(), strict=True):
+        assert (one == other).all()
+
+
+def test_a_study_again_gives_the_same_table_digit_for_digit(world: Path, tmp_path: Path, toy: Setting) -> None:
+    found = [
+        reproduce("fig4", f"mars:{world}", tmp_path / name, replace(toy, seeds=(0,)))["fig4"] for name in ("a", "b")
+    ]
+    assert found[0].tables == found[1].tables
+    written = {path.suffix for path in (tmp_path / "a" / "results").iterdir()}
+    assert written == {".json", ".csv", ".md", ".png", ".svg", ".pdf"}
+    assert found[0].command == f"resight reproduce fig4 --data mars:{world} --setting toy"
+
+
+def test_table5_trains_one_model_a_split(
+    world: Path, tmp_path: Path, toy: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_layout(world, tmp_path / "prid", "prid2011")
+    monkeypatch.setattr(studies, "read_splits", lambda name: read_splits(name)[:2])
+    recipe = replace(toy.recipe, stage2=replace(toy.recipe.stage2, max_corrupted=0))
+    outcome = reproduce("table5", f"prid2011:{tmp_path / 'prid'}", tmp_path / "out", replace(toy, recipe=recipe))
+    table = outcome["table5"].tables[0]
+    assert all(len(cell) == 2 for cell in table.row(OURS).cells)
+    assert table.row(OURS).published == (None, 82.9, 95.8, 99.1)
+    assert (tmp_path / "out" / "steps" / "split2" / "encoder-L2-seed0").is_dir()
+
+
+def test_unknown_studies_are_refused(tmp_path: Path, toy: Setting) -> None:
+    with pytest.raises(RecipeError, match="no study is called 'table9': expected one of fig3"):
+        reproduce("table9", None, tmp_path, toy)
+    assert not list(tmp_path.iterdir())
+
+
+def test_scores_of_a_side_use_its_features(steps: Steps) -> None:
+    features = steps.damages(0, ("corrupted",))
+    one_side = steps.score(MeanPair(), features.clean, gallery=features.of("corrupted"))
+    both = steps.score(MeanPair(), features.of("corrupted"))
+    neither = steps.score(MeanPair(), features.clean)
+    assert len({one_side.map, both.map, neither.map}) == 3
