@@ -9,12 +9,21 @@ import torch
 from torch import Tensor, nn
 
 from resight.data.corruption import choose_corrupted
+from resight.data.damage import DAMAGES, choose_damage
 from resight.data.frames import load_clips
 from resight.data.transforms import prepare_clips
-from resight.errors import CheckpointError, FrameError, ShapeError
-from resight.features import PADDING, ClipFeatures, View, encode_clips, extract_clip_features, extract_damaged_features
+from resight.errors import CheckpointError, DatasetError, FrameError, RecipeError, ShapeError
+from resight.features import (
+    PADDING,
+    ClipFeatures,
+    View,
+    encode_clips,
+    extract_clip_features,
+    extract_damaged_features,
+    mixed_damage,
+)
 from resight.models.i3d import I3D
-from resight.recipe import ClipSpec, Stage1
+from resight.recipe import ClipSpec, Damage, Stage1
 from resight.tracklet import Tracklet
 
 MakeTracklets = Callable[..., list[Tracklet]]
@@ -100,6 +109,54 @@ def test_damage_is_mixed_per_clip(make_tracklets: MakeTracklets) -> None:
     assert np.array_equal(untouched.values, clean.values) and not none.any()
     with pytest.raises(ShapeError):
         clean.mixed_with(corrupted.rows([0]), damage)
+
+
+def test_damage_of_several_kinds_is_mixed_and_made_of_other_persons(
+    make_tracklets: MakeTracklets, tmp_path: Path
+) -> None:
+    tracklets = make_tracklets(persons=4, cameras=1)
+    clean = extract_clip_features(Colours(), tracklets, SPEC)
+
+    def damaged(kind: Damage, donors: list[Tracklet], seed: int = 0) -> ClipFeatures:
+        view = View(damage=kind, seed=seed)
+        return extract_clip_features(Colours(), tracklets, SPEC, view=view, donors=donors, cache=tmp_path)
+
+    kinds: dict[str, ClipFeatures] = {kind: damaged(kind, tracklets) for kind in DAMAGES}
+    mixed, chosen = mixed_damage(clean, kinds, 3, seed=2)
+    assert np.array_equal(chosen, choose_damage(clean.ids, 3, 3, DAMAGES, 2)) and len(set(chosen.ravel())) > 3
+    for t, m in np.ndindex(chosen.shape):
+        source = kinds[str(chosen[t, m])] if chosen[t, m] else clean
+        assert np.array_equal(mixed.values[t, m], source.values[t, m])
+    # With one donor, everybody else's clips show that one, and the donor's cannot be made.
+    (*others, donor) = tracklets
+    shown = extract_clip_features(Colours(), others, SPEC, view=View(damage="other-person"), donors=[donor])
+    assert np.abs(shown.values - clean.values[3].mean(0)).max() < 0.02
+    with pytest.raises(DatasetError, match=donor.id):
+        damaged("other-person", [donor])
+    with pytest.raises(RecipeError, match="rain"):
+        View(damage="rain")  # type: ignore[arg-type]
+    one, flags = extract_damaged_features(Colours(), tracklets, SPEC, 3, 2, kind="empty")
+    assert np.array_equal(flags, chosen != "") and np.array_equal(one.values[flags], kinds["empty"].values[flags])
+
+
+def test_the_cache_knows_donors_and_kinds(make_tracklets: MakeTracklets, tmp_path: Path) -> None:
+    tracklets = make_tracklets(persons=4, cameras=1)
+    encoder = Colours()
+
+    def calls(view: View, donors: list[Tracklet]) -> int:
+        before = encoder.calls
+        extract_clip_features(encoder, tracklets[:2], SPEC, view=view, donors=donors, cache=tmp_path)
+        return encoder.calls - before
+
+    for kind in DAMAGES:
+        assert calls(View(damage=kind), tracklets) > 0
+        assert calls(View(damage=kind), tracklets[::-1]) == 0
+    assert calls(View(damage="other-person", seed=1), tracklets) > 0
+    assert calls(View(damage="other-person"), tracklets[1:3]) > 0
+    assert calls(View(damage="bad-crop"), tracklets[1:3]) == 0  # needs no donor
+    for number in range(6):
+        tracklets[2].frame(number).write_bytes(tracklets[0].frame(number).read_bytes())
+    assert calls(View(damage="other-person"), tracklets[1:3]) > 0
 
 
 def test_all_frames_of_tracklets_of_different_length(make_tracklets: MakeTracklets) -> None:

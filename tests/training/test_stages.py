@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from resight.checkpoints import content_hash, load_model
+from resight.data.batches import BatchPlan, hold_out_persons
+from resight.data.damage import DAMAGES
 from resight.data.transforms import prepare_clips
 from resight.errors import CheckpointError, RecipeError
 from resight.models.aggregators import Aggregator, Learned, TopShare
@@ -19,7 +21,7 @@ from resight.recipe import ClipSpec, Optimisation, Recipe, Stage1, Stage2
 from resight.tracklet import Tracklet
 from resight.training.loop import RunOptions
 from resight.training.stage1_clips import ClipClassifier, train_encoder
-from resight.training.stage2_importance import FeatureBatches, prepare_stage2, train_aggregator
+from resight.training.stage2_importance import FeatureBatches, Stage2Data, prepare_stage2, train_aggregator
 from resight.training.train import train_model
 
 MakeTracklets = Callable[..., list[Tracklet]]
@@ -155,6 +157,41 @@ def test_cached_features_are_drawn_with_damage(make_tracklets: MakeTracklets, tm
             assert damaged <= 1
             seen |= {key for kind in kinds for key in kind}
     assert seen == set(known)
+
+
+@pytest.mark.parametrize("variants", [0, 1])
+def test_stage_2_trains_under_mixed_damage(make_tracklets: MakeTracklets, tmp_path: Path, variants: int) -> None:
+    tracklets = make_tracklets(persons=7)
+    stage = replace(RECIPE.stage2, damages=DAMAGES, variants=variants, max_corrupted=2)
+    recipe = replace(RECIPE, stage2=stage)
+    encoder = I3D(0.125).eval()
+    data = prepare_stage2(encoder, tracklets, recipe, tmp_path / "features")
+    assert [tuple(one.damaged) for one in (*data.train, data.validation)] == [DAMAGES] * (variants + 1)
+    aggregator = TopShare(50, dim=encoder.dim)
+    _, best = train_aggregator(aggregator, encoder, data, tracklets, recipe, RunOptions(tmp_path))
+    assert 0 < best <= 1 and not aggregator.training
+
+
+def test_batches_draw_every_kind_asked_for_and_no_other(make_tracklets: MakeTracklets, tmp_path: Path) -> None:
+    tracklets = make_tracklets(persons=7)
+    recipe = replace(RECIPE, stage2=replace(RECIPE.stage2, damages=DAMAGES, variants=1))
+    data = prepare_stage2(I3D(0.125), tracklets, recipe, tmp_path)
+    (one,) = data.train
+    train, _ = hold_out_persons(tracklets, RECIPE.validation_share, RECIPE.seed)
+    plan = BatchPlan(train, replace(BATCH, epochs=10), seed=0)
+    for asked in (DAMAGES, ("empty",), ("bad-crop", "corrupted")):
+        batches = FeatureBatches(data, plan, 2, asked)
+        views = {"": one.clean, **one.damaged}
+        seen: set[str] = set()
+        for step in range(len(batches)):
+            features, _ = batches[step]
+            for t, row in enumerate(plan.batch(step)):
+                for m in range(2):
+                    found = features[t, m].numpy()
+                    seen |= {name for name, view in views.items() if np.array_equal(view.values[row, m], found)}
+        assert seen == {"", *asked}
+    with pytest.raises(RecipeError, match="empty"):
+        FeatureBatches(Stage2Data((replace(one, damaged={}),), data.validation), plan, 1, ("empty",))
 
 
 def test_stage_2_alone_needs_the_same_stage_1(make_tracklets: MakeTracklets, tmp_path: Path) -> None:

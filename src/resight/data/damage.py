@@ -20,7 +20,7 @@ from resight.data.corruption import choose_corrupted, corrupt_frames
 from resight.data.transforms import Pixels, resize_frames
 from resight.errors import DatasetError, RecipeError, ShapeError
 from resight.recipe import Damage
-from resight.tracklet import DISTRACTOR, JUNK, Tracklet
+from resight.tracklet import DISTRACTOR, Tracklet
 
 CORRUPTED = "corrupted"
 """The paper's damage; the others are called after the faults of its Fig. 7."""
@@ -41,10 +41,11 @@ class Donors:
     """
 
     def __init__(self, tracklets: Iterable[Tracklet]) -> None:
-        ordered = sorted(tracklets, key=lambda t: (t.person, t.id))
-        self._persons = [t for t in ordered if t.person > DISTRACTOR]
-        self._junk = [t for t in ordered if t.person == JUNK]
-        self._persons_of, self._junk_of = _by_camera(self._persons), _by_camera(self._junk)
+        known = (t for t in tracklets if t.person > DISTRACTOR)
+        self._persons = sorted(known, key=lambda t: (t.person, t.id))
+        self._of_camera: dict[int, list[Tracklet]] = {}
+        for tracklet in self._persons:
+            self._of_camera.setdefault(tracklet.camera, []).append(tracklet)
 
     def another_person(self, tracklet: Tracklet, rng: np.random.Generator) -> Tracklet:
         """A tracklet of somebody else, of the same camera if there is one.
@@ -52,7 +53,7 @@ class Donors:
         Raises:
             DatasetError: if there is none of any camera.
         """
-        for group in (self._persons_of.get(tracklet.camera, []), self._persons):
+        for group in (self._of_camera.get(tracklet.camera, []), self._persons):
             first = bisect_left(group, tracklet.person, key=lambda t: t.person)
             own = bisect_right(group, tracklet.person, key=lambda t: t.person) - first
             if len(group) > own:
@@ -63,11 +64,6 @@ class Donors:
             f"{len(self._persons)} tracklets of known persons: give the tracklets of its whole side of the data set"
         )
 
-    def nobody(self, tracklet: Tracklet, rng: np.random.Generator) -> Tracklet | None:
-        """A junk tracklet, of the same camera if there is one; None if the data set has none."""
-        group = self._junk_of.get(tracklet.camera) or self._junk
-        return group[int(rng.integers(len(group)))] if group else None
-
 
 @dataclass(frozen=True)
 class ClipDamage:
@@ -76,7 +72,7 @@ class ClipDamage:
     Attributes:
         kinds: (M,) names of `DAMAGES`, ``""`` for a sound clip.
         seed: another seed, other places, donors and sizes.
-        donors: what ``occluded``, ``other-person`` and ``empty`` are made of; the last can do without.
+        donors: what ``occluded`` and ``other-person`` are made of.
     """
 
     kinds: NDArray[np.str_]
@@ -105,13 +101,9 @@ class ClipDamage:
         """
         kind = str(self.kinds[clip])
         rng = tracklet_rng(f"{tracklet.id}, clip {clip}, {kind}", self.seed)
-        donor: Tracklet | None = None
-        if kind in _FROM_ANOTHER_PERSON:
-            donor = (self.donors or Donors(())).another_person(tracklet, rng)
-        elif kind == "empty" and self.donors is not None:
-            donor = self.donors.nobody(tracklet, rng)
-        if donor is None:
+        if kind not in _FROM_ANOTHER_PERSON:
             return rng, None
+        donor = (self.donors or Donors(())).another_person(tracklet, rng)
         start = int(rng.integers(max(len(donor) - length, 0) + 1))
         return rng, (donor, (start + np.arange(length)) % len(donor))
 
@@ -164,7 +156,7 @@ def damage_clip(clip: Pixels, kind: str, rng: np.random.Generator, donor: Pixels
         clip: (L, h, w, 3); not changed.
         kind: of damage.
         rng: draws places, sizes and directions.
-        donor: (L, …, …, 3) frames of another tracklet, for ``occluded``, ``other-person`` and ``empty``.
+        donor: (L, …, …, 3) frames of another person, for ``occluded`` and ``other-person``.
 
     Returns:
         (L, h, w, 3).
@@ -173,20 +165,17 @@ def damage_clip(clip: Pixels, kind: str, rng: np.random.Generator, donor: Pixels
         RecipeError: if the kind is unknown.
         ShapeError: if it is made of a donor's frames, and there are not as many of them.
     """
-    check_kind(kind)
-    if donor is not None or kind in _FROM_ANOTHER_PERSON:
-        if donor is None or len(donor) != len(clip):
-            found = "none" if donor is None else len(donor)
-            raise ShapeError(f"{kind} clips of {len(clip)} frames need as many frames of a donor, found {found}")
-        donor = resize_frames(donor, (clip.shape[1], clip.shape[2]))
-    if kind == CORRUPTED:
+    if check_kind(kind) == CORRUPTED:
         return corrupt_frames(clip)
     if kind == "bad-crop":
         return crop_badly(clip, rng)
-    if kind == "occluded":
-        assert donor is not None
-        return occlude(clip, donor, rng)
-    return show_background(clip, rng) if donor is None else donor
+    if kind == "empty":
+        return show_background(clip, rng)
+    if donor is None or len(donor) != len(clip):
+        found = "none" if donor is None else len(donor)
+        raise ShapeError(f"{kind} clips of {len(clip)} frames need as many frames of a donor, found {found}")
+    donor = resize_frames(donor, (clip.shape[1], clip.shape[2]))
+    return donor if kind == "other-person" else occlude(clip, donor, rng)
 
 
 def occlude(clip: Pixels, donor: Pixels, rng: np.random.Generator) -> Pixels:
@@ -232,8 +221,8 @@ def crop_badly(clip: Pixels, rng: np.random.Generator) -> Pixels:
 def show_background(clip: Pixels, rng: np.random.Generator) -> Pixels:
     """Nobody: the outermost tenth of the frames at one side, where a box holds background, stretched to their width.
 
-    For data without junk tracklets, whose frames are what a detector took for a person. This is plainer than those,
-    and easier to tell from a person: read scores of the two apart.
+    Junk tracklets would be real frames, but not of nobody: the boxes that MARS calls junk hold parts of people, and
+    training data have none. A stretched strip is plainer than an empty street, so easier to tell from a person.
 
     Args:
         clip: (L, h, w, 3).
@@ -260,10 +249,3 @@ def _window(size: int, shift: float, shown: float) -> NDArray[np.int64]:
     extent = max(1, round(shown * size))
     start = round((0.5 + shift) * size - extent / 2)
     return np.clip(start + np.arange(extent), 0, size - 1)
-
-
-def _by_camera(tracklets: Iterable[Tracklet]) -> dict[int, list[Tracklet]]:
-    groups: dict[int, list[Tracklet]] = {}
-    for tracklet in tracklets:
-        groups.setdefault(tracklet.camera, []).append(tracklet)
-    return groups
