@@ -138,7 +138,10 @@ def _find_frames(root: Path, row: _Row) -> tuple[Path, tuple[str, ...]]:
             raise DatasetError(f"{row.where}: there is no {first}; paths are relative to the manifest")
         return first, read_tracklet(first).names
     # Most often all frames are in one folder; where not, names reach down from the folder that they share.
-    folder = Path(os.path.commonpath([os.path.dirname(name) for name in row.frames]))  # noqa: PTH120
+    try:
+        folder = Path(os.path.commonpath([os.path.dirname(name) for name in row.frames]))  # noqa: PTH120
+    except ValueError as error:
+        raise DatasetError(f"{row.where}: frames are absolute and relative paths; use one form") from error
     for name in row.frames:
         if not (root / name).is_file():
             raise DatasetError(f"{row.where}: there is no picture {root / name}; paths are relative to the manifest")
@@ -169,6 +172,8 @@ def _read_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise DatasetError(f"{path}, line {number}: not JSON ({error}); {_FORM}") from error
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path} is not UTF-8 text ({error}); save it as such") from error
+    except (csv.Error, ValueError, RecursionError) as error:
+        raise DatasetError(f"{path} cannot be read ({error}); {_FORM}") from error
 
 
 def _name(line: dict[str, Any], key: str, where: str) -> str:
