@@ -13,22 +13,19 @@ from functools import partial
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from resight.data.damage import DAMAGES
-from resight.evaluation.damage import auroc_by_fault
-from resight.evaluation.evaluate import clip_weights, evaluate_features
-from resight.evaluation.metrics import Scores
-from resight.features import ClipFeatures, mixed_damage
-from resight.models.aggregators import Aggregator, Learned, MeanPair, TopShare
+from resight.evaluation.damage_benchmark import DamageCurve, Side, damage_curve
+from resight.models.aggregators import Aggregator, MeanPair, TopShare
 from resight.recipe import Damage, Recipe
 from resight.reproduce.figures import LINES, quiet
 from resight.reproduce.outcome import Cell, Claim, Outcome, Row, StudyTable
 from resight.reproduce.steps import Steps
+from resight.training.stage2_importance import DamagedFeatures
 
 OURS = "learned importance"
 MIXED = "mixed"
-SIDES = ("query", "gallery", "both")
+SIDES: tuple[Side, ...] = ("query", "gallery", "both")
 _Table = dict[str, list[list[float]]]
 """Row → column → one value for each seed."""
 
@@ -56,13 +53,11 @@ def _rates(steps: Steps) -> list[StudyTable]:
     for name, make in trained.items():
         rows: _Table = {}
         for seed in steps.setting.seeds:
+            features = steps.damages(seed, ("corrupted",))
             for rate in rates:
-                aggregator = make(seed, rate)
-                with steps.timed(f"damage matrix {name}-c{rate}-seed{seed}"):
-                    found = [100 * steps.score(aggregator, steps.damaged(seed, test)).map for test in rates]
-                area = float(np.trapezoid(found, rates)) / (rates[-1] - rates[0])
-                _add(rows, f"trained at M_c^max = {rate}",
-                     [*found, 100 * found[-1] / found[0], 100 * area / found[0]])  # fmt: skip
+                curve = _curve(steps, make(seed, rate), features, rates, ("corrupted",), seed)
+                shares = 100 * (1 - curve.drop[-1]), 100 * curve.area / curve.map[0]
+                _add(rows, f"trained at M_c^max = {rate}", [*(100 * one for one in curve.map), *shares])
         tables.append(_study_table(f"mAP, {name}, by rate in training (row) and test", "training", columns, rows))
     return tables
 
@@ -76,25 +71,21 @@ def _kinds(steps: Steps) -> tuple[list[StudyTable], str]:
     line = ""
     for seed in setting.seeds:
         features = steps.damages(seed)
-        sound = features.clean
         for name, pick in _methods(steps, seed, rate).items():
-            found: list[Scores] = [steps.score(pick(()), sound)]
-            ratios = []
-            for test, kinds in tests.items():
-                aggregator = pick(kinds)
-                mixed, faults = mixed_damage(sound, {kind: features.of(kind) for kind in kinds}, rate, seed)
-                with steps.timed(f"damage {name}-{test}-seed{seed}"):
-                    found.append(steps.score(aggregator, mixed))
-                    if isinstance(aggregator, Learned):
-                        ratios.append(_auroc(steps, aggregator, mixed, faults))
-                    if name == f"{OURS}, trained {MIXED}":
-                        sides = _sides(steps, aggregator, sound, mixed)
-                        _add(by_side, test, [100 * one.map for one in sides])
-            line = line or found[0].line()
-            for measure, table in by_method.items():
-                _add(table, name, [100 * _value(one, measure) for one in found])
-            if ratios:
-                _add(auroc, name, ratios)
+            curves = {test: _curve(steps, pick(kinds), features, (rate,), kinds, seed) for test, kinds in tests.items()}
+            line = line or curves[MIXED].conditions
+            clean = _curve(steps, pick(()), features, (), DAMAGES, seed)
+            for measure, field in (("mAP", "map"), ("rank-1", "rank1"), ("mINP", "minp")):
+                values = [getattr(clean, field)[0], *(getattr(curve, field)[1] for curve in curves.values())]
+                _add(by_method[measure], name, [100 * value for value in values])
+            if name.startswith(OURS):
+                _add(auroc, name, [_pooled(curve) for curve in curves.values()])
+            if name == f"{OURS}, trained {MIXED}":
+                for test, kinds in tests.items():
+                    one_side = [
+                        _curve(steps, pick(kinds), features, (rate,), kinds, seed, side).map[1] for side in SIDES[:2]
+                    ]
+                    _add(by_side, test, [100 * value for value in (*one_side, curves[test].map[1])])
     columns = ("clean", *tests)
     tables = [
         _study_table(f"{measure}, damage on both sides, M_c^max = {rate}", "", columns, rows)
@@ -105,6 +96,25 @@ def _kinds(steps: Steps) -> tuple[list[StudyTable], str]:
         replace(_study_table("AUROC of low importance against damaged query clips", "", tuple(tests), auroc), digits=2)
     )
     return tables, line
+
+
+def _curve(
+    steps: Steps, aggregator: Aggregator, features: DamagedFeatures, rates: Sequence[int], kinds: tuple[Damage, ...],
+    seed: int, side: Side = "both",
+) -> DamageCurve:  # fmt: skip
+    sides = steps.split.query, steps.split.gallery
+    query, gallery = (features.clean.of(own) for own in sides)
+    asked, searched = ({str(kind): features.of(kind).of(own) for kind in kinds} for own in sides)
+    with steps.timed(f"damage scores-seed{seed}"):
+        return damage_curve(
+            aggregator.to(steps.device), query, gallery, asked, searched, steps.protocol, rates, side=side, seed=seed
+        )
+
+
+def _pooled(curve: DamageCurve) -> float:
+    """AUROC over the kinds of damage, by the number of clips."""
+    found = [(one.auroc, one.damaged) for one in curve.auroc.values() if one.auroc is not None]
+    return sum(value * clips for value, clips in found) / sum(clips for _, clips in found)
 
 
 def _methods(steps: Steps, seed: int, rate: int) -> Mapping[str, Callable[[tuple[Damage, ...]], Aggregator]]:
@@ -137,24 +147,6 @@ def _name(base: str, kinds: tuple[Damage, ...]) -> str:
 def _recipe(steps: Steps, seed: int, kinds: tuple[Damage, ...]) -> Recipe:
     recipe = steps.recipe(seed)
     return replace(recipe, stage2=replace(recipe.stage2, damages=kinds))
-
-
-def _sides(steps: Steps, aggregator: Aggregator, sound: ClipFeatures, damaged: ClipFeatures) -> list[Scores]:
-    return [
-        steps.score(aggregator, damaged, gallery=sound),
-        steps.score(aggregator, sound, gallery=damaged),
-        steps.score(aggregator, damaged),
-    ]
-
-
-def _auroc(steps: Steps, aggregator: Aggregator, features: ClipFeatures, faults: NDArray[np.str_]) -> float:
-    """Of all damaged query clips together, whatever their damage is."""
-    query, gallery = features.of(steps.split.query), features.of(steps.split.gallery)
-    ranking, _ = evaluate_features(query, gallery, aggregator, steps.protocol)
-    own = faults[features.places(steps.split.query)]
-    found = auroc_by_fault(clip_weights(query, gallery, ranking, aggregator), np.where(own == "", "", MIXED))
-    value = found[MIXED].auroc
-    return float("nan") if value is None else value
 
 
 def _claims(tables: Sequence[StudyTable]) -> tuple[Claim, ...]:
@@ -222,10 +214,6 @@ def draw(outcome: Outcome) -> Figure:
 
 def _rate(steps: Steps) -> int:
     return steps.setting.recipe.stage2.max_corrupted or steps.setting.rates[-2]
-
-
-def _value(scores: Scores, measure: str) -> float:
-    return {"mAP": scores.map, "rank-1": scores.rank(1), "mINP": scores.minp}[measure]
 
 
 def _add(table: _Table, row: str, values: Sequence[float]) -> None:
