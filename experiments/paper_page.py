@@ -1,0 +1,125 @@
+"""docs/paper.md: experiments/paper.md, with the tables of equations and of studies made from the code.
+
+``python -m experiments.paper_page`` writes it again.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from cyclopts import run
+
+from resight.checkpoints import replace_file
+from resight.reproduce.studies import STUDIES
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "resight"
+FRAME = Path(__file__).parent / "paper.md"
+PAGE = ROOT / "docs" / "paper.md"
+EQUATION_TESTS = "tests/test_paper_equations.py"
+STUDY_TESTS = "tests/reproduce/test_studies.py"
+
+EQUATIONS = {
+    1: "importance α_t = g(r_{t−1} − c_t)",
+    2: "running representation r_t",
+    3: "similarity Σ α cos / Σ α",
+    4: "the same as a sum over r_T",
+    5: "from Eq. 3 to Eq. 4, first half",
+    6: "second half",
+    7: "batch-hard triplet loss",
+    8: "identity cross entropy",
+    9: "top-t % baseline",
+}
+
+
+def paper_page() -> None:
+    """Write docs/paper.md."""
+    with replace_file(PAGE) as temporary:
+        temporary.write_text(page(), encoding="utf-8")
+    print(f"wrote {PAGE}")
+
+
+def page() -> str:
+    """The page that the code gives now."""
+    frame = FRAME.read_text(encoding="utf-8")
+    return frame.replace("<!-- equations -->", equations()).replace("<!-- studies -->", studies())
+
+
+def equations() -> str:
+    """Every equation with its homes, which say so in their docstrings, and its test, which is called after it."""
+    lines = ["| Eq. | what | code | test |", "|---|---|---|---|"]
+    for number, what in EQUATIONS.items():
+        code = ", ".join(f"`{file}:{name}`" for file, name, place in homes() if number in numbers(place))
+        test = ", ".join(f"`{EQUATION_TESTS}::{name}`" for name in derivations() if number in spanned(name))
+        lines.append(f"| {number} | {what} | {code} | {test} |")
+    return "\n".join(lines)
+
+
+def studies() -> str:
+    """Every table and figure that `resight reproduce` makes, with its code and its test."""
+    lines = ["| command | what | code | test |", "|---|---|---|---|"]
+    there = names(ROOT / STUDY_TESTS)
+    for name, study in STUDIES.items():
+        what = (inspect.getdoc(study.run) or "").splitlines()[0].rstrip(".")
+        file = study.run.__module__.removeprefix("resight.").replace(".", "/") + ".py"
+        own = [test for test in there if re.match(rf"test_{name}(_|$)", test)]
+        every = [] if study.splits else ["test_every_study_runs_and_says_what_it_is_worth"]
+        test = ", ".join(f"`{STUDY_TESTS}::{one}`" for one in [*every, *own])
+        lines.append(f"| `resight reproduce {name}` | {what} | `{file}:{study.run.__name__}` | {test} |")
+    return "\n".join(lines)
+
+
+def derivations() -> list[str]:
+    """The tests that derive equations again in loops."""
+    return [name for name in names(ROOT / EQUATION_TESTS) if name.startswith("test_")]
+
+
+def spanned(test: str) -> set[int]:
+    """The equations that a test such as ``test_equations_4_to_6`` is called after."""
+    first, *last = (int(number) for number in re.findall(r"\d+", test))
+    return set(range(first, (last or [first])[0] + 1))
+
+
+def homes() -> Iterator[tuple[str, str, str]]:
+    """(file, name, what follows ``Paper:``) of every docstring that names a place in the paper."""
+    for path in sorted(SOURCE.rglob("*.py")):
+        for name, docstring in names(path).items():
+            if found := re.search(r"Paper: (.*)", docstring):
+                yield str(path.relative_to(SOURCE)), name, found[1]
+
+
+def numbers(text: str) -> set[int]:
+    """The equations that a text such as ``Eq. 1-3`` names."""
+    found: set[int] = set()
+    for first, last in re.findall(r"Eq\. (\d+)(?:[-–](\d+))?", text):
+        found |= set(range(int(first), int(last or first) + 1))
+    return found
+
+
+@cache
+def names(path: Path) -> dict[str, str]:
+    """What a file defines, dotted (class attributes included), to its docstring."""
+
+    def below(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, str]]:
+        for node in body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef):
+                yield prefix + node.name, ast.get_docstring(node) or ""
+            if isinstance(node, ast.ClassDef):
+                yield from below(node.body, f"{prefix}{node.name}.")
+                # What a method sets on self is an attribute too.
+                for one in ast.walk(node):
+                    if isinstance(one, ast.Attribute) and isinstance(one.ctx, ast.Store):
+                        yield f"{prefix}{node.name}.{one.attr}", ""
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                yield prefix + node.target.id, ""
+
+    return dict(below(ast.parse(path.read_text(encoding="utf-8")).body, ""))
+
+
+if __name__ == "__main__":
+    run(paper_page)
