@@ -57,7 +57,16 @@ class Setting:
 def small() -> Setting:
     """All studies in about an hour on two cores, on the demo world."""
     # As many frames for each clip length: L = 8 and 16 get the time of L = 4.
-    return Setting("small", demo(), (0, 1, 2), {4: 80, 8: 40, 16: 20}, orders=10, joint_epochs=3, world="demo")
+    return Setting(
+        "small",
+        demo(),
+        (0, 1, 2),
+        {4: 80, 8: 40, 16: 20},
+        rates=(0, 2, 4, 6, 7),
+        orders=10,
+        joint_epochs=3,
+        world="demo",
+    )
 
 
 def bench() -> Setting:

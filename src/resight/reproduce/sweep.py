@@ -75,9 +75,9 @@ def corruption_sweep(steps: Steps) -> tuple[dict[str, list[list[Scores]]], str]:
     scores = {}
     for number, seed in enumerate(steps.setting.seeds):
         for rate in steps.setting.rates:
-            features = steps.damaged(seed, rate)
+            features, made = steps.damaged(seed, rate), contestants(steps, seed, rate)
             with steps.timed(f"table2 scores-c{rate}-seed{seed}"):
-                found = {name: steps.score(one, features) for name, one in contestants(steps, seed, rate).items()}
+                found = {name: steps.score(one, features) for name, one in made.items()}
             for name, one in found.items():
                 rows = scores.setdefault(name, [])
                 if len(rows) == number:
