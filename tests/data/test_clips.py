@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resight.data.clips import sample_clips
@@ -13,6 +13,7 @@ from resight.recipe import ClipSpec, Sampler
 
 
 @given(n=st.integers(1, 1000), length=st.integers(1, 16), count=st.integers(1, 16))
+@settings(deadline=None)
 def test_spaced_clips_are_consecutive_evenly_placed_and_inside(n: int, length: int, count: int) -> None:
     clips = sample_clips(n, ClipSpec(length=length, count=count))
     assert clips.shape == (count, length)
@@ -31,6 +32,7 @@ def test_spaced_clips_are_consecutive_evenly_placed_and_inside(n: int, length: i
 
 @pytest.mark.parametrize("sampler", ["consec", "random", "evenly"])
 @given(n=st.integers(1, 200), length=st.integers(1, 32), seed=st.integers(0, 2**31))
+@settings(deadline=None)
 def test_one_clip_samplers(sampler: Sampler, n: int, length: int, seed: int) -> None:
     spec = ClipSpec(length=length, count=1, sampler=sampler)
     (clip,) = sample_clips(n, spec, np.random.default_rng(seed))
@@ -47,6 +49,7 @@ def test_one_clip_samplers(sampler: Sampler, n: int, length: int, seed: int) -> 
 
 
 @given(n=st.integers(1, 300), length=st.integers(1, 16), count=st.integers(1, 12), stride=st.integers(1, 12))
+@settings(deadline=None)
 def test_strides_are_kept_where_they_fit(n: int, length: int, count: int, stride: int) -> None:
     fits = max(s for s in range(1, stride + 1) if s == 1 or (length - 1) * s < n)
     for sampler, clips in (("spaced", count), ("consec", 1)):
@@ -69,6 +72,7 @@ def test_every_start_of_a_stride_can_be_drawn() -> None:
 
 
 @given(n=st.integers(1, 300), length=st.integers(1, 8), count=st.integers(1, 12), stride=st.integers(1, 12))
+@settings(deadline=None)
 def test_cover_sees_the_whole_tracklet_evenly(n: int, length: int, count: int, stride: int) -> None:
     clips = sample_clips(n, ClipSpec(length, count, "cover", stride=stride))
     assert clips.shape == (count, length)
