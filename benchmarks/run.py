@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cyclopts import run
 
-from benchmarks import all_pairs, encoder, metrics, page, pixels, reading, rerank, search
+from benchmarks import all_pairs, encoder, metrics, page, pixels, reading, rerank, search, stage2
 from benchmarks.timing import Row
 from resight.checkpoints import replace_file
 
@@ -21,6 +21,7 @@ TOPICS: dict[str, Callable[[int], Iterable[Row]]] = {
     "rerank": rerank.bench,
     "pixels": pixels.bench,
     "reading": reading.bench,
+    "stage-2": stage2.bench,
 }
 
 

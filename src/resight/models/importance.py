@@ -88,9 +88,9 @@ class Importance(nn.Module):
             (P,), all > 0.
         """
         first, second = norms or (self.first_norm, self.second_norm)
-        x = F.relu(hidden + self.first.bias)
+        x = torch.relu_(hidden + self.first.bias)
         x = self._dropped(first(x), kept, 0)
-        x = F.relu(self.second(x))
+        x = torch.relu_(self.second(x))
         x = self._dropped(second(x), kept, 1)
         return F.softplus(self.last(x).to(hidden.dtype)).squeeze(-1)
 
@@ -179,7 +179,7 @@ class Importance(nn.Module):
             mask = (words.view(torch.uint8)[: x.numel()] >= self._cut).view(x.shape)
         else:
             mask = kept[:, layer]
-        return x * mask * (256 / (256 - self._cut))
+        return x.mul_(mask).mul_(256 / (256 - self._cut))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,158 @@
+"""A training step of stage 2, time and memory: plain autograd over all pairs of the batch beside the hard pairs only.
+
+At the paper's size each turn is a process of its own, so that each peak of memory is its own:
+``python -m benchmarks.stage2 WAY``.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import statistics
+import subprocess
+import sys
+import time
+
+import torch
+from cyclopts import run
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.reading import _peak_megabytes as peak_megabytes
+from benchmarks.timing import MATRIX_FLOP, Row, Work, matrix_product, take_turns
+from resight.losses import stage2_loss
+from resight.models.aggregators import ImportanceWeighted, Learned, OrderFree
+from resight.models.importance import FIRST_STEPS
+
+PERSONS, TRACKLETS, CLIPS = 12, 4, 8
+PAPER, DEMO = (1024, 1024), (256, 64)
+"""D and H."""
+TURNS = 1
+"""At the paper's size, at most: the plain step alone takes half a minute."""
+WAYS: dict[str, tuple[type[ImportanceWeighted], bool, bool]] = {
+    "plain": (Learned, False, False),
+    "ours": (Learned, True, False),
+    "ours in bfloat16": (Learned, True, True),
+    "order-free": (OrderFree, True, False),
+}
+"""Aggregator, whether it recomputes, whether products are in bfloat16."""
+
+
+def bench(repeats: int) -> list[Row]:
+    """The paper's size and the demo's."""
+    turns = [{way: measured_apart(way) for way in WAYS} for _ in range(min(repeats, TURNS))]
+    exact = gradient_difference()
+    rows = []
+    for way in WAYS:
+        if way == "plain":
+            continue
+        dtype = "bfloat16" if WAYS[way][2] else "float32"
+        peak = {one: max(turn[one]["megabytes"] for turn in turns) for one in ("plain", way)}
+        rows.append(
+            Row(
+                group="stage 2",
+                name=f"training step, {way}, 48 tracklets of 8 clips, D = H = {PAPER[0]}",
+                unit="steps/s",
+                plain=1 / statistics.median(turn["plain"]["seconds"] for turn in turns),
+                ours=1 / statistics.median(turn[way]["seconds"] for turn in turns),
+                ratio=statistics.median(turn["plain"]["seconds"] / turn[way]["seconds"] for turn in turns),
+                limit=statistics.median(turn[way]["share"] for turn in turns),
+                limit_name=f"{dtype} matrix rate",
+                note=f"peak memory {peak[way]:,.0f} MB against {peak['plain']:,.0f} MB; plain is the learned one in "
+                f"float32; gradient in double precision: relative difference {exact:.0e}",
+                facts={"peak_mb": peak},
+            )
+        )
+    return [*rows, demo_row(repeats)]
+
+
+def demo_row(repeats: int) -> Row:
+    """The demo's size."""
+    features, persons, aggregator = problem(Learned, *DEMO)
+    plain = copy.deepcopy(aggregator)
+    plain.recompute = False
+    ways: dict[str, Work] = {
+        "plain": lambda: step(plain, features, persons),
+        "ours": lambda: step(aggregator, features, persons),
+    }
+    turns = take_turns(ways, repeats)
+    return Row(
+        group="stage 2",
+        name=f"training step of the demo, 48 tracklets of 8 clips, D = {DEMO[0]}, H = {DEMO[1]}",
+        unit="steps/s",
+        plain=1 / turns.median("plain"),
+        ours=1 / turns.median("ours"),
+        ratio=turns.ratio("plain", "ours"),
+    )
+
+
+def problem(
+    kind: type[ImportanceWeighted], dim: int, hidden: int, clips: int = CLIPS, dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor, ImportanceWeighted]:
+    """A batch, its persons, and an aggregator past its first steps."""
+    torch.manual_seed(0)
+    persons = torch.arange(PERSONS).repeat_interleave(TRACKLETS)
+    likeness = torch.randn(PERSONS, 1, dim, dtype=dtype).repeat_interleave(TRACKLETS, 0)
+    features = likeness + torch.randn(len(persons), clips, dim, dtype=dtype)
+    aggregator = kind(dim, hidden, 0.5).to(dtype).train()
+    for norm in (aggregator.importance.first_norm, aggregator.importance.second_norm):
+        norm.steps.fill_(FIRST_STEPS)
+    return features, persons, aggregator
+
+
+def step(aggregator: ImportanceWeighted, features: Tensor, persons: Tensor, *, half: bool = False) -> None:
+    """Gradients of a step, without the optimiser."""
+    aggregator.zero_grad()
+    with torch.autocast(features.device.type, dtype=torch.bfloat16, enabled=half):
+        similarities = aggregator(features, features)
+    stage2_loss(similarities, persons).loss.backward()  # type: ignore[no-untyped-call]
+
+
+def measured_apart(way: str) -> dict[str, float]:
+    """What `measure` prints."""
+    command = [sys.executable, "-m", "benchmarks.stage2", way]
+    found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return found
+
+
+def measure(way: str) -> None:
+    """Print seconds of a step, megabytes it needs, and its share of the matrix rate.
+
+    Args:
+        way: One of `WAYS`.
+    """
+    kind, recompute, half = WAYS[way]
+    features, persons, aggregator = problem(kind, *PAPER)
+    aggregator.recompute = recompute
+    product = matrix_product(torch.bfloat16 if half else torch.float32)
+    product()
+    before = peak_megabytes()
+    flop = 0
+    if recompute:  # else the step is so long that its warming up cannot be seen
+        with FlopCounterMode(display=False) as counter:
+            step(aggregator, features, persons, half=half)
+        flop = counter.get_total_flops()
+    start = time.perf_counter()
+    step(aggregator, features, persons, half=half)
+    middle = time.perf_counter()
+    product()
+    seconds, matrix = middle - start, time.perf_counter() - middle
+    share = flop / MATRIX_FLOP * matrix / seconds
+    print(json.dumps({"seconds": seconds, "megabytes": peak_megabytes() - before, "share": share}))
+
+
+def gradient_difference() -> float:
+    """Of the two ways, dropout on, in double precision at a small size."""
+    features, persons, aggregator = problem(Learned, 32, 32, clips=3, dtype=torch.float64)
+    gradients = []
+    for recompute in (False, True):
+        own = copy.deepcopy(aggregator)
+        own.recompute = recompute
+        torch.manual_seed(1)
+        step(own, features, persons)
+        gradients.append(torch.cat([p.grad.flatten() for p in own.parameters() if p.grad is not None]))
+    return float((gradients[1] - gradients[0]).norm() / gradients[0].norm())
+
+
+if __name__ == "__main__":
+    run(measure)
