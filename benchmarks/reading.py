@@ -1,4 +1,4 @@
-"""Opening a data set of the size of MARS: 20,478 tracklets, 1,190,997 frames, time and memory.
+"""Opening a data set of the size of MARS: 20,478 tracklets, 1,191,003 frames, time and memory.
 
 The tree holds empty files: opening a data set reads names and tables, never a picture. Rows are those of the official
 tables if the environment variable RESIGHT_MARS_INFO names their folder, otherwise drawn with the same numbers. There

@@ -31,7 +31,8 @@ def test_the_table_says_what_was_asked_and_what_came(
     ]  # fmt: skip
     assert all(row[2].endswith(" %") and row[3].endswith(" %") for row in rows)
     assert "protocol standard" in lines[7] and "2 clips of 4 frames" in lines[7] and "2 draws" in lines[7]
-    assert [line.split(" % asked for")[0][-2:].strip() for line in lines[8:]] == ["5", "10"]
+    assert [line.split(" % asked for")[0][-2:].strip() for line in lines[9:]] == ["5", "10"]
+    assert lines[8].startswith("Area under the ROC: ")
 
 
 def test_thresholds_from_few_persons_keep_to_the_rate_only_where_strangers_are_alike() -> None:
