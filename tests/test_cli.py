@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from resight.checkpoints import MODEL_KIND, load_model, read_tensors
+from resight.checkpoints import MODEL_KIND, load_model, read_tensors, save_model
 from resight.cli import main
+from resight.data.readers import read_splits
+from resight.evaluation.metrics import Scores
 from resight.features import ClipFeatures
 from resight.ranking import Ranking
+from resight.synthetic.layouts import SPLITS, write_layout
+from resight.training.loop import fingerprint
 
 RECIPE = """
 base = "demo"
@@ -113,6 +118,176 @@ def test_evaluate_prints_and_saves_every_method(
     main(command)
     text = capsys.readouterr().out
     assert "protocol mars" in text and "queries have a match" in text and "learned importance" in text
+
+
+MEASURES = {"map", "map_trapezoid", "minp", "rank1", "rank-1"}
+CONDITIONS = {"protocol", "frames", "reranking"}
+
+
+def unnamed_scores(values: Any, known: frozenset[str] = frozenset(), where: str = "") -> list[str]:
+    """Where plain values hold a score without saying, there or above, what it is worth."""
+    if isinstance(values, list):
+        return [found for item in values for found in unnamed_scores(item, known, where)]
+    if not isinstance(values, dict):
+        return []
+    known |= {name for name, value in values.items() if value is not None}
+    scored = MEASURES & values.keys()
+    wanted = CONDITIONS | ({"ap_kind"} if scored - {"rank1", "rank-1"} else set())
+    asked = bool(known & {"valid_queries", "queries", "known_queries"})
+    missing = [f"{where}: {sorted(scored)} without {sorted(wanted - known)}"] if scored else []
+    found = missing if not (wanted <= known and asked) else []
+    return found + [one for name, value in values.items() for one in unnamed_scores(value, known, f"{where}/{name}")]
+
+
+def test_a_score_without_conditions_would_be_noticed() -> None:
+    told = {"protocol": "mars", "ap_kind": "k", "frames": "f", "reranking": "none", "valid_queries": 3, "map": 0.5}
+    assert unnamed_scores({"scores": {"a": told}}) == []
+    for name in ("protocol", "ap_kind", "frames", "reranking", "valid_queries"):
+        assert unnamed_scores({"scores": {"a": {k: v for k, v in told.items() if k != name}}}), name
+    assert unnamed_scores({"mean": {"rank-1": 0.5}})
+
+
+@pytest.mark.parametrize("reranked", [False, True])
+def test_every_score_printed_or_saved_names_its_conditions(
+    world: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], reranked: bool
+) -> None:
+    out = tmp_path / "e"
+    command = ["evaluate", f"mars:{world}", "--model", str(run / "model.safetensors"), "--open-set"]
+    command += ["--rerank"] * reranked
+    values = ask(capsys, *command, "--out", str(out))
+    saved = [json.loads(path.read_text()) for path in sorted(out.glob("*.json"))]
+    assert len(saved) == 2 + len(values["scores"]) and values in saved
+    for one in (values, *saved):
+        assert unnamed_scores(one) == []
+    words = "k-reciprocal re-ranking" if reranked else "no re-ranking"
+    conditions = (words, "3 clips of 4 frames", "protocol mars")
+    main(command)
+    tables = [part for part in capsys.readouterr().out.split("\n\n") if "rank-1" in part or "identified" in part]
+    text, asked = "\n\n".join(tables), values["scores"]["mean of pairs"]["queries"]
+    assert "95 % interval" in text and f"of {asked} queries have a match" in text and len(tables) >= 2
+    assert all(one in tables[0] and one in tables[-1] for one in conditions)
+    page = (out / "report.html").read_text()
+    for section in page.split("<section>")[1:]:
+        assert ("AUROC</th>" in section and "rank-1" not in section) or words in section, section[:200]
+    assert {"cmc.png", "open-set.svg", "camera-pairs-rank-1.png"} <= {path.name for path in out.iterdir()}
+    # Re-ranked similarities are on another scale than the one that a threshold is for.
+    assert ("at_threshold" in values["open_set"]["learned importance"]) != reranked
+    assert {"length", "camera", "fault"} == values["slices"].keys()
+
+
+@pytest.fixture(scope="module")
+def prid(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("prid") / "data"
+    write_layout(world, out, "prid2011")
+    return out
+
+
+def test_several_splits_are_a_mean_and_a_deviation(
+    prid: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, out = str(run / "model.safetensors"), tmp_path / "e"
+    one = ask(capsys, "evaluate", f"prid2011:{prid}#3", "--model", model)
+    values = ask(capsys, "evaluate", f"prid2011:{prid}", "--model", model, "--out", str(out), "--open-set")
+    number = len(values["splits"])
+    assert number == SPLITS
+    assert values["splits"]["3"]["scores"] == one["scores"]
+    rows = [values["splits"][str(n + 1)]["scores"]["learned importance"]["map"] for n in range(number)]
+    assert values["scores"]["learned importance"]["mean"]["map"] == pytest.approx(np.mean(rows))
+    assert values["scores"]["learned importance"]["std"]["map"] == pytest.approx(np.std(rows, ddof=1))
+    assert unnamed_scores(values) == [] and json.loads((out / "scores.json").read_text()) == values
+    assert (out / "split-2" / "queries-learned-importance.json").is_file()
+    assert f"over {number}" in (out / "report.html").read_text()
+    main(["evaluate", f"prid2011:{prid}", "--model", model])
+    text = capsys.readouterr().out
+    assert " ± " in text and f"mean ± standard deviation over {number}" in text and "no re-ranking" in text
+    with pytest.raises(SystemExit):
+        main(["compare", str(out), str(out)])
+    assert "name one of them" in capsys.readouterr().err
+
+
+def test_a_model_for_each_split_and_one_that_saw_the_queries(
+    prid: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    splits = read_splits(f"prid2011:{prid}")
+    model = load_model(run / "model.safetensors")
+    for split in splits:
+        model.card["trained_on"] = fingerprint(split.train)
+        save_model(tmp_path / f"m{split.number}" / "model.safetensors", model)
+    seen = next(s for s in splits if {t.id for t in splits[0].train} & {t.id for t in s.query})
+    name, ours = f"prid2011:{prid}#{seen.number}", str(tmp_path / "m{split}" / "model.safetensors")
+    assert not any("trained on" in note for note in ask(capsys, "evaluate", name, "--model", ours)["notes"])
+    notes = ask(capsys, "evaluate", name, "--model", ours.replace("{split}", "1"))["notes"]
+    assert f"of split {seen.number} were trained on" in notes[0] and "{split}" in notes[0]
+
+
+def test_two_evaluations_are_compared_query_by_query(
+    world: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["evaluate", f"mars:{world}", "--model", str(run / "model.safetensors"), "--out"]
+    clean, again, other = (str(tmp_path / name) for name in ("clean", "again", "other.json"))
+    main([*command, clean])
+    main([*command, again, "--rerank"])
+    scores = Scores.load(tmp_path / "clean" / "queries-learned-importance.json")
+    replace(scores, protocol="any-camera").save(tmp_path / "other.json")
+    file = str(tmp_path / "clean" / "queries-mean-of-pairs.json")
+    same = ask(capsys, "compare", clean, file, "--method", "mean of pairs")
+    assert same["differences"]["map"]["value"] == 0 and same["differences"]["map"]["p_value"] == 1
+    values = ask(capsys, "compare", clean, again)
+    assert unnamed_scores(values["first"]) == unnamed_scores(values["second"]) == []
+    assert "re-ranking" in values["differ_in"][0] and values["queries"] > values["units"] > 1
+    main(["compare", clean, again])
+    text = capsys.readouterr().out
+    assert (
+        "A minus B" in text and "p = " in text and f"on {values['queries']} queries" in text and "protocol mars" in text
+    )
+    for wrong, words in (
+        ((clean, other), "protocol differ: mars and any-camera"),
+        ((clean, str(tmp_path)), "holds no evaluation"),
+        ((clean, again, "--method", "magic"), "it has mean feature"),
+        ((clean, str(run / "model.safetensors")), "is not a file of scores"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main(["compare", *wrong])
+        assert stop.value.code == 1 and words in capsys.readouterr().err
+
+
+def test_search_says_who_is_not_there_and_what_that_is_worth(
+    world: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = load_model(run / "model.safetensors")
+    kept = model.card["threshold"]
+    assert kept["false_alarm_rate"] == 0.05 and kept["persons"] >= 2 and kept["strangers"] >= kept["persons"]
+    asked = read_splits(f"mars:{world}")[0].query[0].id
+    for location, there in ((2.0, False), (-2.0, True), (None, None)):
+        model.card["threshold"] = None if location is None else kept | {"location": location, "scale": 0.1}
+        path, page = tmp_path / str(there) / "model.safetensors", tmp_path / f"{there}.html"
+        save_model(path, model)
+        command = ["search", asked, f"mars:{world}", "--model", str(path), "--out", str(page)]
+        found = ask(capsys, *command)
+        main(command)
+        text = capsys.readouterr().out
+        assert found["in_gallery"] is there
+        if there is None:
+            assert "says nothing about who is not in the gallery" in text
+            continue
+        assert found["threshold"]["gallery"] == found["searched"]
+        for answer in (text, page.read_text()):
+            assert ("not in the gallery:" in answer.lower()) != there and "5 % of the persons" in answer
+            assert f"gallery of {found['searched']} tracklets" in answer
+
+
+def test_a_single_camera_is_told_how_to_be_searched(
+    world: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = sorted((world / "bbox_test").rglob("0001C1*.jpg"))[:2] or sorted((world / "bbox_test").rglob("0*.jpg"))[:2]
+    for number, frame in enumerate(frames):
+        folder = tmp_path / "crops" / f"anna{number}" / "door" / "1"
+        folder.mkdir(parents=True)
+        shutil.copy(frame, folder)
+    with pytest.raises(SystemExit):
+        main(["search", "anna0/door/1", f"folder:{tmp_path / 'crops'}", "--model", str(run / "model.safetensors")])
+    error = capsys.readouterr().err
+    assert "all 2 tracklets" in error and "manifest:" in error and "without camera" in error
 
 
 def test_search_by_id_and_by_folder(world: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

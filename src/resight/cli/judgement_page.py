@@ -28,7 +28,7 @@ _RANKS = 20
 
 
 def write_judgement(folder: Path, found: Comparison | SplitComparison, dataset: str, model: Path) -> None:
-    """Write report.html, and of one split the pictures cmc, open-set and camera-pairs too.
+    """Write report.html, and of a single split the pictures cmc, open-set and camera-pairs too.
 
     Args:
         folder: that gets them.
@@ -37,21 +37,7 @@ def write_judgement(folder: Path, found: Comparison | SplitComparison, dataset: 
         model: as it was named.
     """
     lead = [f"{model} on {dataset}. Judged by {found.protocol_line}.", *(f"Note: {note}." for note in found.notes)]
-    if isinstance(found, Comparison):
-        sections = _write_one(folder, found)
-    else:
-        sections = _of_splits(found)
-        for number, part in found.parts.items():
-            inside = folder / f"split-{number}"
-            report = [
-                f"Split {number} of {dataset}. Judged by {part.protocol_line}.",
-                *(f"Note: {note}." for note in part.notes),
-            ]
-            _write(inside, report, _write_one(inside, part))
-    _write(folder, lead, sections)
-
-
-def _write(folder: Path, lead: list[str], sections: list[Section]) -> None:
+    sections = _write_one(folder, found) if isinstance(found, Comparison) else _of_splits(found)
     write_report(folder / "report.html", "How well persons are found again", lead, sections, kicker="An evaluation")
 
 
@@ -65,7 +51,7 @@ def _write_one(folder: Path, found: Comparison) -> list[Section]:
         note=found.protocol_line,
     )
     sections = [
-        Section(found.headline.capitalize(), (_facts(found),)),
+        Section(found.headline.capitalize(), (_facts(found),), f"{found.scores[found.headline].line()}."),
         Section("Every way", (_scores_table(found), cmc)),
     ]
     if found.auroc:
@@ -131,7 +117,7 @@ def _camera_section(folder: Path, headline: str, pairs: CameraPairs) -> Section:
         _save(folder, f"camera-pairs-{name}", figure)
         words = f"{title} across cameras: {100 * pairs.across(shares):.1f} on average"
         pictures.append(picture(figure, words, f"{title} by camera of query and match"))
-    lead = f"{headline}: found again under one camera after being seen by another."
+    lead = f"{headline}: found again under one camera after being seen by another; {pairs.line()}."
     return Section("From camera to camera", (Row(tuple(pictures)),), lead)
 
 
@@ -178,7 +164,7 @@ def _of_splits(found: SplitComparison) -> list[Section]:
         for number, part in found.parts.items()
     )
     own = next(iter(found.parts.values())).scores[found.headline].line()
-    by_split = Table(found.headline, ("", *_HEADINGS), each, f"Percent; the first split: {own}. More in each folder.")
+    by_split = Table(found.headline, ("", *_HEADINGS), each, f"Percent; the first split: {own}.")
     sections = [Section("Every way", (table,)), Section("Split by split", (by_split,))]
     if open_sets := found.open_sets():
         cells: tuple[tuple[Cell, ...], ...] = tuple(

@@ -115,7 +115,7 @@ class SplitComparison:
             "conditions": self.protocol_line,
             "scores": {name: one.to_json() for name, one in self.scores.items()},
             "open_set": {
-                name: {"mean": mean, "std": std, "conditions": self.open_set_line}
+                name: self._open_set_conditions() | {"mean": mean, "std": std}
                 for name, (mean, std) in self.open_sets().items()
             },
             "splits": {number: part.to_json() for number, part in self.parts.items()},
@@ -145,6 +145,17 @@ class SplitComparison:
         save_json(folder / "scores.json", self.to_json())
         for number, part in self.parts.items():
             part.save(folder / f"split-{number}")
+
+    def _open_set_conditions(self) -> dict[str, Any]:
+        """What holds for every mean of the open set, as plain values."""
+        searches = [part.open_sets[self.headline] for part in self.parts.values()]
+        return {
+            "protocol": searches[0].protocol,
+            "known_queries": sum(len(one.own) for one in searches),
+            "strangers": sum(len(one.strangers) for one in searches),
+            "frames": searches[0].frames,
+            "reranking": searches[0].reranking,
+        }
 
     @property
     def open_set_line(self) -> str:
