@@ -36,8 +36,9 @@ bench-gpu: $(READY)
 	$(BIN)/python -m benchmarks.gpu --out benchmarks/results/gpu.json
 	$(BIN)/python -m benchmarks.page
 
+# Every table and figure, on a synthetic world; interrupt it when you like.
 study: $(READY)
-	$(BIN)/python -m experiments.demo --out runs/study --seeds 3
+	$(BIN)/resight reproduce all --out runs/study
 
 clean:
 	rm -rf demo .mypy_cache .ruff_cache .pytest_cache

@@ -25,7 +25,7 @@ from resight.evaluation.protocols import default_protocol
 from resight.explain.plots import plot_cmc, save_figure
 from resight.features import extract_damaged_features
 from resight.models.aggregators import Aggregator, MeanFeature, MeanPair, TopShare
-from resight.models.i3d import I3D
+from resight.models.encoders import make_encoder
 from resight.progress import progress_bar
 from resight.recipe import Recipe, read_recipe
 from resight.synthetic.faults import read_faults
@@ -101,7 +101,7 @@ def run_seed(split: Split, recipe: Recipe, folder: Path, workers: int) -> SeedRe
 
     start = time.monotonic()
     torch.manual_seed(recipe.seed)
-    untrained = I3D(width=recipe.stage1.encoder_width)
+    untrained = make_encoder(recipe.stage1)
     scores: list[Comparison] = []
     for max_corrupted in (0, recipe.stage2.max_corrupted):
         learned = {"mean of pairs": MeanPair(), "mean feature": MeanFeature(), LEARNED: trained.model.aggregator}

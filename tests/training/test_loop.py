@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from resight.checkpoints import read_tensors
+from resight.checkpoints import read_tensors, write_tensors
 from resight.errors import CheckpointError
 from resight.recipe import Optimisation, Recipe
 from resight.training.loop import STATE_KIND, Batch, RunOptions, Task, learning_rate_factor, run_training
@@ -163,6 +163,20 @@ def test_a_folder_with_another_run_is_refused_and_untouched(tmp_path: Path, chan
     with pytest.raises(CheckpointError, match=change):
         run_training(task, recipe, RunOptions(tmp_path))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_run_begun_before_a_setting_existed_goes_on(tmp_path: Path) -> None:
+    best = run_training(make_task(), RECIPE, RunOptions(tmp_path))
+    state = tmp_path / "toy.state.safetensors"
+    tensors, header = read_tensors(state, STATE_KIND)
+    values = {key: json.loads(value) for key, value in header.items() if key not in ("kind", "hash")}
+    assert values["recipe"]["stage1"].pop("erasing") == 0  # as if written by a version without it
+    write_tensors(state, tensors, STATE_KIND, values)
+    assert run_training(make_task(), RECIPE, RunOptions(tmp_path)) == best
+    values["recipe"]["stage1"]["unheard_of"] = 1
+    write_tensors(state, tensors, STATE_KIND, values)
+    with pytest.raises(CheckpointError, match="settings that this version does not know"):
+        run_training(make_task(), RECIPE, RunOptions(tmp_path))
 
 
 def test_learning_rate_of_the_paper() -> None:

@@ -27,7 +27,7 @@ def train(
 
     Args:
         out: Folder of the run: model.safetensors, logs, checkpoints, cached features.
-        recipe: paper, demo, or a TOML file.
+        recipe: paper, modern, demo, modern_small, or a TOML file.
         stage: Stop after stage 1, or do only stage 2 from the stage 1 in the folder.
         init: Kinetics weights of the I3D (rgb_imagenet.pt of the public PyTorch port) to start from.
         seed: Replaces the recipe's.
@@ -56,14 +56,15 @@ def train(
 @app.command
 def extract(
     dataset: Dataset, *, model: ModelFile, out: Path, role: Literal["train", "query", "gallery"] = "gallery",
-    corrupted: bool = False, device: Device = "auto", workers: Workers = WORKERS,
+    damage: Literal["none", "corrupted", "occluded", "empty", "other-person", "bad-crop"] = "none",
+    device: Device = "auto", workers: Workers = WORKERS,
 ) -> None:  # fmt: skip
     """Write the clip features of a data set's tracklets as one safetensors file.
 
     Args:
         out: File to write: values (T, M, D), ids, persons, cameras, frame numbers.
         role: Which tracklets.
-        corrupted: Corrupt every clip first, as the paper does in Sec. 4.4.
+        damage: Damage every clip first: corrupted as in the paper's Sec. 4.4, or by one of the faults of its Fig. 7.
     """
     from resight.checkpoints import load_model
     from resight.data.readers import read_dataset
@@ -75,7 +76,8 @@ def extract(
     with progress_bar("encoding", "tracklets") as progress:
         features = extract_clip_features(
             loaded.encoder.to(chosen_device(device)), tracklets, loaded.recipe.clips,
-            view=View(damage="corrupted" if corrupted else None),
+            view=View(damage=None if damage == "none" else damage),
+            donors=split.train if role == "train" else split.gallery,
             workers=workers, device=chosen_device(device), progress=progress,
         )  # fmt: skip
     features.save(out)

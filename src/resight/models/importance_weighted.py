@@ -24,7 +24,7 @@ from resight.models.importance import FixedNorm, Importance, Moments, Statistics
 from resight.models.products import BothWays, Computed, Products
 from resight.models.recompute import recomputed
 
-_TILE = {"cpu": 2**22}
+_TILE = {"cpu": 2**25}
 _LARGE_TILE = 2**28
 """Numbers in the products of a tile: on a processor, about as many as stay in its caches."""
 

@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 
 from resight.checkpoints import load_into, read_tensors, replace_file, write_tensors
 from resight.data.batches import load_batches
-from resight.errors import CheckpointError
+from resight.errors import CheckpointError, RecipeError
 from resight.recipe import Optimisation, Recipe
 from resight.tracklet import Tracklet
 
@@ -195,7 +195,16 @@ class _Files:
             return 0, -math.inf
         tensors, header = read_tensors(self._state, STATE_KIND)
         for key, value in self._header.items():
-            if json.loads(header[key]) != json.loads(json.dumps(value)):
+            before = json.loads(header[key])
+            if key == "recipe":  # of a version that had fewer settings, perhaps
+                try:
+                    before = json.loads(json.dumps(Recipe.from_json(before).to_json()))
+                except RecipeError as error:
+                    raise CheckpointError(
+                        f"{self._state} was begun with settings that this version does not know ({error}): continue "
+                        "with the version that it was begun with, or give another folder"
+                    ) from error
+            if before != json.loads(json.dumps(value)):
                 raise CheckpointError(
                     f"{self._state} belongs to a run with another {key}: continue with the settings and data it was "
                     "started with, or give another folder"
