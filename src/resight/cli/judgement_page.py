@@ -11,9 +11,10 @@ from resight.evaluation.compare import Comparison
 from resight.evaluation.metrics import Scores
 from resight.evaluation.open_set import RATES
 from resight.evaluation.splits import SplitComparison
-from resight.explain.blocks import Block, Cell, Curves, Facts, Row, Section, Table, Text
-from resight.explain.plots import picture, plot_camera_pairs, plot_cmc, plot_open_set, save_figure
+from resight.explain.blocks import Block, Cell, Curves, Facts, Picture, Row, Section, Table, Text
+from resight.explain.plots import plot_camera_pairs, plot_cmc, plot_open_set, save_figure
 from resight.explain.report import write_report
+from resight.explain.strips import data_uri
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,7 +45,8 @@ def write_judgement(folder: Path, found: Comparison | SplitComparison, dataset: 
 def _write_one(folder: Path, found: Comparison) -> list[Section]:
     """The pictures of one split as files, and the parts of its page."""
     shown = {name: one for name, one in found.scores.items() if name not in _NOT_DRAWN}
-    _save(folder, "cmc", plot_cmc({name: one.cmc for name, one in shown.items()}, found.protocol_line))
+    figure = plot_cmc({name: one.cmc for name, one in shown.items()}, found.protocol_line)
+    _save(figure, folder / "cmc.png", folder / "cmc.svg")
     cmc = Curves(
         "Queries with a match at this rank or better",
         {name: one.cmc[:_RANKS].tolist() for name, one in shown.items()},
@@ -68,9 +70,14 @@ def _write_one(folder: Path, found: Comparison) -> list[Section]:
     return sections
 
 
-def _save(folder: Path, name: str, figure: Figure) -> None:
-    for kind in ("png", "svg"):
-        save_figure(figure, folder / f"{name}.{kind}")
+def _save(figure: Figure, *paths: Path) -> None:
+    for path in paths:
+        save_figure(figure, path)
+
+
+def _inlined(path: Path, title: str, alt: str) -> Picture:
+    """A saved PNG as part of the page."""
+    return Picture(title, data_uri(path.read_bytes(), "image/png"), alt)
 
 
 def _facts(found: Comparison) -> Facts:
@@ -114,9 +121,10 @@ def _camera_section(folder: Path, headline: str, pairs: CameraPairs) -> Section:
     pictures: list[Block] = []
     for name, title, shares in (("rank-1", "rank-1", pairs.rank1), ("map", "mAP", pairs.map)):
         figure = plot_camera_pairs(pairs.cameras, shares, pairs.queries, title, pairs.line())
-        _save(folder, f"camera-pairs-{name}", figure)
+        path = folder / f"camera-pairs-{name}.png"
+        _save(figure, path)
         words = f"{title} across cameras: {100 * pairs.across(shares):.1f} on average"
-        pictures.append(picture(figure, words, f"{title} by camera of query and match"))
+        pictures.append(_inlined(path, words, f"{title} by camera of query and match"))
     lead = f"{headline}: found again under one camera after being seen by another; {pairs.line()}."
     return Section("From camera to camera", (Row(tuple(pictures)),), lead)
 
@@ -129,7 +137,7 @@ def _open_set_section(folder: Path, found: Comparison) -> Section:
         at = found.threshold.similarity
         marked = headline.false_alarm_rate(at), headline.identification_rate(at)
     figure = plot_open_set(shown, headline.line(), marked)
-    _save(folder, "open-set", figure)
+    _save(figure, folder / "open-set.png", folder / "open-set.svg")
     rows: list[tuple[Cell, ...]] = [
         (
             name,
@@ -143,7 +151,9 @@ def _open_set_section(folder: Path, found: Comparison) -> Section:
         "Identified at rank 1, by share of strangers answered", headings, tuple(rows), f"Percent. {headline.line()}.",
         best=(2, 3),
     )  # fmt: skip
-    blocks: list[Block] = [Row((table, picture(figure, "At every threshold", "identification over false alarms")))]
+    blocks: list[Block] = [
+        Row((table, _inlined(folder / "open-set.png", "At every threshold", "identification over false alarms")))
+    ]
     if found.threshold is not None and marked is not None:
         got = f"Measured here: {100 * marked[0]:.1f} % answered, and {100 * marked[1]:.1f} % of the others identified."
         blocks.append(Text((f"{found.headline}: {found.threshold.line()}.", got)))
