@@ -111,6 +111,15 @@ def test_search_page_ranks_and_links(tmp_path: Path, query: Tracklet, gallery: T
     assert json.loads(page.scripts[0])["ranked"][1]["id"] == other.id
 
 
+def test_search_page_calls_cameras_by_their_names(tmp_path: Path, query: Tracklet, gallery: Tracklet) -> None:
+    names = {query.camera: "back door", gallery.camera: "gate"}
+    path = tmp_path / "search.html"
+    write_search_page(path, query, [(gallery, 0.5, "unknown")], camera_name=names.__getitem__)
+    text = path.read_text(encoding="utf-8")
+    assert f"{gallery.id}, gate, similarity 0.50" in text and "back door, " in text
+    assert f"camera {gallery.camera}," not in text
+
+
 def test_search_page_without_answers(tmp_path: Path, query: Tracklet) -> None:
     write_search_page(tmp_path / "search.html", query, [])
     assert "No answer was found among the gallery." in parse(tmp_path / "search.html").text

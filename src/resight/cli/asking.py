@@ -47,12 +47,15 @@ def search(
     threshold = Threshold.from_json(kept).for_gallery(len(others)) if kept else None
     judged = threshold.judge(best[0][1]) if threshold else "this model says nothing about who is not in the gallery"
     lines = [judged]
-    lines += [f"{n:3}. {score:.3f}  {t.id}  camera {t.camera}" for n, (t, score) in enumerate(best, 1)]
+    lines += [f"{n:3}. {score:.3f}  {t.id}  {split.camera_name(t.camera)}" for n, (t, score) in enumerate(best, 1)]
     if shortlist is not None:
         lines.append(f"approximate: the best of a shortlist of {shortlist}")
     lines.append(f"{len(others)} tracklets searched, {effort.scored} of them scored pair by pair")
     if out is not None:
-        write_search_page(out, asked, [(t, s, "unknown") for t, s in best], searched=len(others), judged=judged)
+        write_search_page(
+            out, asked, [(t, s, "unknown") for t, s in best],
+            searched=len(others), judged=judged, camera_name=split.camera_name,
+        )  # fmt: skip
         lines.append(f"wrote {out}")
     found = {
         "query": asked.id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from resight.explain.blocks import Page, Section
 from resight.explain.evidence import MatchEvidence
 from resight.explain.films import Strips, Verdict
 from resight.explain.sections import (
+    by_number,
     clip_table,
     matrix_blocks,
     pair_blocks,
@@ -76,6 +77,7 @@ def write_search_page(
     searched: int | None = None,
     judged: str = "",
     links: Mapping[str, str] | None = None,
+    camera_name: Callable[[int], str] = by_number,
 ) -> None:
     """The page of one search: the query's film strip, and below it the answers, best first.
 
@@ -86,18 +88,19 @@ def write_search_page(
         searched: size of the gallery.
         judged: whether the person is in the gallery at all, in words.
         links: id of an answer to the relative address of the page that explains it.
+        camera_name: what cameras are called, such as `Split.camera_name`.
     """
     among = f"{searched} tracklets" if searched is not None else "the gallery"
     if not ranked:
         lead = f"No answer was found among {among}."
     else:
         best, score, _ = ranked[0]
-        lead = f"The best answer among {among} is {best.id}, camera {best.camera}, similarity {score:.2f}."
+        lead = f"The best answer among {among} is {best.id}, {camera_name(best.camera)}, similarity {score:.2f}."
         if len(ranked) > 1:
             ahead = score - ranked[1][1]
             lead += f" It is {ahead:.2f} ahead of the second." if ahead >= 0.005 else " The second is as similar."
-    question = Strips("", (query_strip(query),))
-    answers = Strips("", tuple(ranked_strips(ranked, links=links)))
+    question = Strips("", (query_strip(query, camera_name=camera_name),))
+    answers = Strips("", tuple(ranked_strips(ranked, links=links, camera_name=camera_name)))
     page = Page(
         title=f"Who is like {query.id}?",
         kicker="A search",

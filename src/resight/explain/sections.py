@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from resight.explain.blocks import Block, Cell, Row, Table
 from resight.explain.evidence import MatchEvidence
@@ -11,9 +11,18 @@ from resight.explain.strips import Tile, clip_frames, clip_middles, load_tiles, 
 from resight.tracklet import Tracklet
 
 
-def query_strip(query: Tracklet, most: int = 8) -> Strip:
+def by_number(camera: int) -> str:
+    """What a camera is called where the data set has no names for them; `Split.camera_name` knows them.
+
+    >>> by_number(3)
+    'camera 3'
+    """
+    return f"camera {camera}"
+
+
+def query_strip(query: Tracklet, most: int = 8, camera_name: Callable[[int], str] = by_number) -> Strip:
     """The film strip of what is asked, outlined blue."""
-    return Strip(load_tiles(query, tracklet_frames(query, most)), "asked", query.id, _detail(query))
+    return Strip(load_tiles(query, tracklet_frames(query, most)), "asked", query.id, _detail(query, camera_name))
 
 
 def ranked_strips(
@@ -21,6 +30,7 @@ def ranked_strips(
     *,
     most: int = 8,
     links: Mapping[str, str] | None = None,
+    camera_name: Callable[[int], str] = by_number,
 ) -> list[Strip]:
     """Film strips of answers, best first, outlined green if right, red if wrong, grey if nobody knows."""
     return [
@@ -28,7 +38,7 @@ def ranked_strips(
             load_tiles(tracklet, tracklet_frames(tracklet, most)),
             verdict,
             f"{rank}. {tracklet.id}",
-            _detail(tracklet),
+            _detail(tracklet, camera_name),
             float(score),
             (links or {}).get(tracklet.id, ""),
         )
@@ -154,5 +164,5 @@ def _middles(evidence: MatchEvidence) -> tuple[tuple[Tile, ...], tuple[Tile, ...
     )
 
 
-def _detail(tracklet: Tracklet) -> str:
-    return f"camera {tracklet.camera}, {len(tracklet)} {'frame' if len(tracklet) == 1 else 'frames'}"
+def _detail(tracklet: Tracklet, camera_name: Callable[[int], str] = by_number) -> str:
+    return f"{camera_name(tracklet.camera)}, {len(tracklet)} {'frame' if len(tracklet) == 1 else 'frames'}"
