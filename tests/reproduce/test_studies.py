@@ -15,6 +15,7 @@ from resight.data.readers import read_splits
 from resight.errors import RecipeError
 from resight.evaluation.metrics import score_similarities
 from resight.models.aggregators import MeanPair, TopShare
+from resight.models.i3d import I3D
 from resight.reproduce import studies
 from resight.reproduce.outcome import Outcome
 from resight.reproduce.setting import Setting
@@ -110,6 +111,19 @@ def test_table5_trains_one_model_a_split(
     assert all(len(cell) == 2 for cell in table.row(OURS).cells)
     assert table.row(OURS).published == (None, 82.9, 95.8, 99.1)
     assert (tmp_path / "out" / "steps" / "split2" / "encoder-L2-seed0").is_dir()
+
+
+def test_encoders_start_from_the_weights_that_are_given(world: Path, tmp_path: Path, toy: Setting) -> None:
+    whole = replace(toy, seeds=(0,), counts=(1, 2, 4, 8, 16))
+    torch.manual_seed(7)
+    weights = I3D(toy.recipe.stage1.encoder_width).state_dict()
+    torch.save(weights, tmp_path / "other.pt")
+    data, out = f"mars:{world}", tmp_path / "out"
+    begun = reproduce("fig4", data, out, whole, init=tmp_path / "other.pt")["fig4"]
+    usual = reproduce("fig4", data, out, whole)["fig4"]
+    assert begun.tables != usual.tables
+    assert begun.command.endswith(f"--init {tmp_path / 'other.pt'}") and "--init" not in usual.command
+    assert {path.name for path in out.iterdir()} == {"results", "steps", "steps-from-other"}
 
 
 def test_unknown_studies_are_refused(tmp_path: Path, toy: Setting) -> None:

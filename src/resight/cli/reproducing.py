@@ -21,6 +21,7 @@ def reproduce(
     name: str, *, data: Annotated[str | None, Parameter(help="The data, as KIND:PATH; by default a synthetic world, "
                                                              "rendered into OUT.")] = None,
     out: Path = Path("runs/study"), setting: Literal["small", "bench", "full"] = "small", seeds: int | None = None,
+    init: Path | None = None,
     device: Device = "auto", workers: Workers = WORKERS, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Regenerate a table or figure of the paper, or a study of our own, with the published numbers beside ours.
@@ -32,6 +33,7 @@ def reproduce(
         out: Folder of results (JSON, CSV, Markdown, PNG, SVG, PDF) and of everything that was trained for them.
         setting: small is for two cores; bench is full size, for a GPU; full is what the paper states.
         seeds: Trainings, with seeds 0, 1, …; by default three.
+        init: Kinetics weights of the I3D (rgb_imagenet.pt of the public PyTorch port) to start from, as the paper does.
     """
     from resight.reproduce.setting import SETTINGS
     from resight.reproduce.studies import reproduce as run
@@ -45,7 +47,7 @@ def reproduce(
             print(f"{outcome.to_markdown()}\nwrote {', '.join(map(str, paths))}\n", flush=True)
 
     found = run(
-        name, data, out, chosen, device=chosen_device(device), workers=workers,
+        name, data, out, chosen, device=chosen_device(device), workers=workers, init=init,
         progress=not as_json and sys.stderr.isatty(), say=tell,
     )  # fmt: skip
     if as_json:

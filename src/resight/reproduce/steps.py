@@ -25,7 +25,8 @@ from resight.evaluation.metrics import Scores
 from resight.evaluation.protocols import Protocol, default_protocol
 from resight.features import ClipFeatures, View, extract_clip_features
 from resight.models.aggregators import Aggregator
-from resight.models.encoders import ClipEncoder, make_encoder
+from resight.models.encoders import ClipEncoder, kinetics_target, make_encoder
+from resight.models.kinetics import load_kinetics
 from resight.progress import progress_bar
 from resight.recipe import ClipSpec, Damage, Recipe
 from resight.reproduce.setting import Setting
@@ -44,14 +45,15 @@ class Steps:
         folder: where everything is kept.
         device: ``cpu`` or ``cuda``.
         workers: processes that decode.
+        init: Kinetics weights that every encoder starts from; random weights otherwise.
         progress: show bars.
     """
 
     def __init__(
         self, split: Split, setting: Setting, folder: Path, *, device: str = "cpu", workers: int = 0,
-        progress: bool = False,
+        init: Path | None = None, progress: bool = False,
     ) -> None:  # fmt: skip
-        self.split, self.setting, self.folder = split, setting, folder
+        self.split, self.setting, self.folder, self.init = split, setting, folder, init
         self.device, self.workers, self.progress = device, workers, progress
         self.protocol: Protocol = default_protocol(split.name)
         self.used: set[str] = set()
@@ -82,6 +84,8 @@ class Steps:
             recipe = self.recipe(seed, length)
             torch.manual_seed(seed)
             encoder = make_encoder(recipe.stage1)
+            if self.init is not None:
+                load_kinetics(kinetics_target(encoder), self.init)
             name = f"encoder-L{length}-seed{seed}"
             with self.timed(f"train {name}"):
                 encoder, _ = train_encoder(encoder, self.split.train, recipe, self.options(name))

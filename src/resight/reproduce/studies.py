@@ -77,6 +77,7 @@ def reproduce(
     *,
     device: str = "cpu",
     workers: int = 0,
+    init: Path | None = None,
     progress: bool = False,
     say: Callable[[Outcome, list[Path]], None] | None = None,
 ) -> dict[str, Outcome]:
@@ -89,6 +90,7 @@ def reproduce(
         setting: how large.
         device: ``cpu`` or ``cuda``.
         workers: processes that decode.
+        init: Kinetics weights that every encoder starts from, as in the paper; random weights otherwise.
         progress: show bars.
         say: told of every study as it ends, and which files it wrote.
 
@@ -107,14 +109,17 @@ def reproduce(
             make_world(world, SCALES[setting.world], 0, workers=workers or None, progress=bar)
     dataset = data or f"mars:{world}"
     splits = read_splits(dataset)
-    laboratories = [_steps(split, setting, out, device, workers, progress) for split in splits]
+    laboratories = [
+        Steps(split, setting, _folder(split, out, init), device=device, workers=workers, init=init, progress=progress)
+        for split in splits
+    ]
     found = {}
     for one, study in STUDIES.items():
         if name == one or (name == ALL and study.kind in (None, splits[0].name)):
             chosen = laboratories if study.splits else laboratories[:1]
             found[one] = outcome = replace(
                 study.run(*chosen),
-                command=_command(one, data, setting),
+                command=_command(one, data, setting, init),
                 setting=setting.name,
                 seeds=setting.seeds,
                 seconds={step: took for steps in chosen for step, took in steps.seconds().items()},
@@ -133,13 +138,14 @@ def reproduce(
     return found
 
 
-def _command(name: str, data: str | None, setting: Setting) -> str:
+def _command(name: str, data: str | None, setting: Setting, init: Path | None) -> str:
     """What to type to get a study again."""
     chosen = f" --data {data}" if data else ""
     size = f" --setting {setting.name}" if setting.name != "small" else ""
     usual = SETTINGS[setting.name].seeds if setting.name in SETTINGS else setting.seeds
     seeds = f" --seeds {len(setting.seeds)}" if setting.seeds != usual else ""
-    return f"resight reproduce {name}{chosen}{size}{seeds}"
+    begun = f" --init {init}" if init else ""
+    return f"resight reproduce {name}{chosen}{size}{seeds}{begun}"
 
 
 def machine(device: str) -> str:
@@ -151,9 +157,10 @@ def machine(device: str) -> str:
     return f"{os.cpu_count()} cores ({platform.machine()}), no GPU"
 
 
-def _steps(split: Split, setting: Setting, out: Path, device: str, workers: int, progress: bool) -> Steps:
-    folder = out / "steps" if split.number is None else out / "steps" / f"split{split.number}"
-    return Steps(split, setting, folder, device=device, workers=workers, progress=progress)
+def _folder(split: Split, out: Path, init: Path | None) -> Path:
+    """Where the steps of a split are kept, apart for every start."""
+    steps = out / (f"steps-from-{init.stem}" if init else "steps")
+    return steps if split.number is None else steps / f"split{split.number}"
 
 
 __all__ = ["ALL", "SETTINGS", "STUDIES", "Study", "machine", "reproduce"]
