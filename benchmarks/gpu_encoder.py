@@ -87,9 +87,10 @@ def stage1(sizes: Sizes, device: torch.device) -> list[Row]:
 
     def step(plain: bool, precision: Precision) -> Work:
         torch.manual_seed(0)
-        module = ClipClassifier(I3D(sizes.width), MARS_PERSONS)
+        encoder = I3D(sizes.width)
+        module = ClipClassifier(encoder, MARS_PERSONS)
         if plain:
-            module.encoder = PlainI3D(module.encoder)  # type: ignore[assignment]  # as good in all that is used of it
+            module.encoder = PlainI3D(encoder)  # type: ignore[assignment]  # as good in all that is used of it
 
         def loss(module: nn.Module) -> Tensor:
             features, logits = module(pixels)

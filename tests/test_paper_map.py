@@ -12,12 +12,12 @@ from experiments.paper_page import (
     PAGE,
     ROOT,
     SOURCE,
+    derivations,
     homes,
     names,
     numbers,
     page,
     spanned,
-    derivations,
 )
 
 TEXT = PAGE.read_text(encoding="utf-8")
