@@ -127,13 +127,13 @@ def _measure_apart(way: str, root: Path) -> tuple[float, float]:
 
 def measure(way: str, folder: Path) -> None:
     """Print seconds and megabytes that opening a data set takes."""
-    before, start = _peak_megabytes(), time.perf_counter()
+    before, start = peak_megabytes(), time.perf_counter()
     opened = WAYS[way](folder)
-    print(time.perf_counter() - start, _peak_megabytes() - before)
+    print(time.perf_counter() - start, peak_megabytes() - before)
     del opened
 
 
-def _peak_megabytes() -> float:
+def peak_megabytes() -> float:
     """The most memory this process has had."""
     status = Path("/proc/self/status")
     if status.is_file():  # ru_maxrss of Linux begins with what the parent process had

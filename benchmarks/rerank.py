@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.plain.rerank import rerank_dense
+from benchmarks.reading import peak_megabytes
 from benchmarks.timing import Row, take_turns
 from resight.ranking import Ranking
 from resight.scoring.rerank import find_neighbours, rerank
@@ -129,24 +130,16 @@ def _apart(way: str, N: int) -> dict[str, Any]:
     return measured
 
 
-def _peak_megabytes() -> float:
-    # Not getrusage: its peak survives exec, and so would be that of the process that started this one.
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024 / 1e6
-    raise OSError("/proc/self/status has no VmHWM; peak memory is measured on Linux only")
-
-
 def main() -> None:
     """Re-rank once and print what it took."""
     way, N = sys.argv[1], int(sys.argv[2])
-    features, seen = draw_features(N), {"start_mb": _peak_megabytes()}
+    features, seen = draw_features(N), {"start_mb": peak_megabytes()}
     start = time.perf_counter()
     if way == "dense":
         dense(features)
     else:
         ours(features, seen)
-    print(json.dumps({"seconds": time.perf_counter() - start, "peak_mb": _peak_megabytes(), **seen}))
+    print(json.dumps({"seconds": time.perf_counter() - start, "peak_mb": peak_megabytes(), **seen}))
 
 
 if __name__ == "__main__":

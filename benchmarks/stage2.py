@@ -18,7 +18,7 @@ from cyclopts import run
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.reading import _peak_megabytes as peak_megabytes
+from benchmarks.reading import peak_megabytes
 from benchmarks.timing import MATRIX_FLOP, Row, Work, matrix_product, take_turns
 from resight.losses import stage2_loss
 from resight.models.aggregators import ImportanceWeighted, Learned, OrderFree
