@@ -21,6 +21,7 @@ from resight.checkpoints import (
     write_tensors,
 )
 from resight.errors import CheckpointError
+from resight.models.aggregators import AGGREGATORS
 from resight.models.encoders import NeckedEncoder, make_encoder
 from resight.models.i3d import I3D
 from resight.recipe import ClipSpec, Neck, Recipe, Stage1, Stage2
@@ -36,7 +37,7 @@ def small_model(kind: str = "learned") -> Model:
     return Model(encoder, make_aggregator(kind, encoder.dim, RECIPE), RECIPE, {"aggregator": kind, "note": "α"})
 
 
-@pytest.mark.parametrize("kind", ["learned", "mean-pair", "top-share"])
+@pytest.mark.parametrize("kind", AGGREGATORS)
 def test_a_model_comes_back_as_it_was(tmp_path: Path, kind: str) -> None:
     model = small_model(kind)
     save_model(tmp_path / "m.safetensors", model)
@@ -45,6 +46,8 @@ def test_a_model_comes_back_as_it_was(tmp_path: Path, kind: str) -> None:
     with torch.no_grad():
         assert torch.equal(again.encoder(clips), model.encoder.eval()(clips))
     assert content_hash(again.aggregator.state_dict()) == content_hash(model.aggregator.state_dict())
+    sizes = {value.shape[0] for value in model.aggregator.state_dict().values() if value.ndim == 2}
+    assert sizes <= {1, RECIPE.stage2.hidden, model.encoder.dim}  # hidden units as the recipe says
     assert again.recipe == RECIPE
     assert again.card["note"] == "α" and "version" in again.card
 

@@ -88,7 +88,7 @@ def make_aggregator(kind: str, dim: int, recipe: Recipe) -> Aggregator:
     stage = recipe.stage2
     if kind == "learned":
         return AGGREGATORS[kind](dim=dim, hidden=stage.hidden, dropout=stage.dropout, first=stage.first)
-    if kind in ("clip-quality", "pair-attention"):
+    if kind in ("order-free", "clip-quality", "pair-attention"):
         return AGGREGATORS[kind](dim=dim, hidden=stage.hidden, dropout=stage.dropout)
     if kind == "top-share":
         return AGGREGATORS[kind](dim=dim)

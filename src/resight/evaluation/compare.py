@@ -24,7 +24,16 @@ from resight.evaluation.protocols import Protocol
 from resight.evaluation.slices import slice_scores
 from resight.evaluation.threshold import Threshold
 from resight.features import ClipFeatures
-from resight.models.aggregators import AGGREGATORS, Aggregator, Learned, MaxPair, MeanFeature, MeanPair, TopShare
+from resight.models.aggregators import (
+    AGGREGATORS,
+    Aggregator,
+    ImportanceWeighted,
+    Learned,
+    MaxPair,
+    MeanFeature,
+    MeanPair,
+    TopShare,
+)
 from resight.progress import Progress
 from resight.ranking import Ranking
 from resight.scoring.all_pairs import ProductPrecision
@@ -248,7 +257,7 @@ def compare_aggregators(
         if strangers is not None:
             found = search_open_set(ranking.table(), asked, searched, protocol, strangers)
             open_sets[name] = replace(found, frames=frames, reranking=reranking)
-        if isinstance(aggregator, Learned) and faults is not None:
+        if isinstance(aggregator, ImportanceWeighted) and faults is not None:
             auroc = auroc_by_fault(clip_weights(query, gallery, ranking, aggregator), faults)
         if progress is not None:
             progress(number + 1, len(aggregators))
