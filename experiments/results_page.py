@@ -13,6 +13,7 @@ import shutil
 from pathlib import Path
 
 from cyclopts import run
+from PIL import Image
 
 from resight.checkpoints import replace_file
 from resight.reproduce.outcome import Outcome
@@ -23,6 +24,9 @@ RESULTS = HERE / "results"
 REMARKS = RESULTS / "remarks.md"
 PAGE = HERE.parent / "docs" / "results.md"
 IMAGES = HERE.parent / "docs" / "images" / "study"
+WIDTH = 900
+"""Pixels, of pictures of frames."""
+
 _PLACE = re.compile(r"^<!-- study: ([\w-]+) -->$", re.MULTILINE)
 
 
@@ -43,16 +47,22 @@ def results_page(folder: Path | None = None) -> None:
 
 
 def take_over(outcome: Outcome, folder: Path) -> None:
-    """Keep a study's numbers, and its figures if there are some: vectors, small enough for a repository."""
+    """Keep a study's numbers, and its figures if there are some, small enough for a repository.
+
+    Pictures of frames are kept, too: so the run must be one on people who never lived.
+    """
     with replace_file(RESULTS / f"{outcome.name}.json") as temporary:
         temporary.write_text(json.dumps(outcome.to_json(), indent=1) + "\n", encoding="utf-8")
     figures = sorted(folder.glob(f"{outcome.name}.svg")) + sorted(folder.glob(f"{outcome.name}-*.svg"))
-    # frames inside a vector figure are large, so pictures of people go in as PNG, and only of people who never lived
-    pictures = STUDIES[outcome.name].pictures is not None
+    IMAGES.mkdir(parents=True, exist_ok=True)
     for figure in figures:
-        IMAGES.mkdir(parents=True, exist_ok=True)
-        source = figure.with_suffix(".png") if pictures else figure
-        shutil.copyfile(source, IMAGES / source.name)
+        if STUDIES[outcome.name].pictures is None:
+            shutil.copyfile(figure, IMAGES / figure.name)
+        else:  # frames inside a vector figure are large
+            with Image.open(figure.with_suffix(".png")) as picture:
+                small = picture.convert("RGB")
+                small.thumbnail((WIDTH, WIDTH))
+                small.quantize(256).save(IMAGES / f"{figure.stem}.png", optimize=True)
 
 
 def page() -> str:

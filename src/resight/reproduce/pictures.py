@@ -88,7 +88,7 @@ def picture_of_fig7(steps: Steps) -> Iterator[tuple[str, Figure]]:
 
 
 def _matches(steps: Steps) -> list[MatchEvidence]:
-    """The best right answer of each query, those few with the widest range of importance."""
+    """The best right answer of each query, of different persons, with the widest ranges of importance."""
     if "fig7" in steps.memory:
         matches: list[MatchEvidence] = steps.memory["fig7"]
         return matches
@@ -107,8 +107,11 @@ def _matches(steps: Steps) -> list[MatchEvidence]:
                 explain_match(tracklet, split.gallery[right[0]], _row(query, q), _row(gallery, right[0]), aggregator)
             )
     found.sort(key=lambda one: float(one.scored.importance.max() / one.scored.importance.min()), reverse=True)
-    steps.memory["fig7"] = found[:MATCHES]
-    return found[:MATCHES]
+    by_person: dict[int, MatchEvidence] = {}
+    for one in found:
+        by_person.setdefault(one.query.person, one)
+    steps.memory["fig7"] = chosen = list(by_person.values())[:MATCHES]
+    return chosen
 
 
 def _row(features: ClipFeatures, place: int) -> ClipFeatures:

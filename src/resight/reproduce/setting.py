@@ -55,7 +55,7 @@ class Setting:
 
 
 def small() -> Setting:
-    """All studies in about an hour on two cores, on the demo world."""
+    """All studies on two cores, on the demo world."""
     # As many frames for each clip length: L = 8 and 16 get the time of L = 4.
     return Setting(
         "small",

@@ -125,7 +125,9 @@ def reproduce(
                 seconds={step: took for steps in chosen for step, took in steps.seconds().items()},
                 machine=machine(device),
             )
-            outcome = found[one] = replace(outcome, conditions=f"{dataset}; {outcome.conditions}")
+            outcome = found[one] = replace(
+                outcome, conditions=f"{data or f'the {setting.world} world, seed 0'}; {outcome.conditions}"
+            )
             paths = outcome.save(out / "results")
             drawn = [("", study.draw(outcome))] if study.draw else []
             for end, figure in [*drawn, *(study.pictures(chosen[0]) if study.pictures else ())]:
