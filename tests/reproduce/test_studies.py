@@ -130,6 +130,8 @@ def test_unknown_studies_are_refused(tmp_path: Path, toy: Setting) -> None:
     with pytest.raises(RecipeError, match="no study is called 'table9': expected one of fig3"):
         reproduce("table9", None, tmp_path, toy)
     assert not list(tmp_path.iterdir())
+    with pytest.raises(RecipeError, match="at least one training"):
+        replace(toy, seeds=())
 
 
 def test_scores_of_a_side_use_its_features(steps: Steps) -> None:

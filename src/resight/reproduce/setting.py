@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from resight.errors import RecipeError
 from resight.recipe import Recipe, demo, paper
 
 
@@ -27,6 +28,9 @@ class Setting:
         orders: random orders of the clip pairs in the study of the order.
         joint_epochs: of the joint fine-tuning of encoder and importance, after stage 2.
         world: synthetic world to run on where no data are named.
+
+    Raises:
+        RecipeError: if there are no seeds.
     """
 
     name: str
@@ -42,6 +46,10 @@ class Setting:
     orders: int = 20
     joint_epochs: int = 12
     world: str = "bench"
+
+    def __post_init__(self) -> None:
+        if not self.seeds:
+            raise RecipeError("a study needs at least one training, found none: give one seed or more")
 
     def of_length(self, length: int, seed: int) -> Recipe:
         """The recipe for clips of L frames, with a seed; milestones keep their places in a shorter training."""
