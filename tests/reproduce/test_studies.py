@@ -18,10 +18,11 @@ from resight.models.aggregators import MeanPair, TopShare
 from resight.models.i3d import I3D
 from resight.reproduce import studies
 from resight.reproduce.outcome import Outcome
+from resight.reproduce.published import OURS
 from resight.reproduce.setting import Setting
 from resight.reproduce.steps import Steps
 from resight.reproduce.studies import STUDIES, reproduce
-from resight.reproduce.sweep import OURS, contestants
+from resight.reproduce.sweep import contestants
 from resight.scoring.one_pair import score_one_pair
 from resight.synthetic.layouts import write_layout
 

@@ -26,10 +26,10 @@ from resight.models.aggregators import (
 )
 from resight.models.encoders import inference_copy
 from resight.reproduce.outcome import Cell, Claim, Outcome, Row, StudyTable
+from resight.reproduce.published import OURS
 from resight.reproduce.steps import Steps
 from resight.scoring.all_pairs import score_all_pairs
 
-OURS = "learned importance"
 NEW = {
     "learned importance, order-free": "order-free",
     "one weight per clip": "clip-quality",
@@ -41,7 +41,7 @@ NEW = {
 def aggregators(steps: Steps) -> Outcome:
     """Every way to aggregate, trained and judged on clean clips and at the setting's worst corruption but one."""
     setting = steps.setting
-    rates = (0, setting.recipe.stage2.max_corrupted or setting.rates[-2])
+    rates = (0, setting.damaged_at)
     rows: dict[str, list[list[Scores]]] = {}
     for number, seed in enumerate(setting.seeds):
         for rate in rates:
@@ -75,7 +75,7 @@ def aggregators(steps: Steps) -> Outcome:
 
 def _candidates(steps: Steps, seed: int, rate: int) -> dict[str, Aggregator]:
     stage = steps.setting.recipe.stage2
-    top100 = steps.trained("top100", seed, rate, partial(_top, 100.0))
+    top100 = steps.trained("top100", seed, rate, partial(TopShare, 100.0))
     made: dict[str, Aggregator] = {
         "mean feature, no ℓ2": MeanFeature(normalise=False),
         "mean feature, ℓ2": MeanFeature(),
@@ -101,7 +101,7 @@ def _candidates(steps: Steps, seed: int, rate: int) -> dict[str, Aggregator]:
 def order(steps: Steps) -> Outcome:
     """How much the order of the clip pairs matters, and whether training with random orders mends it."""
     setting = steps.setting
-    rate = setting.recipe.stage2.max_corrupted or setting.rates[-2]
+    rate = setting.damaged_at
     rows: dict[str, list[list[float]]] = {}
     line = ""
     for seed in setting.seeds:
@@ -164,7 +164,7 @@ def cost(steps: Steps) -> Outcome:
     """Accuracy per compute: the number of clips against what they cost to encode and to compare."""
     setting = steps.setting
     counts = tuple(count for count in setting.counts if count <= setting.recipe.clips.count)
-    rate = setting.recipe.stage2.max_corrupted or setting.rates[-2]
+    rate = setting.damaged_at
     rows: dict[str, list[list[float]]] = {}
     per_clip, line = 0.0, ""
     for seed in setting.seeds:
@@ -226,10 +226,6 @@ def _pair_cost(name: str, steps: Steps, count: int) -> float:
 
 def _one(values: list[float]) -> Cell:
     return (values[0],)
-
-
-def _top(share: float, dim: int) -> Aggregator:
-    return TopShare(share, dim=dim)
 
 
 def _value(scores: Scores, measure: str) -> float:

@@ -20,10 +20,10 @@ from resight.models.aggregators import Aggregator, MeanPair, TopShare
 from resight.recipe import Damage, Recipe
 from resight.reproduce.figures import LINES, quiet
 from resight.reproduce.outcome import Cell, Claim, Outcome, Row, StudyTable
+from resight.reproduce.published import OURS
 from resight.reproduce.steps import Steps
 from resight.training.stage2_importance import DamagedFeatures
 
-OURS = "learned importance"
 MIXED = "mixed"
 SIDES: tuple[Side, ...] = ("query", "gallery", "both")
 _Table = dict[str, list[list[float]]]
@@ -37,7 +37,8 @@ def damage(steps: Steps) -> Outcome:
     tables += kinds
     return Outcome("damage", "The damage benchmark", tuple(tables), _claims(tables), line, notes=(
         "Kinds: " + ", ".join(DAMAGES) + "; mixed: each damaged clip draws one of them. 0 to "
-        f"{_rate(steps)} of {steps.setting.recipe.clips.count} clips of a tracklet are damaged in the tables of kinds.",
+        f"{steps.setting.damaged_at} of {steps.setting.recipe.clips.count} clips of a tracklet are damaged in the "
+        "tables of kinds.",
         "Area: mean mAP over the rates (trapezoids), as a share of the mAP on clean clips.",
     ))  # fmt: skip
 
@@ -46,7 +47,7 @@ def _rates(steps: Steps) -> list[StudyTable]:
     rates = steps.setting.matrix_rates
     trained: dict[str, Callable[[int, int], Aggregator]] = {
         OURS: lambda seed, rate: steps.trained("learned", seed, rate),
-        "top 50 %-traineval": lambda seed, rate: steps.trained("top50", seed, rate, partial(_top, 50.0)),
+        "top 50 %-traineval": lambda seed, rate: steps.trained("top50", seed, rate, partial(TopShare, 50.0)),
     }
     columns = (*(f"M_c^max = {rate}" for rate in rates), "kept at the last (%)", "area (%)")
     tables = []
@@ -63,7 +64,7 @@ def _rates(steps: Steps) -> list[StudyTable]:
 
 
 def _kinds(steps: Steps) -> tuple[list[StudyTable], str]:
-    rate, setting = _rate(steps), steps.setting
+    rate, setting = steps.setting.damaged_at, steps.setting
     tests: dict[str, tuple[Damage, ...]] = {kind: (kind,) for kind in DAMAGES} | {MIXED: DAMAGES}
     by_method: dict[str, _Table] = {measure: {} for measure in ("mAP", "rank-1", "mINP")}
     by_side: _Table = {}
@@ -125,7 +126,7 @@ def _methods(steps: Steps, seed: int, rate: int) -> Mapping[str, Callable[[tuple
 
     clean = on(("corrupted",), 0)
     every = on(DAMAGES)
-    make = partial(_top, 50.0)
+    make = partial(TopShare, 50.0)
     top = steps.trained(_name("top50", DAMAGES), seed, rate, make, recipe=_recipe(steps, seed, DAMAGES))
     mean = MeanPair()
     return {
@@ -212,10 +213,6 @@ def draw(outcome: Outcome) -> Figure:
     return figure
 
 
-def _rate(steps: Steps) -> int:
-    return steps.setting.recipe.stage2.max_corrupted or steps.setting.rates[-2]
-
-
 def _add(table: _Table, row: str, values: Sequence[float]) -> None:
     for cell, value in zip(table.setdefault(row, [[] for _ in values]), values, strict=True):
         cell.append(float(value))
@@ -224,7 +221,3 @@ def _add(table: _Table, row: str, values: Sequence[float]) -> None:
 def _study_table(title: str, head: str, columns: tuple[str, ...], rows: _Table) -> StudyTable:
     cells: Callable[[list[list[float]]], tuple[Cell, ...]] = lambda row: tuple(tuple(one) for one in row)  # noqa: E731
     return StudyTable(title, head, columns, tuple(Row(name, cells(row)) for name, row in rows.items()))
-
-
-def _top(share: float, dim: int) -> Aggregator:
-    return TopShare(share, dim=dim)

@@ -9,7 +9,7 @@ from itertools import pairwise
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from resight.reproduce.outcome import Outcome, Row, StudyTable
+from resight.reproduce.outcome import Outcome, StudyTable
 
 LINES = (
     ("#2a68a8", "o", "-"), ("#d9730d", "s", "--"), ("#2c9a4b", "^", "-"), ("#8757b5", "D", "-."), ("#b3402f", "v", ":"),
@@ -68,20 +68,15 @@ def budget(outcome: Outcome) -> Figure:
     for method, (colour, marker, style) in zip(methods, LINES, strict=False):
         rows = [row for row in table.rows if row.name.startswith(f"{method}, M = ")]
         x = [row.cells[2][0] for row in rows]
-        _line(axes, x, rows_values(rows, 0), method, colour, marker, style)
+        _line(axes, x, [row.cells[0] for row in rows], method, colour, marker, style)
         for row, where in zip(rows, x, strict=True):
             if method == methods[0]:
-                axes.annotate(row.name.rpartition(", ")[2], (where, min(statistics.fmean(row.cells[0]), 1e9)),
+                axes.annotate(row.name.rpartition(", ")[2], (where, statistics.fmean(row.cells[0])),
                               xytext=(4, -12), textcoords="offset points", fontsize=8)  # fmt: skip
     axes.set(xscale="log", xlabel="GMAC to encode one tracklet", ylabel="mAP, percent")
     quiet(axes, "y")
     axes.legend(frameon=False)
     return figure
-
-
-def rows_values(rows: Sequence[Row], column: int) -> list[tuple[float, ...]]:
-    """One column of some rows."""
-    return [row.cells[column] for row in rows]
 
 
 def _panels(outcome: Outcome, tables: Sequence[StudyTable], across: str = "") -> Figure:

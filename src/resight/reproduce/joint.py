@@ -5,9 +5,7 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 
-from resight.data.corruption import choose_corrupted
 from resight.evaluation.metrics import Scores
-from resight.features import View
 from resight.models.aggregators import Aggregator
 from resight.models.encoders import ClipEncoder
 from resight.reproduce.outcome import Claim, Outcome, Row, StudyTable
@@ -21,7 +19,7 @@ BEFORE = "encoder frozen (the paper)"
 def joint(steps: Steps) -> Outcome:
     """Encoder and importance fine-tuned together after both stages, against the frozen encoder."""
     setting = steps.setting
-    rate = setting.recipe.stage2.max_corrupted or setting.rates[-2]
+    rate = setting.damaged_at
     seed = setting.seeds[0]
     usual = Joint()
     settings = replace(
@@ -63,8 +61,6 @@ def joint(steps: Steps) -> Outcome:
 
 def _scores(steps: Steps, encoder: ClipEncoder, aggregator: Aggregator, seed: int, rate: int) -> list[Scores]:
     """On clean clips, and under the paper's corruption."""
-    spec = steps.setting.recipe.clips
-    clean = steps.features(encoder, spec)
-    corrupted = steps.features(encoder, spec, View(damage="corrupted", seed=seed))
-    mixed = clean.mixed_with(corrupted, choose_corrupted(clean.ids, spec.count, rate, seed))
-    return [steps.score(aggregator, one) for one in (clean, mixed)]
+    features = steps.damages_by(encoder, seed, ("corrupted",))
+    mixed = features.mixed(rate, ("corrupted",), seed)
+    return [steps.score(aggregator, one) for one in (features.clean, mixed)]

@@ -51,6 +51,11 @@ class Setting:
         if not self.seeds:
             raise RecipeError("a study needs at least one training, found none: give one seed or more")
 
+    @property
+    def damaged_at(self) -> int:
+        """M_c^max of the studies that take one rate: that of the recipe, or the last but one of `rates`."""
+        return self.recipe.stage2.max_corrupted or self.rates[-2]
+
     def of_length(self, length: int, seed: int) -> Recipe:
         """The recipe for clips of L frames, with a seed; milestones keep their places in a shorter training."""
         stage = self.recipe.stage1

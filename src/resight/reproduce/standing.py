@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping
 from resight.evaluation.metrics import Scores
 from resight.models.aggregators import Aggregator, MeanFeature
 from resight.reproduce.outcome import Outcome, Row, StudyTable
-from resight.reproduce.published import TABLE3, TABLE4, TABLE5
+from resight.reproduce.published import OURS, TABLE3, TABLE4, TABLE5
 from resight.reproduce.steps import Steps
 
 COLUMNS = ("mAP", "rank-1", "rank-5", "rank-20")
-OURS = "learned importance"
 
 
 def table3(steps: Steps) -> Outcome:

@@ -112,15 +112,19 @@ class Steps:
 
     def damages(self, seed: int, kinds: tuple[Damage, ...] = DAMAGES) -> DamagedFeatures:
         """Features of gallery and queries, sound and with every clip damaged in each of some ways."""
-        spec, encoder = self.setting.recipe.clips, self.encoder(seed)
+        encoder = self.encoder(seed)
         if (seed, kinds) not in self._damages:
             with self.timed(f"test features-seed{seed}-{len(kinds)} kinds"):
-                clean = self.features(encoder, spec)
-                damaged: dict[str, ClipFeatures] = {
-                    kind: self.features(encoder, spec, View(damage=kind, seed=seed)) for kind in kinds
-                }
-            self._damages[seed, kinds] = DamagedFeatures(clean, damaged)
+                self._damages[seed, kinds] = self.damages_by(encoder, seed, kinds)
         return self._damages[seed, kinds]
+
+    def damages_by(self, encoder: nn.Module, seed: int, kinds: tuple[Damage, ...]) -> DamagedFeatures:
+        """As `damages`, by any encoder."""
+        spec = self.setting.recipe.clips
+        return DamagedFeatures(
+            self.features(encoder, spec),
+            {kind: self.features(encoder, spec, View(damage=kind, seed=seed)) for kind in kinds},
+        )
 
     def stage2(self, seed: int, kinds: tuple[Damage, ...]) -> Stage2Data:
         """What aggregators of one encoder are trained on, with clips damaged in each of some ways."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping
+from functools import partial
 
 from resight.evaluation.metrics import Scores
 from resight.models.aggregators import Aggregator, TopShare
 from resight.reproduce.outcome import Claim, Outcome, Row, StudyTable
-from resight.reproduce.published import RATES, TABLE2_MAP, TABLE2_RANK1, Curve
+from resight.reproduce.published import OURS, RATES, TABLE2_MAP, TABLE2_RANK1, Curve
 from resight.reproduce.steps import Steps
 
-OURS = "learned importance"
 SAME = "top {} %, same features"
 """Top-t % on the features as they are: what learned importance has to work with."""
 
@@ -91,8 +91,7 @@ def contestants(steps: Steps, seed: int, rate: int) -> dict[str, Aggregator]:
     """The rows of Table 2, trained at a rate, and top-t % on features as they are."""
     made: dict[str, Aggregator] = {}
     trained = {
-        t: steps.trained(f"top{t}", seed, rate, lambda dim, t=t: TopShare(t, dim=dim))  # type: ignore[misc]
-        for t in {100, *steps.setting.trained_shares}
+        t: steps.trained(f"top{t}", seed, rate, partial(TopShare, t)) for t in {100, *steps.setting.trained_shares}
     }
     projection = trained[100].state_dict()
     for t in steps.setting.shares:
