@@ -80,8 +80,8 @@ class Importance(nn.Module):
 
         Args:
             hidden: (P, H), the first weight matrix times r_{t-1} - c_t, without bias.
-            kept: (P, 2, H) bool, which units of both layers training keeps; None draws them, and in evaluation all are
-                kept.
+            kept: (P, 2, H) uint8, 1 for the units of both layers that training keeps; None draws them, and in evaluation
+                all are kept.
             norms: what stands in for the two BatchNorms.
 
         Returns:
@@ -131,7 +131,7 @@ class Importance(nn.Module):
             calls: T, calls of g for each.
 
         Returns:
-            (P, T, 2, H) bool; None if nothing is dropped.
+            (P, T, 2, H) uint8, 1 or 0; None if nothing is dropped.
         """
         if not self._cut:
             return None
@@ -141,7 +141,7 @@ class Importance(nn.Module):
         for row, pair in zip(words, pairs, strict=True):
             row.random_(-(2**63), None, generator=generator.manual_seed(seed + pair))
         drawn = words.view(torch.uint8)[:, :numbers] >= self._cut
-        return drawn.view(len(pairs), calls, 2, self.hidden)
+        return drawn.view(torch.uint8).view(len(pairs), calls, 2, self.hidden)
 
     def at_zero(self, norms: tuple[FixedNorm, FixedNorm] | None = None) -> Tensor:
         """g(0) as evaluation computes it, also in training; a scalar, differentiable."""
@@ -176,10 +176,10 @@ class Importance(nn.Module):
         if kept is None:
             # Eight units a random number: on a CPU torch.dropout takes longer to draw than all else in a step.
             words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device).random_(-(2**63), None)
-            mask = (words.view(torch.uint8)[: x.numel()] >= self._cut).view(x.shape)
+            mask = (words.view(torch.uint8)[: x.numel()] >= self._cut).view(torch.uint8).view(x.shape)
         else:
-            mask = kept[:, layer]
-        return x.mul_(mask).mul_(256 / (256 - self._cut))
+            mask = kept[:, layer].contiguous()  # a strided or boolean one takes ten times as long to convert
+        return x.mul_(mask.to(x.dtype)).mul_(256 / (256 - self._cut))
 
 
 @dataclass(frozen=True)

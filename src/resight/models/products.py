@@ -6,6 +6,7 @@ M query clips, N gallery clips, D features per clip of length 1, H hidden units,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Protocol
 
 import torch
@@ -71,9 +72,11 @@ class BothWays(Products):
     @staticmethod
     def of(first: Tensor, second: Tensor, weight: Tensor, ways: int) -> BothWays:
         """From clips (A, M, D) of a and (A, M, D) of b."""
-        a, b = first.transpose(0, 1), second.transpose(0, 1)
-        c = a[:, None] * b
-        return BothWays(F.linear(c, weight).to(c.dtype), ways)
+        a, b = (x.transpose(0, 1).contiguous() for x in (first, second))
+        table = a.new_empty(len(a), *b.shape[:2], len(weight))
+        for i, j in product(range(len(a)), range(len(b))):  # c of all clip pairs at once would not stay in the caches
+            table[i, j] = F.linear(a[i] * b[j], weight)
+        return BothWays(table, ways)
 
     def pair(self, number: int) -> Tensor:
         """See `Products.pair`."""
