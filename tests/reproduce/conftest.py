@@ -20,9 +20,11 @@ RECIPE = Recipe(
     stage2=Stage2(replace(BATCH, margin=1.0), hidden=8, max_corrupted=2, variants=1),
     validation_share=0.3,
 )
+NECKED = replace(RECIPE, name="necked", stage1=replace(RECIPE.stage1, neck="after"))
 TOY = Setting(
     "toy", RECIPE, (0, 1), {2: 2, 4: 1}, test_lengths=(2, 4), counts=(1, 2, 4, 8, 16), rates=(0, 2, 3),
     matrix_rates=(0, 2), shares=(10, 20, 50, 100), trained_shares=(20, 50, 100), orders=2, joint_epochs=1,
+    rivals=(NECKED, replace(NECKED, name="erased", stage1=replace(NECKED.stage1, erasing=0.5))),
 )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ def reproduce(
     Interrupt it when you like: the same command goes on where it was, and studies share what they train and extract.
 
     Args:
-        name: fig3 … fig7, table2 … table6, aggregators, damage, order, cost, joint, or all.
+        name: fig3 … fig7, table2 … table6, aggregators, damage, order, cost, recipes, joint, or all.
         out: Folder of results (JSON, CSV, Markdown, PNG, SVG, PDF) and of everything that was trained for them.
         setting: small is for two cores; bench is full size, for a GPU; full is what the paper states.
         seeds: Trainings, with seeds 0, 1, …; by default three.

@@ -80,8 +80,8 @@ class Importance(nn.Module):
 
         Args:
             hidden: (P, H), the first weight matrix times r_{t-1} - c_t, without bias.
-            kept: (P, 2, H) uint8, 1 for the units of both layers that training keeps; None draws them, and in evaluation
-                all are kept.
+            kept: (P, 2, H) uint8, 1 for the units of both layers that training keeps; None draws them, and in
+                evaluation all are kept.
             norms: what stands in for the two BatchNorms.
 
         Returns:

@@ -25,7 +25,7 @@ from resight.models.aggregators import (
     TopShare,
 )
 from resight.models.encoders import inference_copy
-from resight.reproduce.outcome import Cell, Claim, Outcome, Row, StudyTable
+from resight.reproduce.outcome import Cell, Claim, Outcome, Row, StudyTable, table_of_scores
 from resight.reproduce.published import OURS
 from resight.reproduce.steps import Steps
 from resight.scoring.all_pairs import score_all_pairs
@@ -52,13 +52,7 @@ def aggregators(steps: Steps) -> Outcome:
                     seeds.append([])
                 with steps.timed(f"aggregators score {name}-c{rate}-seed{seed}"):
                     seeds[-1].append(steps.score(aggregator, features))
-    columns = tuple(f"{measure}, M_c^max = {rate}" for rate in rates for measure in ("mAP", "rank-1", "mINP"))
-    measures = ((0, "map"), (0, "rank1"), (0, "minp"), (1, "map"), (1, "rank1"), (1, "minp"))
-    table = StudyTable(
-        "percent", "", columns,
-        tuple(Row(name, tuple(tuple(_value(seed[p], m) for seed in seeds) for p, m in measures))
-              for name, seeds in rows.items()),
-    )  # fmt: skip
+    table = table_of_scores(rows, rates)
     ours = table.row(OURS)
     claims = []
     for name in rows:
@@ -226,7 +220,3 @@ def _pair_cost(name: str, steps: Steps, count: int) -> float:
 
 def _one(values: list[float]) -> Cell:
     return (values[0],)
-
-
-def _value(scores: Scores, measure: str) -> float:
-    return 100 * {"map": scores.map, "rank1": scores.rank(1), "minp": scores.minp}[measure]

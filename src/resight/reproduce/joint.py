@@ -8,7 +8,7 @@ from dataclasses import replace
 from resight.evaluation.metrics import Scores
 from resight.models.aggregators import Aggregator
 from resight.models.encoders import ClipEncoder
-from resight.reproduce.outcome import Claim, Outcome, Row, StudyTable
+from resight.reproduce.outcome import Claim, Outcome, table_of_scores
 from resight.reproduce.steps import Steps
 from resight.training.joint import Joint, train_jointly
 
@@ -40,14 +40,7 @@ def joint(steps: Steps) -> Outcome:
             steps.options(f"joint-seed{seed}"), settings,
         )  # fmt: skip
     rows[AFTER] = _scores(steps, tuned, aggregator, seed, rate)
-    columns = tuple(f"{m}, M_c^max = {r}" for r in (0, rate) for m in ("mAP", "rank-1", "mINP"))
-    table = StudyTable(
-        "percent", "", columns,
-        tuple(
-            Row(name, tuple((100 * v,) for one in scores for v in (one.map, one.rank(1), one.minp)))
-            for name, scores in rows.items()
-        ),
-    )  # fmt: skip
+    table = table_of_scores({name: [scores] for name, scores in rows.items()}, (0, rate))
     gains = [table.means(AFTER)[place] - table.means(BEFORE)[place] for place in (0, 3)]
     claims = (Claim("training together helps, clean and damaged", min(gains) > 0,
                     f"{gains[0]:+.1f} and {gains[1]:+.1f} mAP"),)  # fmt: skip

@@ -6,12 +6,13 @@ import csv
 import io
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from resight.checkpoints import replace_file
+from resight.evaluation.metrics import Scores
 
 Cell = tuple[float, ...]
 """One value for each training (seed), in the order of the seeds; empty where nothing was measured."""
@@ -74,6 +75,27 @@ class StudyTable:
             return ""
         mean = f"{statistics.fmean(cell):.{self.digits}f}"
         return mean if len(cell) == 1 else f"{mean} ± {statistics.stdev(cell):.{self.digits}f}"
+
+
+def table_of_scores(rows: Mapping[str, Sequence[Sequence[Scores]]], rates: Sequence[int]) -> StudyTable:
+    """mAP, rank-1 and mINP at some rates of damage, in percent.
+
+    Args:
+        rows: by name, for each seed, the scores at each rate.
+        rates: M_c^max.
+    """
+    measures: dict[str, Callable[[Scores], float]] = {
+        "mAP": lambda one: one.map, "rank-1": lambda one: one.rank(1), "mINP": lambda one: one.minp
+    }  # fmt: skip
+    columns = tuple(f"{measure}, M_c^max = {rate}" for rate in rates for measure in measures)
+    return StudyTable(
+        "percent", "", columns,
+        tuple(
+            Row(name, tuple(tuple(100 * value(seed[place]) for seed in seeds)
+                            for place in range(len(rates)) for value in measures.values()))
+            for name, seeds in rows.items()
+        ),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from resight.errors import RecipeError
-from resight.recipe import Recipe, demo, paper
+from resight.recipe import Recipe, demo, modern, modern_small, paper
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Setting:
         trained_shares: t of top-t %-traineval.
         orders: random orders of the clip pairs in the study of the order.
         joint_epochs: of the joint fine-tuning of encoder and importance, after stage 2.
+        rivals: recipes that the setting's own is compared with.
         world: synthetic world to run on where no data are named.
 
     Raises:
@@ -45,6 +46,7 @@ class Setting:
     trained_shares: tuple[int, ...] = (20, 50, 70, 100)
     orders: int = 20
     joint_epochs: int = 12
+    rivals: tuple[Recipe, ...] = ()
     world: str = "bench"
 
     def __post_init__(self) -> None:
@@ -78,6 +80,7 @@ def small() -> Setting:
         rates=(0, 2, 4, 6, 7),
         orders=10,
         joint_epochs=3,
+        rivals=_with_erasing(modern_small()),
         world="demo",
     )
 
@@ -91,12 +94,18 @@ def bench() -> Setting:
         stage1=replace(whole.stage1, optimisation=third, triplet_weight=0.1),
         stage2=replace(whole.stage2, variants=4, max_corrupted=6),
     )  # fmt: skip
-    return Setting("bench", recipe, (0, 1, 2), {4: 400, 8: 200, 16: 100})
+    today = replace(modern(), precision=recipe.precision, stage2=recipe.stage2)
+    return Setting("bench", recipe, (0, 1, 2), {4: 400, 8: 200, 16: 100}, rivals=_with_erasing(today))
 
 
 def full() -> Setting:
     """What the paper states, three times over; for a GPU and days."""
-    return Setting("full", paper(), (0, 1, 2), {4: 1200, 8: 1200, 16: 1200})
+    return Setting("full", paper(), (0, 1, 2), {4: 1200, 8: 1200, 16: 1200}, rivals=_with_erasing(modern()))
+
+
+def _with_erasing(recipe: Recipe) -> tuple[Recipe, Recipe]:
+    """A recipe as it is, and with random erasing."""
+    return recipe, replace(recipe, name=f"{recipe.name} with erasing", stage1=replace(recipe.stage1, erasing=0.5))
 
 
 SETTINGS: Mapping[str, Setting] = MappingProxyType({one.name: one for one in (small(), bench(), full())})

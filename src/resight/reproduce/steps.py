@@ -59,6 +59,7 @@ class Steps:
         self.used: set[str] = set()
         self.memory: dict[str, Any] = {}
         """What one study computed and another may use; not kept on disk."""
+        self._under: dict[str, Steps] = {}
         self._encoders: dict[tuple[int, int], ClipEncoder] = {}
         self._damages: dict[tuple[int, tuple[Damage, ...]], DamagedFeatures] = {}
         self._stage2: dict[tuple[int, tuple[Damage, ...]], Stage2Data] = {}
@@ -76,6 +77,16 @@ class Steps:
     def recipe(self, seed: int, length: int | None = None) -> Recipe:
         """Of the trainings with a seed and a clip length."""
         return self.setting.of_length(length or self.length, seed)
+
+    def under(self, recipe: Recipe) -> Steps:
+        """The same steps with another recipe, kept apart."""
+        if recipe.name not in self._under:
+            epochs = {recipe.clips.length: recipe.stage1.optimisation.epochs}
+            self._under[recipe.name] = Steps(
+                self.split, replace(self.setting, recipe=recipe, epochs=epochs), self.folder / recipe.name,
+                device=self.device, workers=self.workers, init=self.init, progress=self.progress,
+            )  # fmt: skip
+        return self._under[recipe.name]
 
     def encoder(self, seed: int, length: int | None = None) -> ClipEncoder:
         """The clip encoder trained with clips of L frames (stage 1)."""
@@ -201,6 +212,8 @@ class Steps:
         known = self._times()
         found = {step: known[step] for step in sorted(self.used) if step in known}
         self.used.clear()
+        for name, own in self._under.items():
+            found |= {f"{name}: {step}": took for step, took in own.seconds().items()}
         return found
 
     def _times(self) -> dict[str, float]:

@@ -15,7 +15,7 @@ from resight.data.readers import read_splits
 from resight.errors import RecipeError
 from resight.explain.plots import save_figure
 from resight.progress import progress_bar
-from resight.reproduce import beyond, clips, damage, figures, joint, pictures, standing, sweep
+from resight.reproduce import beyond, clips, damage, figures, joint, pictures, recipes, standing, sweep
 from resight.reproduce.outcome import Outcome
 from resight.reproduce.setting import SETTINGS, Setting
 from resight.reproduce.steps import Steps
@@ -63,6 +63,7 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
         "damage": Study(damage.damage, damage.draw),
         "order": Study(beyond.order),
         "cost": Study(beyond.cost, figures.budget),
+        "recipes": Study(recipes.recipes, figures.bars),
         "joint": Study(joint.joint),
     }
 )
