@@ -178,6 +178,15 @@ def test_saved_features_come_back(make_tracklets: MakeTracklets, tmp_path: Path)
         ClipFeatures.load(tmp_path / "f.safetensors")
 
 
+def test_equal_weights_with_and_without_instance_norm_are_cached_apart(
+    make_tracklets: MakeTracklets, tmp_path: Path
+) -> None:
+    tracklets, off, on = make_tracklets(persons=2), I3D(0.125), I3D(0.125, instance_norm=True)
+    on.load_state_dict(off.state_dict())
+    first, second = (extract_clip_features(encoder, tracklets, SPEC, cache=tmp_path) for encoder in (off, on))
+    assert not np.array_equal(first.values, second.values)
+
+
 def test_an_i3d_is_folded_once_and_precisions_are_cached_apart(make_tracklets: MakeTracklets, tmp_path: Path) -> None:
     tracklets, encoder = make_tracklets(persons=2), I3D(0.125).train()
     exact = extract_clip_features(encoder, tracklets, SPEC, cache=tmp_path)

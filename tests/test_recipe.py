@@ -46,7 +46,7 @@ def test_the_defaults_are_the_values_of_the_paper() -> None:
     assert (stage1.encoder, stage1.neck, stage1.triplet_distance, stage1.reduction) == (
         "i3d", "none", "euclidean", "sum",
     )  # fmt: skip
-    assert (stage1.label_smoothing, stage1.erasing, made.clips.stride) == (0.0, 0.0, 1)
+    assert (stage1.label_smoothing, stage1.erasing, stage1.instance_norm, made.clips.stride) == (0.0, 0.0, False, 1)
     assert (stage2.hidden, stage2.dropout, stage2.first, stage2.random_order) == (1024, 0.5, "constant", False)
     assert (stage2.max_corrupted, stage2.variants) == (0, 0)
 
@@ -137,6 +137,8 @@ def test_a_whole_recipe_written_as_a_file_is_the_same_recipe(tmp_path: Path, nam
         ("[stage1]\nerasing = -0.5", r"erasing is -0.5, expected 0 to 1"),
         ("[stage1]\nencoder = 'resnet'", r"encoder is 'resnet', expected 'i3d', or 'frames:FOLDER'"),
         ("[stage1]\nencoder = 'frames:'", r"encoder is 'frames:', expected"),
+        ("[stage1]\nencoder = 'frames:x'\ninstance_norm = true", r"for the I3D, but encoder is 'frames:x'"),
+        ("[stage1]\ninstance_norm = 1", r"instance_norm is 1, expected true or false"),
         ("[clips]\nstride = 0", r"stride is 0, expected more than 0"),
         ("[stage1]\ntriplet_weight = -1", r"triplet_weight is -1"),
         ("[stage1.optimisation]\nmilestones = ['a']", r"milestones are \('a',\)"),
@@ -168,7 +170,8 @@ def test_json_with_unknown_names_is_refused() -> None:
 
 def test_a_recipe_from_before_a_setting_was_known_gets_its_default() -> None:
     values = RECIPES["demo"]().to_json()
-    for name in ("encoder", "neck", "triplet_features", "triplet_distance", "reduction", "label_smoothing", "erasing"):
+    for name in ("encoder", "neck", "triplet_features", "triplet_distance", "reduction", "label_smoothing", "erasing",
+                 "instance_norm"):  # fmt: skip
         del values["stage1"][name]
     del values["clips"]["stride"], values["stage2"]["damages"]
     assert Recipe.from_json(values) == RECIPES["demo"]()

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resight.models.i3d import I3D
+from resight.models.i3d import EPS, I3D
 
 BLOCKS = ("3b", "3c", "4b", "4c", "4d", "4e", "4f", "5b", "5c")
 
@@ -16,6 +16,7 @@ class PlainI3D(nn.Module):
 
     def __init__(self, encoder: I3D) -> None:
         super().__init__()
+        self.normalised = encoder.normalised
         for name, child in encoder.named_children():
             self.add_module(name, child)
 
@@ -37,6 +38,9 @@ class PlainI3D(nn.Module):
         weight = self.get_parameter(f"{name}.conv3d.weight")
         norm = self.get_submodule(f"{name}.bn")
         x = F.conv3d(F.pad(x, _padding(x, tuple(weight.shape[2:]), (stride,) * 3)), weight, stride=stride)
+        if name in self.normalised:
+            first, others = x.tensor_split([self.normalised[name]], 1)
+            x = torch.cat([F.instance_norm(first, eps=EPS), others], 1)
         return F.relu(norm(x))
 
     def _mixed(self, name: str, x: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from resight.data.damage import CORRUPTED, ClipDamage, Donors, check_kind, choos
 from resight.data.frames import load_augmented, load_clips
 from resight.data.transforms import prepare_clips
 from resight.errors import ShapeError
-from resight.models.encoders import inference_copy
+from resight.models.encoders import encoder_body, inference_copy
 from resight.models.i3d_inference import Precision
 from resight.progress import Progress
 from resight.recipe import ClipSpec, Damage, Stage1
@@ -380,6 +380,8 @@ def _cache_key(
     if precision != "float32":
         key.update(precision.encode())
     key.update(f"{type(encoder).__qualname__} {content_hash(encoder.state_dict())}".encode())
+    if normalised := getattr(encoder_body(encoder), "normalised", None):  # the same weights give other features
+        key.update(repr(normalised).encode())
     seen = {"corrupted": view.damage == CORRUPTED} | asdict(view)
     if view.damage in (None, CORRUPTED):
         del seen["damage"]  # so that features cached before there were other kinds are found

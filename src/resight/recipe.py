@@ -126,6 +126,8 @@ class Stage1:
         reduction: both losses are the ``sum`` over the batch (the paper) or its ``mean``.
         label_smoothing: share of the target that Eq. 8 spreads over all identities; 0 is the paper's.
         erasing: probability that a rectangle of a clip, the same in all its frames, is painted grey; 0 is the paper's.
+        instance_norm: whether half of the I3D's early channels, and of it only, are normalised clip by clip (IBN), for
+            cameras that training never saw; false is the paper's.
     """
 
     optimisation: Optimisation = field(default_factory=Optimisation)
@@ -141,6 +143,7 @@ class Stage1:
     reduction: Reduction = "sum"
     label_smoothing: float = 0.0
     erasing: float = 0.0
+    instance_norm: bool = False
 
     def __post_init__(self) -> None:
         positive(self, "encoder_width")
@@ -156,6 +159,8 @@ class Stage1:
             raise RecipeError(
                 f"encoder is {self.encoder!r}, expected 'i3d', or 'frames:FOLDER' with the folder of an image network"
             )
+        if self.instance_norm and self.encoder != "i3d":
+            raise RecipeError(f"instance_norm is for the I3D, but encoder is {self.encoder!r}: leave one of them away")
         within(self, 0, float("inf"), "triplet_weight")
 
 

@@ -37,6 +37,13 @@ def test_the_paper_s_encoder_has_no_neck() -> None:
     assert paper().stage1.neck == "none" and paper().stage1.encoder == "i3d"
 
 
+@pytest.mark.parametrize("neck", ["none", "after"])
+def test_instance_normalisation_is_passed_on(neck: Neck) -> None:
+    for wanted in (False, True):
+        body = encoder_body(make_encoder(replace(SMALL, neck=neck, instance_norm=wanted)))
+        assert isinstance(body, I3D) and bool(body.normalised) == wanted
+
+
 def test_the_neck_has_no_bias_and_decides_what_a_clip_feature_is() -> None:
     before, after = make_encoder(replace(SMALL, neck="before")), make_encoder(replace(SMALL, neck="after"))
     assert isinstance(before, NeckedEncoder) and isinstance(after, NeckedEncoder)

@@ -16,10 +16,10 @@ from resight.models.kinetics import load_kinetics
 GOLDEN = os.environ.get("RESIGHT_I3D_GOLDEN")
 
 
-@pytest.fixture(scope="module")
-def small() -> I3D:
+@pytest.fixture(scope="module", params=[False, True], ids=["batch", "instance"])
+def small(request: pytest.FixtureRequest) -> I3D:
     torch.manual_seed(0)
-    model = I3D(width=0.125).double()
+    model = I3D(width=0.125, instance_norm=request.param).double()
     for layer in model.modules():
         if isinstance(layer, nn.BatchNorm3d):
             assert layer.running_mean is not None and layer.running_var is not None
@@ -59,9 +59,10 @@ def test_equals_the_plain_network_in_training_with_its_gradients(small: I3D, len
         assert not torch.equal(statistics[0][name], start[name])
 
 
-def test_mixed_precision_is_as_near_as_that_of_the_plain_network() -> None:
+@pytest.mark.parametrize("instance_norm", [False, True])
+def test_mixed_precision_is_as_near_as_that_of_the_plain_network(instance_norm: bool) -> None:
     torch.manual_seed(0)
-    model = I3D(0.25).train()
+    model = I3D(0.25, instance_norm=instance_norm).train()
     clips = torch.rand(8, 3, 4, 64, 32) * 2 - 1
     plain = PlainI3D(model).train()
     expected = plain(clips)
@@ -72,6 +73,29 @@ def test_mixed_precision_is_as_near_as_that_of_the_plain_network() -> None:
     assert 1e-5 * expected.norm() < difference < 1.5 * plain_difference
     features.sum().backward()
     assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in model.parameters())
+
+
+def test_instance_norm_changes_no_parameter_and_without_it_nothing() -> None:
+    torch.manual_seed(0)
+    off = I3D(0.125)
+    on = I3D(0.125, instance_norm=True)
+    assert {k: v.shape for k, v in on.state_dict().items()} == {k: v.shape for k, v in off.state_dict().items()}
+    on.load_state_dict(off.state_dict())
+    clips = torch.rand(2, 3, 4, 32, 16) * 2 - 1
+    assert not torch.allclose(on.eval()(clips), off.eval()(clips), rtol=0.1)
+    on.normalised.clear()
+    assert not off.normalised and torch.equal(on(clips), off(clips))
+
+
+def test_contrast_does_not_get_through_the_normalised_channels_of_the_first_layer() -> None:
+    torch.manual_seed(0)
+    model = I3D(0.25, instance_norm=True).double().eval()
+    clips = torch.rand(2, 3, 4, 64, 32, dtype=torch.float64) * 2 - 1
+    with torch.no_grad():
+        seen, dim = (model._unit(c.permute(0, 3, 4, 2, 1), "Conv3d_1a_7x7") for c in (clips, clips * 0.5))
+    normalised, others = (dim - seen).tensor_split([8], -1)
+    assert normalised.norm() < 0.02 * seen[..., :8].norm()  # EPS, and no more
+    assert others.norm() == pytest.approx(0.5 * seen[..., 8:].norm())  # ReLU of half the input: half the output
 
 
 def test_published_width_has_1024_features_and_narrow_ones_are_multiples_of_8() -> None:

@@ -10,10 +10,10 @@ from resight.models.i3d import I3D
 from resight.models.i3d_inference import inference_encoder
 
 
-def trained_like(width: float) -> I3D:
+def trained_like(width: float, instance_norm: bool = False) -> I3D:
     """An encoder whose running statistics and affine weights are no longer what they began as."""
     torch.manual_seed(0)
-    encoder = I3D(width).eval()
+    encoder = I3D(width, instance_norm=instance_norm).eval()
     for layer in encoder.modules():
         if isinstance(layer, nn.BatchNorm3d):
             assert layer.running_mean is not None and layer.running_var is not None
@@ -53,8 +53,18 @@ def test_one_copy_serves_clips_of_any_length(encoder: I3D) -> None:
             assert relative_difference(fast(clips), encoder(clips)) <= 1e-5
 
 
-def test_bfloat16_points_the_same_way() -> None:
-    encoder = trained_like(0.25)
+def test_instance_norm_is_part_of_the_copy() -> None:
+    encoder = trained_like(0.125, instance_norm=True)
+    fast = inference_encoder(encoder)
+    for length, height, width in ((4, 64, 32), (1, 33, 17), (7, 9, 5), (2, 1, 1)):
+        clips = torch.rand(3, 3, length, height, width) * 2 - 1
+        with torch.no_grad():
+            assert relative_difference(fast(clips), encoder(clips)) <= 1e-5
+
+
+@pytest.mark.parametrize("instance_norm", [False, True])
+def test_bfloat16_points_the_same_way(instance_norm: bool) -> None:
+    encoder = trained_like(0.25, instance_norm)
     clips = torch.rand(4, 3, 4, 64, 32) * 2 - 1
     with torch.no_grad():
         found, expected = inference_encoder(encoder, "bfloat16")(clips), encoder(clips)

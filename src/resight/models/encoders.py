@@ -57,7 +57,7 @@ def make_encoder(stage: Stage1, architecture: Mapping[str, Any] | None = None) -
     """The clip encoder that a recipe asks for, ready to be trained.
 
     Args:
-        stage: encoder, width and neck.
+        stage: encoder, its width and instance normalisation, neck.
         architecture: of a frame encoder, from `FrameEncoder.architecture`; with it, no folder is read and the weights
             are random, for a model file to fill in.
 
@@ -67,7 +67,7 @@ def make_encoder(stage: Stage1, architecture: Mapping[str, Any] | None = None) -
     kind, _, folder = stage.encoder.partition(":")
     body: I3D | FrameEncoder
     if kind == "i3d":
-        body = I3D(width=stage.encoder_width)
+        body = I3D(width=stage.encoder_width, instance_norm=stage.instance_norm)
     elif architecture is not None:
         body = FrameEncoder.from_architecture(architecture)
     else:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from resight.errors import ShapeError
 from resight.models.i3d_layers import convolve, max_pool, times_as_channels
+from resight.models.instance_norm import normalise_first
 
 # Output channels at width 1: 1x1x1 branch; bottleneck and 3x3x3 of two branches; 1x1x1 after the pool.
 _MIXED: dict[str, tuple[int, int, int, int, int, int]] = {
@@ -41,15 +42,19 @@ class Inception(nn.Module, ABC):
 
     Args:
         channels: output channels of every unit, by its name.
+        normalised: how many of them, the first ones, are instance-normalised between convolution and BatchNorm; by
+            the name of a unit, all other units have none. Only for units that are computed alone.
 
     Attributes:
         channels: the same.
+        normalised: the same.
         dim: features per clip, D.
     """
 
-    def __init__(self, channels: Mapping[str, int]) -> None:
+    def __init__(self, channels: Mapping[str, int], normalised: Mapping[str, int]) -> None:
         super().__init__()
         self.channels = dict(channels)
+        self.normalised = dict(normalised)
         self.dim = sum(channels[f"{list(_MIXED)[-1]}.{branch}"] for branch in ("b0", "b1b", "b2b", "b3b"))
 
     def forward(self, clips: Tensor) -> Tensor:
@@ -114,15 +119,19 @@ class I3D(Inception):
     Args:
         width: factor on every channel count, each rounded to a multiple of 8; 1 is the published network.
         momentum: of the running statistics of BatchNorm; the port's value is the default.
+        instance_norm: whether half of the channels of the three units before the first block are instance-normalised
+            (IBN, Pan et al. 2018), so that less of a camera's light and contrast gets through. Parameters keep names
+            and shapes; of Kinetics weights, the running statistics of these channels have to be learned anew.
     """
 
-    def __init__(self, width: float = 1.0, momentum: float = 0.01) -> None:
+    def __init__(self, width: float = 1.0, momentum: float = 0.01, instance_norm: bool = False) -> None:
         def scaled(channels: int) -> int:
             return max(8, int(channels * width / 8 + 0.5) * 8)
 
         stem = {"Conv3d_1a_7x7": 64, "Conv3d_2b_1x1": 64, "Conv3d_2c_3x3": 192}
         mixed = {f"{name}.{b}": c for name, counts in _MIXED.items() for b, c in zip(_BRANCHES, counts, strict=True)}
-        super().__init__({name: scaled(c) for name, c in (stem | mixed).items()})
+        outputs = {name: scaled(c) for name, c in (stem | mixed).items()}
+        super().__init__(outputs, {name: outputs[name] // 2 for name in stem} if instance_norm else {})
 
         def unit(name: str, c_in: int, size: int, stride: int = 1) -> Unit:
             return Unit(c_in, self.channels[name], size, stride, momentum)
@@ -159,6 +168,8 @@ class I3D(Inception):
         weight, bias = _join([unit.bn.weight for unit in found]), _join([unit.bn.bias for unit in found])
         momentum = found[0].bn.momentum
         assert momentum is not None
+        if units[0] in self.normalised:
+            x = normalise_first(x, self.normalised[units[0]], EPS)
         images = x.flatten(2, 3).permute(0, 3, 1, 2)  # channels last
         y = F.batch_norm(images, mean, var, weight, bias, self.training, momentum, EPS)
         if self.training:

@@ -1,4 +1,8 @@
-"""A copy of the clip encoder that does not learn: BatchNorm folded in, weights laid out once per clip length."""
+"""A copy of the clip encoder that does not learn: BatchNorm folded in, weights laid out once per clip length.
+
+Between a convolution and the BatchNorm of channels that are instance-normalised stand the statistics of a clip: there
+BatchNorm is folded into the instance normalisation instead.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from torch import Tensor
 
 from resight.models.i3d import EPS, I3D, Inception, Unit
 from resight.models.i3d_layers import Piece, convolve, times_as_channels
+from resight.models.instance_norm import clip_statistics, scale_first
 
 Precision = Literal["float32", "bfloat16"]
 """What an encoder computes in. On a processor without bfloat16 instructions float32 is faster."""
@@ -32,9 +37,10 @@ class FoldedI3D(Inception):
     """See `inference_encoder`. It has no parameters of its own to save or to move."""
 
     def __init__(self, encoder: I3D, dtype: torch.dtype) -> None:
-        super().__init__(encoder.channels)
+        super().__init__(encoder.channels, encoder.normalised)
         self._dtype = dtype
-        self._folded = {name: _fold(encoder.unit(name)) for name in encoder.channels}
+        self._folded = {name: _fold(encoder.unit(name), self.normalised.get(name, 0)) for name in self.channels}
+        self._left = {name: _batch_norm(encoder.unit(name)) for name in self.normalised}
         self._strides = {name: encoder.unit(name).stride for name in encoder.channels}
         self._laid_out: dict[tuple[tuple[str, ...], int], tuple[list[Piece], Tensor]] = {}
 
@@ -50,6 +56,12 @@ class FoldedI3D(Inception):
         return convolve(x, pieces, bias, self._strides[units[0]])
 
     def _activate(self, x: Tensor, *units: str) -> Tensor:
+        if units[0] in self.normalised:
+            n = self.normalised[units[0]]
+            scale, shift = (part[:n] for part in self._left[units[0]])
+            mean, inverse_deviation = clip_statistics(x, n, EPS)
+            scale = scale * inverse_deviation
+            x = scale_first(x, scale, shift - mean * scale).to(x.dtype)
         return x.relu_()
 
     def _weights(self, units: tuple[str, ...], n_times: int) -> tuple[list[Piece], Tensor]:
@@ -69,8 +81,16 @@ class FoldedI3D(Inception):
 
 
 @torch.no_grad()
-def _fold(unit: Unit) -> tuple[Tensor, Tensor]:
-    """Weight and bias of convolution and BatchNorm in one."""
+def _fold(unit: Unit, left: int) -> tuple[Tensor, Tensor]:
+    """Weight and bias of convolution and BatchNorm in one; the first `left` channels are left without BatchNorm."""
+    scale, shift = _batch_norm(unit)
+    scale[:left], shift[:left] = 1, 0
+    return unit.conv3d.weight * scale.view(-1, 1, 1, 1, 1), shift
+
+
+@torch.no_grad()
+def _batch_norm(unit: Unit) -> tuple[Tensor, Tensor]:
+    """BatchNorm as a factor and a summand, (O,) each."""
     mean, var = unit.statistics()
     scale = unit.bn.weight * torch.rsqrt(var + EPS)
-    return unit.conv3d.weight * scale.view(-1, 1, 1, 1, 1), unit.bn.bias - mean * scale
+    return scale, unit.bn.bias - mean * scale
