@@ -163,3 +163,32 @@ def test_the_hash_sees_names_shapes_types_and_values() -> None:
     others = [{"b": torch.arange(4.0)}, {"a": torch.arange(4.0).view(2, 2)}, {"a": torch.arange(4)}, {"a": -base["a"]}]
     assert len({content_hash(t) for t in (base, *others)}) == 5
     assert content_hash(base) == content_hash({"a": torch.arange(8.0)[:4]})
+
+
+def test_half_the_space_gives_nearly_the_same_model(tmp_path: Path) -> None:
+    model = small_model()
+    for half in (False, True):
+        save_model(tmp_path / f"{half}.safetensors", model, half=half)
+    stored, _ = read_tensors(tmp_path / "True.safetensors", MODEL_KIND)
+    whole = {name for name, tensor in stored.items() if tensor.dtype == torch.int64}
+    assert whole == {name for name in stored if name.endswith("num_batches_tracked")} != set()
+    assert {tensor.dtype for name, tensor in stored.items() if name not in whole} == {torch.float16}
+    sizes = [(tmp_path / f"{half}.safetensors").stat().st_size for half in (False, True)]
+    assert sizes[1] < 0.6 * sizes[0]
+    again = load_model(tmp_path / "True.safetensors")
+    for name, tensor in again.encoder.state_dict().items():
+        expected = model.encoder.state_dict()[name]
+        assert tensor.dtype == expected.dtype
+        torch.testing.assert_close(tensor, expected, rtol=2**-10, atol=2**-24)
+    save_model(tmp_path / "again.safetensors", again, half=True)
+    assert read_tensors(tmp_path / "again.safetensors", MODEL_KIND)[1]["hash"] == content_hash(stored)
+
+
+@pytest.mark.parametrize("value", [7e4, -7e4, float("nan")])
+def test_what_is_too_large_for_float16_is_refused(tmp_path: Path, value: float) -> None:
+    model = small_model()
+    with torch.no_grad():
+        next(model.encoder.parameters()).view(-1)[0] = value
+    with pytest.raises(CheckpointError, match=r"encoder\.\S+ reaches (70000|nan), expected at most 65504"):
+        save_model(tmp_path / "m.safetensors", model, half=True)
+    assert not list(tmp_path.iterdir())
