@@ -7,8 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from resight.checkpoints import Model, make_aggregator, save_model
+from resight.models.encoders import make_encoder
+from resight.recipe import ClipSpec, Recipe, Stage1, Stage2
+from resight.shipped import DEFAULT, file_hash
 from resight.tracklet import Tracklet
 
 MakeTracklets = Callable[..., list[Tracklet]]
@@ -40,3 +45,50 @@ def make_tracklets(tmp_path: Path) -> MakeTracklets:
         return made
 
     return make
+
+
+SHIPPED_CARD = """
+name = "open-small"
+summary = "A stand-in with random weights."
+licence = "Apache-2.0"
+intended_use = "Tests."
+limits = ["It knows nobody.", "It never will."]
+recipe = "small"
+commands = ["resight synth worlds/open", "resight train mars:worlds/open --out runs/open"]
+seconds = 120
+machine = "two cores"
+version = "0.1.0"
+clips = "2 clips of 4 frames, 32 × 16"
+dim = 128
+size = {size}
+sha256 = "{sha256}"
+
+[trained_on]
+data = "nobody"
+persons = 1000
+tracklets = 8000
+frames = 400000
+
+[validation]
+data = "150 others who never lived"
+conditions = "protocol mars, 150 of 150 queries have a match"
+command = "resight evaluate mars:worlds/other"
+columns = ["mAP", "rank-1"]
+[validation.rows]
+"mean of pairs" = [36.7, 32.2]
+"learned importance" = [40.9, 35.26]
+"""
+
+
+@pytest.fixture
+def shipped_folder(tmp_path: Path) -> Path:
+    """A folder with one model, as it would come with the package: float16, random weights, a card."""
+    recipe = Recipe("small", ClipSpec(count=2, height=32, width=16), Stage1(encoder_width=0.125), Stage2(hidden=8))
+    torch.manual_seed(1)
+    encoder = make_encoder(recipe.stage1)
+    path = tmp_path / "shipped" / f"{DEFAULT}.safetensors"
+    aggregator = make_aggregator("learned", encoder.dim, recipe)
+    save_model(path, Model(encoder, aggregator, recipe, {"aggregator": "learned"}), half=True)
+    card = SHIPPED_CARD.format(size=path.stat().st_size, sha256=file_hash(path))
+    path.with_suffix(".toml").write_text(card, encoding="utf-8")
+    return path.parent

@@ -48,6 +48,7 @@ FLOORS = {
     "resight.synthetic": 1,
     "resight.checkpoints": 2,
     "resight.features": 2,
+    "resight.shipped": 2,
     "resight.scoring": 3,
     "resight.ingest": 3,
     "resight.evaluation": 4,
@@ -180,6 +181,7 @@ def test_names_say_something_and_files_are_short(module: str) -> None:
         ("resight", ["torch", "numpy", "cyclopts", "rich"]),
         ("resight.cli", ["torch", "numpy", "scipy", "matplotlib", "PIL", "lightning_fabric"]),
         ("resight.recipe", ["torch", "numpy"]),
+        ("resight.shipped", ["torch", "numpy"]),
         ("resight.tracklet", ["torch", "numpy"]),
     ],
 )

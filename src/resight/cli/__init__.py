@@ -12,11 +12,11 @@ from collections.abc import Sequence
 
 from cyclopts import CycloptsError
 
-from resight.cli import asking, checking, judging, making, reproducing, training
+from resight.cli import asking, checking, choosing, judging, making, reproducing, training
 from resight.cli.app import app
 from resight.errors import ResightError
 
-__all__ = ["app", "asking", "checking", "judging", "main", "making", "reproducing", "training"]
+__all__ = ["app", "asking", "checking", "choosing", "judging", "main", "making", "reproducing", "training"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

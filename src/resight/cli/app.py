@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter
 
 from resight import __version__
+from resight.shipped import DEFAULT
 
 app = App(
     name="resight",
@@ -23,7 +24,11 @@ Dataset = Annotated[
     str,
     Parameter(help="The data, as KIND:PATH, such as mars:/data/MARS or folder:crops; PATH#3 is its third split."),
 ]
-ModelFile = Annotated[Path, Parameter(help="A model.safetensors that `resight train` wrote.")]
+ModelFile = Annotated[
+    Path,
+    Parameter(help="A model.safetensors that `resight train` wrote, or the name of one of `resight models`."),
+]
+SHIPPED = Path(DEFAULT)
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON for scripts instead of text.")]
 Top = Annotated[int, Parameter(name=("--top", "-k"), help="How many answers.")]
 Cameras = Annotated[

@@ -5,14 +5,22 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from resight.cli.app import Cameras, Dataset, Device, Json, ModelFile, Precision, Top, app, say
-from resight.cli.inputs import chosen_device, clip_features, find_query, nothing_to_search, products, read_named
+from resight.cli.app import SHIPPED, Cameras, Dataset, Device, Json, ModelFile, Precision, Top, app, say
+from resight.cli.inputs import (
+    chosen_device,
+    clip_features,
+    find_query,
+    nothing_to_search,
+    open_model,
+    products,
+    read_named,
+)
 from resight.errors import DatasetError
 
 
 @app.command
 def search(
-    query: str, dataset: Dataset, *, model: ModelFile, k: Top = 10, out: Path | None = None,
+    query: str, dataset: Dataset, *, model: ModelFile = SHIPPED, k: Top = 10, out: Path | None = None,
     shortlist: int | None = None, cameras: Cameras = ":", precision: Precision = "float32", device: Device = "auto",
     as_json: Json = False,
 ) -> None:  # fmt: skip
@@ -23,18 +31,17 @@ def search(
         out: An HTML page to write, with film strips.
         shortlist: Score only so many tracklets, those of the most similar mean features: faster, and not exact.
     """
-    from resight.checkpoints import load_model
     from resight.evaluation.threshold import Threshold
     from resight.explain.report import write_search_page
     from resight.scoring.search import search_exactly, search_shortlist
 
-    loaded, split = load_model(model), read_named(dataset, cameras)
+    (loaded, kept), split = open_model(model), read_named(dataset, cameras)
     asked = find_query(query, split)
     others = [t for t in split.gallery if t.id != asked.id and not (t.camera == asked.camera and t.person >= 0)]
     if not others:
         raise DatasetError(nothing_to_search(asked, split, dataset))
-    gallery, _ = clip_features(loaded, model, device, precision, others)
-    features, _ = clip_features(loaded, model, device, precision, [asked])
+    gallery, _ = clip_features(loaded, kept, device, precision, others)
+    features, _ = clip_features(loaded, kept, device, precision, [asked])
     loaded.aggregator.to(chosen_device(device))
     of = products(precision, device)
     if shortlist is None:
@@ -43,8 +50,8 @@ def search(
         ranking, effort = search_shortlist(features, gallery, loaded.aggregator, k, size=shortlist, precision=of)
     by_id = {t.id: t for t in others}
     best = [(by_id[id_], score) for id_, score in ranking.best(0, k)]
-    kept = loaded.card.get("threshold")
-    threshold = Threshold.from_json(kept).for_gallery(len(others)) if kept else None
+    learned = loaded.card.get("threshold")
+    threshold = Threshold.from_json(learned).for_gallery(len(others)) if learned else None
     judged = threshold.judge(best[0][1]) if threshold else "this model says nothing about who is not in the gallery"
     lines = [judged]
     lines += [f"{n:3}. {score:.3f}  {t.id}  {split.camera_name(t.camera)}" for n, (t, score) in enumerate(best, 1)]
@@ -70,7 +77,7 @@ def search(
 
 @app.command
 def explain(
-    query: str, gallery: str, dataset: Dataset, *, model: ModelFile, out: Path, device: Device = "auto",
+    query: str, gallery: str, dataset: Dataset, *, out: Path, model: ModelFile = SHIPPED, device: Device = "auto",
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Show which clip pairs decided how similar two tracklets are.
@@ -80,14 +87,14 @@ def explain(
         gallery: The other tracklet, likewise.
         out: Folder for match.html, importance.png, clip_pairs.png and match.json.
     """
-    from resight.checkpoints import load_model, replace_file
+    from resight.checkpoints import replace_file
     from resight.explain.evidence import explain_match
     from resight.explain.plots import plot_clip_pairs, plot_importance, save_figure
     from resight.explain.report import write_match_page
 
-    loaded, split = load_model(model), read_named(dataset)
+    (loaded, kept), split = open_model(model), read_named(dataset)
     pair = find_query(query, split), find_query(gallery, split)
-    first, second = (clip_features(loaded, model, device, "float32", [t])[0] for t in pair)
+    first, second = (clip_features(loaded, kept, device, "float32", [t])[0] for t in pair)
     evidence = explain_match(*pair, first, second, loaded.aggregator)
     write_match_page(out / "match.html", evidence)
     save_figure(plot_importance(evidence), out / "importance.png")

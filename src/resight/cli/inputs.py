@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from resight.cli.app import WORKERS, Precision
 from resight.errors import DatasetError
 from resight.progress import progress_bar
+from resight.shipped import shipped_model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +22,32 @@ if TYPE_CHECKING:
     from resight.features import ClipFeatures
     from resight.scoring.all_pairs import ProductPrecision
     from resight.tracklet import Split, Tracklet
+
+_CACHES = {"win32": ("LOCALAPPDATA", "AppData/Local"), "darwin": ("XDG_CACHE_HOME", "Library/Caches")}
+
+
+def open_model(named: Path) -> tuple[Model, Path]:
+    """A model, and the folder for features that it makes: beside its file, but in the user's cache if it is shipped.
+
+    Args:
+        named: a model file; where there is none, the name of a model that comes with the package.
+
+    Raises:
+        CheckpointError: if there is neither, or it cannot be used.
+    """
+    from resight.checkpoints import load_model
+
+    if named.is_file() or len(named.parts) > 1:
+        return load_model(named), named.parent / "features"
+    path = shipped_model(str(named))
+    print(f"note: `resight models {named}` says what the model {named} was trained on, and its limits", file=sys.stderr)
+    return load_model(path), user_cache() / "features"
+
+
+def user_cache() -> Path:
+    """Our folder where this user's programs keep what they can make again."""
+    variable, folder = _CACHES.get(sys.platform, ("XDG_CACHE_HOME", ".cache"))
+    return Path(os.environ.get(variable) or Path.home() / folder) / "resight"
 
 
 def read_named(dataset: str, cameras: str = ":") -> Split:
@@ -131,20 +159,20 @@ def nothing_to_search(asked: Tracklet, split: Split, dataset: str) -> str:
 
 def clip_features(
     loaded: Model,
-    model: Path,
+    kept: Path,
     device: str,
     precision: Precision,
     tracklets: Sequence[Tracklet],
     max_corrupted: int = 0,
 ) -> tuple[ClipFeatures, NDArray[np.bool_]]:
-    """Features of tracklets, kept beside the model file, and which of their clips were corrupted."""
+    """Features of tracklets, which the folder `kept` keeps, and which of their clips were corrupted."""
     from resight.features import extract_damaged_features
 
     where = chosen_device(device)
     with progress_bar("encoding", "tracklets") as progress:
         return extract_damaged_features(
             loaded.encoder.to(where), tracklets, loaded.recipe.clips, max_corrupted,
-            cache=model.parent / "features" if len(tracklets) > 1 else None, workers=min(WORKERS, len(tracklets)),
+            cache=kept if len(tracklets) > 1 else None, workers=min(WORKERS, len(tracklets)),
             device=where, precision="float32" if precision == "float32" else "bfloat16", progress=progress,
         )  # fmt: skip
 

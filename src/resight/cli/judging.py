@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from resight.cli.app import Cameras, Dataset, Device, Json, Precision, app, say
+from resight.cli.app import SHIPPED, Cameras, Dataset, Device, Json, Precision, app, say
 from resight.cli.inputs import (
     chosen_device,
     clip_features,
     model_of_split,
+    open_model,
     products,
     read_named_splits,
     seen_in_training,
@@ -30,14 +31,15 @@ if TYPE_CHECKING:
 Models = Annotated[
     Path,
     Parameter(
-        help="A model.safetensors that `resight train` wrote; {split} in its name becomes the number of the split."
+        help="A model.safetensors that `resight train` wrote, {split} in its name becoming the number of the split; or "
+        "the name of one of `resight models`."
     ),
 ]
 
 
 @app.command
 def evaluate(
-    dataset: Dataset, *, model: Models, out: Path | None = None, protocol: str | None = None,
+    dataset: Dataset, *, model: Models = SHIPPED, out: Path | None = None, protocol: str | None = None,
     max_corrupted: int = 0, cameras: Cameras = ":", rerank: Annotated[bool, Parameter(negative=())] = False,
     open_set: Annotated[bool, Parameter(negative=())] = False,
     precision: Precision = "float32", device: Device = "auto", as_json: Json = False,
@@ -126,15 +128,13 @@ def _encoded(
     splits: Sequence[Split], model: Path, device: str, precision: Precision, max_corrupted: int
 ) -> Iterator[tuple[Split, Model, ClipFeatures, NDArray[np.bool_]]]:
     """Of each split, its model and the features of its tracklets; a model encodes for all its splits at once."""
-    from resight.checkpoints import load_model
-
     by_model: dict[Path, list[Split]] = {}
     for split in splits:
         by_model.setdefault(model_of_split(model, split.number), []).append(split)
     for path, own in by_model.items():
-        loaded = load_model(path)
+        loaded, kept = open_model(path)
         everyone = list({t.id: t for split in own for t in (*split.gallery, *split.query)}.values())
-        features, damage = clip_features(loaded, path, device, precision, everyone, max_corrupted)
+        features, damage = clip_features(loaded, kept, device, precision, everyone, max_corrupted)
         for split in own:
             yield split, loaded, features, damage
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from resight.cli.app import WORKERS, Dataset, Device, Json, ModelFile, Workers, app, say
-from resight.cli.inputs import chosen_device, show_notes
+from resight.cli.app import SHIPPED, WORKERS, Dataset, Device, Json, ModelFile, Workers, app, say
+from resight.cli.inputs import chosen_device, open_model, show_notes
 from resight.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def train(
 
 @app.command
 def extract(
-    dataset: Dataset, *, model: ModelFile, out: Path, role: Literal["train", "query", "gallery"] = "gallery",
+    dataset: Dataset, *, out: Path, model: ModelFile = SHIPPED,
+    role: Literal["train", "query", "gallery"] = "gallery",
     damage: Literal["none", "corrupted", "occluded", "empty", "other-person", "bad-crop"] = "none",
     device: Device = "auto", workers: Workers = WORKERS,
 ) -> None:  # fmt: skip
@@ -66,11 +67,10 @@ def extract(
         role: Which tracklets.
         damage: Damage every clip first: corrupted as in the paper's Sec. 4.4, or by one of the faults of its Fig. 7.
     """
-    from resight.checkpoints import load_model
     from resight.data.readers import read_dataset
     from resight.features import View, extract_clip_features
 
-    loaded, split = load_model(model), read_dataset(dataset)
+    (loaded, _), split = open_model(model), read_dataset(dataset)
     show_notes(split)
     tracklets: Sequence[Tracklet] = getattr(split, role)
     with progress_bar("encoding", "tracklets") as progress:

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from resight.checkpoints import load_model
+from resight.errors import CheckpointError
+from resight.shipped import DEFAULT, shipped_card, shipped_model, shipped_models
+
+
+def test_what_comes_with_the_package_is_what_its_cards_say() -> None:
+    cards = shipped_models()
+    assert not cards or DEFAULT in {card.name for card in cards}
+    for card in cards:
+        path = shipped_model(card.name)
+        model = load_model(path)
+        assert path.stat().st_size == card.size
+        assert model.encoder.dim == card.dim and model.recipe.name == card.recipe
+
+
+def test_a_model_is_found_by_its_name(shipped_folder: Path) -> None:
+    assert [card.name for card in shipped_models(shipped_folder)] == [DEFAULT]
+    model = load_model(shipped_model(folder=shipped_folder))
+    assert model.encoder.dim == shipped_card(DEFAULT, shipped_folder).dim
+    assert {p.dtype for p in model.encoder.parameters()} == {torch.float32}
+
+
+def test_an_unknown_name_is_told_which_there_are(shipped_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=f"'anna': expected .* one of {DEFAULT}"):
+        shipped_model("anna", shipped_folder)
+    with pytest.raises(CheckpointError, match="none comes with this copy of Resight: train one"):
+        shipped_model(folder=tmp_path)
+
+
+def test_weights_that_the_card_is_not_about_are_refused(shipped_folder: Path) -> None:
+    path = shipped_model(folder=shipped_folder)
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    with pytest.raises(CheckpointError, match=r"has the SHA-256 .* but its card is about"):
+        shipped_model(folder=shipped_folder)
+    path.unlink()
+    with pytest.raises(CheckpointError, match=r"no file .* though its card is there"):
+        shipped_model(folder=shipped_folder)
