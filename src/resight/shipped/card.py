@@ -135,8 +135,8 @@ class Card:
         parts = [
             f"## {self.name}",
             self.summary,
-            f"**For.** {self.intended_use}",
-            "**Not for.** " + " ".join(self.limits),
+            f"**Meant for.** {self.intended_use}",
+            "**Limits.** " + " ".join(self.limits),
             f"**Licence of the weights.** {self.licence}",
             f"**Trained on.** {seen.data}, seed {seen.seed}: {seen.persons:,} persons, {seen.tracklets:,} tracklets, "
             f"{seen.frames:,} frames.",
