@@ -10,7 +10,7 @@ from resight.synthetic.plan import Shot
 
 
 def frames_of(*faults: Stretch) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    shot = Shot("0001C2T0001", "train", 1, 1, 2, 2, 1, 12, faults)
+    shot = Shot("0001C2T0001", "train", 1, 1, 2, 2, 2, 1, 12, faults)
     return np.concatenate(list(film(shot, 0, 64, 32))).astype(float)
 
 

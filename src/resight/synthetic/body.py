@@ -35,7 +35,7 @@ class Solids:
         cut: (P,) where the cloth changes, as a fraction of the length; 2 for never.
         paint: (P,) `LIMB`, `FACE` or `TRUNK`.
         offset: (P,) where along its garment the solid starts, metres: patterns run on over joints.
-        cloths: (8, 9) per cloth: colour, second colour, pattern number, period in metres, 1 if open in front.
+        cloths: (8, 10) per cloth: colour, second colour, pattern number, period in metres, 1 if open in front, folds.
     """
 
     start: Array
@@ -315,13 +315,13 @@ def _cloths(person: Person) -> Array:
     opened = o.upper in ("open jacket", "long coat")
 
     def plain(colour: Colour) -> list[float]:
-        return [*colour, *colour, 0.0, 0.15, 0.0]
+        return [*colour, *colour, 0.0, 0.15, 0.0, 0.0]
 
     def woven(cloth: Cloth, opening: bool = False) -> list[float]:
         first, second = COLOURS[cloth.colour][0], COLOURS[cloth.second][0]
-        return [*first, *second, float(PATTERNS.index(cloth.pattern)), cloth.size, float(opening)]
+        return [*first, *second, float(PATTERNS.index(cloth.pattern)), cloth.size, float(opening), person.folds]
 
-    return np.array(
+    cloths = np.array(
         [
             plain(person.skin),
             plain(HAIR[o.hair]),
@@ -334,3 +334,7 @@ def _cloths(person: Person) -> Array:
         ],
         np.float32,
     )
+    if person.dye:
+        factor, summand = np.array(person.dye, np.float32).reshape(2, 8, 6)
+        cloths[:, :6] = np.clip(cloths[:, :6] * factor + summand, 0.02, 0.98)
+    return cloths

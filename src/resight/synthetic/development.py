@@ -96,11 +96,24 @@ def motion_blur(frames: Tensor, rng: np.random.Generator) -> Tensor:
 
 def low_resolution(frames: Tensor, rng: np.random.Generator) -> Tensor:
     """Shrink by 4 … 7 and enlarge again."""
+    return of_few_pixels(frames, 1 / rng.uniform(4, 7))
+
+
+def of_few_pixels(frames: Tensor, share: float) -> Tensor:
+    """As a camera sees (N, 3, H, W) frames that has fewer pixels for them, by `share` along both axes."""
     height, width = frames.shape[2:]
-    factor = rng.uniform(4, 7)
-    small = (max(4, round(height / factor)), max(2, round(width / factor)))
+    small = (max(4, round(height * share)), max(2, round(width * share)))
     few = functional.interpolate(frames, small, mode="area")
     return functional.interpolate(few, (height, width), mode="bilinear", align_corners=False)
+
+
+def narrowed(frames: Tensor, share: float) -> Tensor:
+    """The middle columns of (N, 3, H, W) frames, `share` of them, made as wide as all: a box that was too narrow."""
+    width = frames.shape[3]
+    kept = max(2, round(width * share))
+    left = (width - kept) // 2
+    middle = frames[..., left : left + kept]
+    return functional.interpolate(middle, frames.shape[2:], mode="bilinear", align_corners=False)
 
 
 def develop(

@@ -23,8 +23,6 @@ FAULTS = (
 """Kinds of faulty frames: something or somebody in front, nobody, somebody else, a box far off, smear, few pixels."""
 
 _SHARE = (1.5, 1.5, 1.2, 1.6, 1.4, 1.0, 1.0)
-_CLEAN = 0.50
-"""Share of the tracklets without any fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +40,12 @@ class Stretch:
     stop: int
 
 
-def draw_stretches(rng: np.random.Generator, frames: int) -> tuple[Stretch, ...]:
-    """Faults of one tracklet: none in half of them, else one or two stretches over 10 … 65 % of the frames.
+def draw_stretches(rng: np.random.Generator, frames: int, share: float = 0.5) -> tuple[Stretch, ...]:
+    """Faults of one tracklet: in a `share` of them, one or two stretches over 10 … 65 % of the frames.
 
     Tracklets of less than four frames have none.
     """
-    if rng.random() < _CLEAN or frames < 4:
+    if rng.random() < 1 - share or frames < 4:
         return ()
     total = max(2, round(frames * rng.uniform(0.10, 0.65)))
     weights = np.array(_SHARE) / sum(_SHARE)

@@ -16,7 +16,9 @@ from resight.synthetic.development import (
     develop,
     low_resolution,
     motion_blur,
+    narrowed,
     noise_bank,
+    of_few_pixels,
     overlay,
     window_of,
 )
@@ -29,6 +31,7 @@ from resight.synthetic.plan import Shot
 from resight.synthetic.raster import cast_rays
 from resight.synthetic.scene import Camera, camera, picture
 from resight.synthetic.streams import stream
+from resight.synthetic.style import STREETS, Style
 from resight.synthetic.view import Placed, place
 from resight.tracklet import JUNK
 
@@ -57,7 +60,7 @@ class _Stage:
 
 
 def film(
-    shot: Shot, seed: int, height: int, width: int, *, device: str = "cpu", chunk: int = 32
+    shot: Shot, seed: int, height: int, width: int, *, style: Style = STREETS, device: str = "cpu", chunk: int = 32
 ) -> Iterator[NDArray[np.uint8]]:
     """Film a tracklet.
 
@@ -66,17 +69,23 @@ def film(
         seed: of the world.
         height: of a frame, pixels.
         width: half the height.
+        style: of the world.
         device: where to render.
         chunk: frames rendered at once; does not change the people, but the noise.
 
     Yields:
         (n, height, width, 3) uint8, up to `chunk` frames at a time, in order.
     """
-    stage = _set_stage(shot, seed)
+    stage = _set_stage(shot, seed, style)
     grain = noise_bank(seed, device)
     tint = stream(seed, "tint", shot.id)
-    mood = (float(tint.uniform(0.88, 1.12)), tuple(float(g) for g in tint.uniform(0.96, 1.04, 3)))
-    behind = torch.from_numpy(picture(seed, shot.camera, PICTURE_ROWS * height)).permute(2, 0, 1).to(device)
+    far = 2.0 if style.light else 1.0
+    mood = (
+        1 + far * (float(tint.uniform(0.88, 1.12)) - 1),
+        tuple(1 + far * (float(g) - 1) for g in tint.uniform(0.96, 1.04, 3)),
+    )
+    behind = torch.from_numpy(picture(seed, shot.place, PICTURE_ROWS * height, style)).permute(2, 0, 1).to(device)
+    shape = float(stream(seed, "shape", shot.id).uniform(0.75, 1.0)) if style.shake > 1 else 1.0
     for first in range(0, shot.frames, chunk):
         part = slice(first, min(first + chunk, shot.frames))
         frames = _render(stage, part, behind, height, width, device)
@@ -86,17 +95,21 @@ def film(
                 frames[begin:end] = motion_blur(frames[begin:end], stream(seed, "smear", shot.id))
             if begin < end and stretch.fault == "low_resolution":
                 frames[begin:end] = low_resolution(frames[begin:end], stream(seed, "few pixels", shot.id))
+        if shape < 1:
+            frames = narrowed(frames, shape)
+        if stage.camera.rows < 1:
+            frames = of_few_pixels(frames, stage.camera.rows)
         yield develop(frames, stage.camera, mood, grain, stream(seed, "noise", shot.id, first)).cpu().numpy()
 
 
-def _set_stage(shot: Shot, seed: int) -> _Stage:
+def _set_stage(shot: Shot, seed: int, style: Style) -> _Stage:
     """Decide on everything that happens in front of the camera."""
     rng = stream(seed, "stage", shot.id)
-    view = camera(seed, shot.camera)
+    view = camera(seed, shot.place, style)
     n = shot.frames
-    main = person_of(seed, shot.person)
+    main = person_of(seed, shot.person, style)
     walk = draw_walk(rng, view, main, n)
-    boxes = follow(rng, view.lens, main, walk.ground)
+    boxes = follow(rng, view.lens, main, walk.ground, style.shake)
     present = np.ones(n, bool)
     actors = [_Actor(main, walk, present)]
     obstacle = None
@@ -112,19 +125,19 @@ def _set_stage(shot: Shot, seed: int) -> _Stage:
             present[span] = False
             taken = np.zeros(n, bool)
             taken[span] = True
-            other = person_of(seed, shot.other)
+            other = person_of(seed, shot.other, style)
             turned = walk.heading + (np.pi if rng.random() < 0.4 else 0.0)
             phase = walk.phase * (main.stride * main.height) / (other.stride * other.height) + rng.uniform(0, 6)
             boxes[span, 2] *= other.height / main.height
             actors.append(_Actor(other, replace(walk, heading=turned, phase=phase), taken))
         elif stretch.fault == "occluded_by_person":
-            actors.append(_passer_by(rng, person_of(seed, shot.other), walk, stretch))
+            actors.append(_passer_by(rng, person_of(seed, shot.other, style), walk, stretch))
         elif stretch.fault == "occluded_by_object":
             obstacle = draw_obstacle(rng, n, stretch.start, stretch.stop)
     if shot.listed == JUNK:
         _spoil(rng, present, boxes)
     if rng.random() < 0.35:
-        far = person_of(seed, -int(rng.integers(1, 1 << 30)))
+        far = person_of(seed, -int(rng.integers(1, 1 << 30)), style)
         way = draw_walk(rng, view, far, n)
         shift = np.array([rng.uniform(-1, 1), rng.uniform(2.2, 3.4)], np.float32)
         actors.append(_Actor(far, replace(way, ground=way.ground + shift), np.ones(n, bool)))

@@ -58,10 +58,11 @@ def draw_walk(rng: np.random.Generator, camera: Camera, person: Person, frames: 
     return Walk(*(a.astype(np.float32) for a in (ground, heading, phase, effort)))
 
 
-def follow(rng: np.random.Generator, lens: Lens, person: Person, ground: Array) -> Array:
+def follow(rng: np.random.Generator, lens: Lens, person: Person, ground: Array, shaken: float = 1.0) -> Array:
     """Boxes of an imperfect tracker: (N, 3) left, top and height, in heights of the camera's picture.
 
-    A box is half as wide as high, a little larger than the person, and shakes from frame to frame.
+    A box is half as wide as high, a little larger than the person, and shakes from frame to frame, `shaken` times as
+    much as in the streets.
     """
     n = len(ground)
     feet = np.stack([ground[:, 0], np.zeros(n), ground[:, 1]], 1)
@@ -73,7 +74,7 @@ def follow(rng: np.random.Generator, lens: Lens, person: Person, ground: Array) 
     bias = rng.normal(0, 1, 3) * np.array([0.012, 0.012, 0.03])
     for i in range(n):
         state = 0.85 * state + kick[i]
-        shake[i] = state + bias
+        shake[i] = shaken * (state + bias)
     height = tall * (1.10 + shake[:, 2])
     centre_x = (low[:, 0] + high[:, 0]) / 2 + shake[:, 0] * tall
     centre_y = (low[:, 1] + high[:, 1]) / 2 + shake[:, 1] * tall

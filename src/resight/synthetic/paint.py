@@ -20,13 +20,15 @@ class Paint:
 
     Attributes:
         table: (23, N·P) what a pixel needs of its cone, in the order in which `paint_hits` takes it apart.
-        cloths: (9, K) see `resight.synthetic.body.Solids`; K counts the cloths of all bodies.
+        cloths: (10, K) see `resight.synthetic.body.Solids`; K counts the cloths of all bodies.
         cones: P.
+        varied: whether there are folds, and patterns beyond the first six.
     """
 
     table: Tensor
     cloths: Tensor
     cones: int
+    varied: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,10 @@ def gather_scene(bodies: list[Placed], device: str) -> tuple[Cones, Paint]:
     columns = np.ascontiguousarray(table.reshape(n * count, 23).T, np.float32)
     cloths = np.concatenate([s.cloths for s in solids]).T
     paint = Paint(
-        torch.from_numpy(columns).to(device), torch.from_numpy(np.ascontiguousarray(cloths)).to(device), count
+        torch.from_numpy(columns).to(device),
+        torch.from_numpy(np.ascontiguousarray(cloths)).to(device),
+        count,
+        bool(cloths[9].any()),
     )
     return cones, paint
 
@@ -122,7 +127,12 @@ def paint_hits(frames: Tensor, hits: Hits, paint: Paint, light: Light) -> None:
     trunk = kind == TRUNK
     opening = trunk & (angle.abs() < 0.42) & (paint.cloths[8][row] > 0)
     cloth = paint.cloths.index_select(1, torch.where(opening, inner.long(), row))
-    colour = _pattern(cloth, along, angle * breadth, trunk)
+    second = _pattern(cloth, along, angle * breadth, trunk)
+    if paint.varied:
+        second |= _further_pattern(cloth, along, angle * breadth, trunk)
+    colour = torch.where(second, cloth[3:6], cloth[:3])
+    if paint.varied:
+        colour = colour * _folds(cloth[9], along, angle, breadth)
     face = kind == FACE
     eyes = face & (angle.abs() < 1.0) & (angle.abs() > 0.18) & ((fraction - 0.30).abs() < 0.22)
     mouth = face & (angle.abs() < 0.35) & ((fraction - 1.35).abs() < 0.14)
@@ -131,18 +141,36 @@ def paint_hits(frames: Tensor, hits: Hits, paint: Paint, light: Light) -> None:
 
 
 def _pattern(cloth: Tensor, along: Tensor, around: Tensor, trunk: Tensor) -> Tensor:
-    """(3, K) colours; pattern numbers follow `resight.synthetic.people.PATTERNS`."""
+    """(K,) where the second colour shows; pattern numbers follow `resight.synthetic.people.PATTERNS`."""
     kind, period = cloth[6], cloth[7]
     level = torch.frac(along / period + 8) < 0.5
     upright = torch.frac(around / (0.6 * period) + 8.25) < 0.5
     lower = along > 0.21
     print_x, print_y = around, along - 0.16
     printed = trunk & (print_x.abs() < 0.10) & (print_y.abs() < 0.09)
-    second = (
+    return (
         ((kind == 1) & level)
         | ((kind == 2) & upright)
         | ((kind == 3) & (level ^ upright))
         | ((kind == 4) & lower)
         | ((kind == 5) & printed)
     )
-    return torch.where(second, cloth[3:6], cloth[:3])
+
+
+def _further_pattern(cloth: Tensor, along: Tensor, around: Tensor, trunk: Tensor) -> Tensor:
+    """As `_pattern`, for the patterns that no street knows."""
+    kind, period = cloth[6], cloth[7]
+    x, y = (torch.frac(one / (0.8 * period) + 8) - 0.5 for one in (around, along))
+    return (
+        ((kind == 6) & (x.square() + y.square() < 0.08))
+        | ((kind == 7) & (torch.sin(around * 31 + 3 * torch.sin(along * 17)) * torch.sin(along * 37) > 0.15))
+        | ((kind == 8) & ((along - 0.15).abs() < 0.4 * period))
+        | ((kind == 9) & ~trunk)
+    )
+
+
+def _folds(depth: Tensor, along: Tensor, angle: Tensor, breadth: Tensor) -> Tensor:
+    """(K,) factors on the light: waves across the cloth, other ones on every part of the body."""
+    phase = breadth * 97
+    wave = 0.6 * torch.sin(along * 23 + phase + 2 * torch.sin(2 * angle + phase))
+    return 1 + depth * (wave + 0.4 * torch.sin(along * 47 + 3 * angle + 2 * phase))

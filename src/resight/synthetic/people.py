@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from resight.synthetic.streams import stream
+from resight.synthetic.style import STREETS, Style
 
 Colour = tuple[float, float, float]
 
@@ -44,7 +45,11 @@ HAIR: Mapping[str, Colour] = {
     "red": (0.52, 0.21, 0.08),
     "grey": (0.62, 0.61, 0.60),
 }
-PATTERNS = ("plain", "horizontally striped", "vertically striped", "checked", "two-tone", "printed")
+PATTERNS = (
+    "plain", "horizontally striped", "vertically striped", "checked", "two-tone", "printed",
+    "dotted", "mottled", "banded", "with other sleeves",
+)  # fmt: skip
+"""The first six are worn in the streets, all of them anywhere."""
 UPPERS = ("T-shirt", "shirt", "open jacket", "long coat", "vest")
 LOWERS = ("trousers", "shorts", "skirt", "long skirt")
 HAIR_STYLES = ("short", "long", "ponytail", "bun", "bald")
@@ -114,6 +119,8 @@ class Person:
         arm_swing: radians.
         stoop: forward lean of the trunk, radians.
         speed: metres per second.
+        dye: (8, 6) factors, then (8, 6) summands, on both colours of the cloths of `body.Solids`; empty for none.
+        folds: how much darker or lighter folds make cloth, 0 … 0.3.
     """
 
     number: int
@@ -125,6 +132,8 @@ class Person:
     arm_swing: float
     stoop: float
     speed: float
+    dye: tuple[float, ...] = ()
+    folds: float = 0.0
 
     def words(self) -> str:
         """The person in one line, as a witness would tell it."""
@@ -140,17 +149,23 @@ class Person:
         return "; ".join(parts)
 
 
-def person(seed: int, number: int, group: int | None = None) -> Person:
+def person(seed: int, number: int, group: int | None = None, style: Style = STREETS) -> Person:
     """Draw one person.
 
     Args:
         seed: of the world.
         number: person number.
         group: persons of one group are dressed alike but for one thing each; None: dressed on their own.
+        style: of the world.
     """
     rng = stream(seed, "person", number)
     outfit = _outfit(rng) if group is None else _one_difference(_outfit(stream(seed, "group", group)), rng)
-    return Person(
+    # what a style adds is drawn apart, by those dressed alike together
+    cloth = stream(seed, "cloth", number) if group is None else stream(seed, "cloth of group", group)
+    if style.patterns:
+        outfit = replace(outfit, upper_cloth=_any_cloth(cloth, outfit.upper_cloth, outfit.upper),
+                         lower_cloth=_any_cloth(cloth, outfit.lower_cloth, outfit.lower))  # fmt: skip
+    drawn = Person(
         number=number,
         outfit=outfit,
         height=float(np.clip(rng.normal(1.71, 0.09), 1.48, 1.98)),
@@ -160,6 +175,40 @@ def person(seed: int, number: int, group: int | None = None) -> Person:
         arm_swing=float(rng.uniform(0.12, 0.55)),
         stoop=float(rng.uniform(-0.02, 0.14)),
         speed=float(rng.uniform(1.0, 1.6)),
+        dye=_dye(cloth, style.dyes) if style.dyes else (),
+        folds=float(cloth.uniform(0, 0.3)) if style.patterns else 0.0,
+    )
+    return _another_body(stream(seed, "body", number), drawn, style.bodies) if style.bodies else drawn
+
+
+def _any_cloth(rng: np.random.Generator, cloth: Cloth, garment: str) -> Cloth:
+    """A third of the cloths get a pattern that no street knows; sizes vary more."""
+    cloth = replace(cloth, size=float(cloth.size * np.exp(rng.normal(0, 0.5))))
+    if rng.random() > 0.35:
+        return cloth
+    extra = PATTERNS[6:] if garment in UPPERS else PATTERNS[6:9]
+    return replace(cloth, pattern=extra[rng.integers(len(extra))])
+
+
+def _dye(rng: np.random.Generator, strength: float) -> tuple[float, ...]:
+    """Each garment darker or lighter, and of another hue; skin and hair less so."""
+    much = np.array([0.3, 0.5, 1, 1, 1, 1, 1, 1])[:, None] * strength
+    factor = np.exp(rng.normal(0, 0.35, (8, 1)) * much) * np.exp(rng.normal(0, 0.12, (8, 6)) * much)
+    summand = rng.normal(0, 0.10, (8, 6)) * much
+    return tuple(float(one) for one in np.concatenate([factor.ravel(), summand.ravel()]))
+
+
+def _another_body(rng: np.random.Generator, person: Person, strength: float) -> Person:
+    """The same person, less average."""
+    far = strength * rng.normal(0, 1, 6)
+    return replace(
+        person,
+        height=float(np.clip(person.height * (1 + 0.05 * far[0]), 1.35, 2.05)),
+        girth=float(np.clip(person.girth * (1 + 0.12 * far[1]), 0.78, 1.5)),
+        stride=float(np.clip(person.stride * (1 + 0.12 * far[2]), 0.5, 1.05)),
+        arm_swing=float(np.clip(person.arm_swing * (1 + 0.5 * far[3]), 0.0, 0.8)),
+        stoop=float(np.clip(person.stoop + 0.05 * far[4], -0.05, 0.3)),
+        speed=float(np.clip(person.speed * (1 + 0.3 * far[5]), 0.3, 2.4)),
     )
 
 
@@ -181,7 +230,7 @@ def _contrast(rng: np.random.Generator, colour: str) -> str:
 
 def _cloth(rng: np.random.Generator, column: int, weights: tuple[float, ...]) -> Cloth:
     colour = _colour(rng, column)
-    pattern = _pick(rng, PATTERNS, weights)
+    pattern = _pick(rng, PATTERNS[:6], weights)
     return Cloth(colour, _contrast(rng, colour), pattern, float(rng.uniform(0.10, 0.20)))
 
 
@@ -223,15 +272,15 @@ def _one_difference(base: Outfit, rng: np.random.Generator) -> Outfit:
     if kind == 5:
         lower = "shorts" if base.lower == "trousers" else "trousers"
         return replace(base, lower=lower)
-    pattern = "plain" if base.upper_cloth.pattern != "plain" else _pick(rng, PATTERNS[1:], (1, 1, 1, 1, 1))
+    pattern = "plain" if base.upper_cloth.pattern != "plain" else _pick(rng, PATTERNS[1:6], (1, 1, 1, 1, 1))
     return replace(base, upper_cloth=replace(base.upper_cloth, pattern=pattern))
 
 
-def person_of(seed: int, number: int) -> Person:
-    """The person of that number: every second block of four numbers is dressed alike.
+def person_of(seed: int, number: int, style: Style = STREETS) -> Person:
+    """The person of that number: in the streets, every second block of four numbers is dressed alike.
 
     Numbers below 0 are passers-by, each dressed on their own.
     """
     block = number // 4
-    alike = number > 0 and stream(seed, "block", block).random() < 0.5
-    return person(seed, number, block if alike else None)
+    alike = number > 0 and stream(seed, "block", block).random() < style.alike
+    return person(seed, number, block if alike else None, style)

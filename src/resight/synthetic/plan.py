@@ -13,6 +13,7 @@ from resight.errors import RecipeError
 from resight.synthetic.faults import Stretch, draw_stretches
 from resight.synthetic.scene import CAMERAS
 from resight.synthetic.streams import stream
+from resight.synthetic.style import ANYWHERE, STREETS, Style
 from resight.tracklet import DISTRACTOR, JUNK
 
 
@@ -32,6 +33,7 @@ class WorldScale:
         median_frames: of a tracklet.
         spread: of the logarithm of the length.
         max_frames: of a tracklet; at most 920, the longest in MARS.
+        style: how it looks.
 
     Raises:
         RecipeError: if a value cannot work.
@@ -48,6 +50,7 @@ class WorldScale:
     median_frames: int = 36
     spread: float = 1.1
     max_frames: int = 920
+    style: Style = STREETS
 
     def __post_init__(self) -> None:
         least, most = self.cameras_per_person
@@ -81,10 +84,27 @@ SCALES: Mapping[str, WorldScale] = MappingProxyType(
             WorldScale("tiny", 64, 6, 6, (2, 3), 1.3, 3, 2, median_frames=14, spread=0.7, max_frames=24),
             WorldScale("demo", 128, 120, 50, (2, 4), 1.5, 60, 22, max_frames=100),
             WorldScale("bench", 256, 300, 300, (2, 5), 1.7, 470, 175),
+            WorldScale(
+                "open-small",
+                128,
+                3000,
+                60,
+                (4, 6),
+                1.0,
+                0,
+                0,
+                median_frames=12,
+                spread=0.6,
+                max_frames=40,
+                style=ANYWHERE,
+            ),
+            WorldScale(
+                "open", 256, 8000, 60, (4, 6), 1.0, 0, 0, median_frames=12, spread=0.6, max_frames=40, style=ANYWHERE
+            ),
         )
     }
 )
-"""Worlds for tests (seconds), for a first look (a minute or two) and for measurements."""
+"""Worlds for tests (seconds), for a first look (a minute or two), for measurements; for models that anyone may use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +118,7 @@ class Shot:
         person: number of the person who is filmed; negative for one who is in no list.
         other: number of the person who walks into the view or takes over the box.
         camera: 1 … 6.
+        place: number of the street; the camera's own, or any of those of the style.
         first: number of the first frame, from 1.
         frames: how many.
         faults: stretches of faulty frames, positions from 0.
@@ -109,6 +130,7 @@ class Shot:
     person: int
     other: int
     camera: int
+    place: int
     first: int
     frames: int
     faults: tuple[Stretch, ...]
@@ -167,8 +189,10 @@ def _shot(
         frames = int(rng.integers(2, 7))
     first = 1 if rng.random() < 0.94 else int(rng.integers(2, 60))
     others = [peer for peer in peers if peer != person]
-    faults = () if listed == JUNK else draw_stretches(rng, frames)
-    return Shot(name, role, listed, person, int(rng.choice(others)), camera, first, frames, faults)
+    faults = () if listed == JUNK else draw_stretches(rng, frames, scale.style.faults)
+    places = scale.style.places
+    place = 1 + int(stream(seed, "place", name).integers(places)) if places else camera
+    return Shot(name, role, listed, person, int(rng.choice(others)), camera, place, first, frames, faults)
 
 
 def track_rows(shots: Sequence[Shot]) -> NDArray[np.int32]:

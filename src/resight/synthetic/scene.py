@@ -1,14 +1,15 @@
-"""Six cameras, each on its own street: where it stands, how it sees, and what is behind the people."""
+"""Cameras, each on its own street: where it stands, how it sees, and what is behind the people."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resight.synthetic.streams import stream
+from resight.synthetic.style import STREETS, Style
 from resight.synthetic.view import Lens
 
 Array = NDArray[np.float32]
@@ -21,7 +22,7 @@ class Camera:
     """One camera.
 
     Attributes:
-        number: 1 … 6.
+        number: of its street, from 1.
         lens: place and focal length.
         lane: middle of the walkway, X and Z in metres.
         lane_heading: direction of the walkway, radians; people walk it both ways.
@@ -36,6 +37,7 @@ class Camera:
         softness: weight of the two neighbours in the blur, 0 … 0.3.
         noise: standard deviation, in 0 … 1.
         jpeg_quality: 1 … 100.
+        rows: pixels that it has for the height of a box, as a share of those of the frame.
     """
 
     number: int
@@ -53,6 +55,7 @@ class Camera:
     softness: float
     noise: float
     jpeg_quality: int
+    rows: float = 1.0
 
 
 # heading, camera height, distance, cast, exposure, contrast, saturation: six clearly different places.
@@ -67,10 +70,18 @@ _PLACES = (
 
 
 @lru_cache(maxsize=64)
-def camera(seed: int, number: int) -> Camera:
-    """Camera `number` (1 … 6) of the world: its place is fixed, its details are drawn from the seed."""
+def camera(seed: int, number: int, style: Style = STREETS) -> Camera:
+    """The camera of a street: of the six streets only details are drawn, anywhere all of it is."""
+    found = _on_a_street(seed, number, style)
+    return _anywhere(seed, found, style) if style.places else found
+
+
+def _on_a_street(seed: int, number: int, style: Style) -> Camera:
     rng = stream(seed, "camera", number)
     heading, height, distance, cast, exposure, contrast, saturation = _PLACES[(number - 1) % len(_PLACES)]
+    if style.places:
+        anywhere = stream(seed, "place", number)
+        heading, height, distance = (float(anywhere.uniform(*way)) for way in ((0, np.pi), (1.7, 7.0), (5.5, 13.0)))
     height *= float(rng.uniform(0.92, 1.08))
     distance *= float(rng.uniform(0.95, 1.05))
     light = np.array([rng.uniform(-1, 1), -rng.uniform(0.4, 1.0), rng.uniform(-0.9, 0.5)])
@@ -95,14 +106,43 @@ def camera(seed: int, number: int) -> Camera:
     )
 
 
+def _anywhere(seed: int, found: Camera, style: Style) -> Camera:
+    """Light and optics of a street, from wide ranges."""
+    rng = stream(seed, "light", found.number)
+    if style.light:
+        sun, exposure = float(rng.uniform(0.0, 0.9)), float(np.exp(rng.normal(0, 0.25)))
+        red, green, blue = (float(one) for one in np.exp(rng.normal(0, 0.13, 3)))
+        found = replace(
+            found,
+            light_strength=sun * exposure,
+            ambient=(1.15 - 0.75 * sun) * exposure,
+            cast=(red, green, blue),
+            contrast=float(rng.uniform(0.6, 1.25)),
+            gamma=float(rng.uniform(0.5, 1.05)),
+            saturation=float(rng.uniform(0.4, 1.35)),
+        )
+    rng = stream(seed, "optics", found.number)
+    if style.optics:
+        found = replace(
+            found,
+            softness=float(rng.uniform(0.0, 0.3)),
+            noise=float(rng.uniform(0.003, 0.05)),
+            jpeg_quality=int(rng.integers(35, 96)),
+            rows=float(rng.uniform(0.3, 1.0)) if rng.random() < 0.6 else 1.0,
+        )
+    return found
+
+
 @lru_cache(maxsize=16)
-def picture(seed: int, number: int, rows: int) -> Array:
+def picture(seed: int, number: int, rows: int, style: Style = STREETS) -> Array:
     """What a camera sees when nobody is there: (rows, 2·rows, 3) in 0 … 1, before the camera's colours.
 
     Every pixel is followed to the ground, the wall at the end, or the sky; things stand before the wall.
     """
-    cam = camera(seed, number)
+    cam = camera(seed, number, style)
     rng = stream(seed, "picture", number)
+    if style.backgrounds and number % 2:
+        return _collage(rng, rows)
     y, x = np.mgrid[0:rows, 0 : 2 * rows].astype(np.float32)
     rays = np.stack([(x + 0.5) / rows - 1.0, (y + 0.5) / rows - 0.5, np.full_like(x, cam.lens.focal)], -1)
     world = (rays @ cam.lens.to_camera()).astype(np.float32)
@@ -118,6 +158,27 @@ def picture(seed: int, number: int, rows: int) -> Array:
     out = np.where(on_ground[..., None], ground, wall)
     out = out * (0.75 + 0.25 * smooth_noise(rng, wx * 0.4, (wz + wy) * 0.4))[..., None]
     _things(rng, out, cam, wall_z)
+    return np.asarray(np.clip(out, 0, 1), np.float32)
+
+
+def _collage(rng: np.random.Generator, rows: int) -> Array:
+    """Any colours and shapes: clouds of noise of several sizes, before them things of all shapes."""
+    y, x = np.mgrid[0:rows, 0 : 2 * rows].astype(np.float32) / rows
+    out = np.broadcast_to(_tone(rng, 0.15, 0.85, 0.15), (rows, 2 * rows, 3)).copy()
+    for _ in range(4):
+        size, slant = 2.0 ** rng.uniform(1, 6), float(rng.uniform(-1, 1))
+        cloud = smooth_noise(rng, x * size + slant * y * size, y * size * 2.0 ** rng.uniform(-1, 1))
+        out += rng.uniform(0.05, 0.45) * (cloud - 0.5)[..., None] * _tone(rng, 0.5, 1.0, 0.3)
+    for _ in range(int(rng.integers(6, 30))):
+        left, top = rng.uniform(-0.2, 2.0), rng.uniform(-0.2, 0.95)
+        wide, high = 2.0 ** rng.uniform(-5, 0), 2.0 ** rng.uniform(-4, 0.3)
+        u, v = (x - left) / wide, (y - top) / high
+        inside = (np.abs(u - 0.5) < 0.5) & (np.abs(v - 0.5) < 0.5)
+        if rng.random() < 0.4:
+            inside = (u - 0.5) ** 2 + (v - 0.5) ** 2 < 0.25
+        stripes = np.where(np.sin(u * rng.uniform(3, 40)) > 0, 1.0, rng.uniform(0.5, 1.0))
+        shade = (0.8 + 0.4 * u) * (stripes if rng.random() < 0.4 else 1.0)
+        out = np.where(inside[..., None], _tone(rng, 0.05, 0.95, 0.2) * shade[..., None], out)
     return np.asarray(np.clip(out, 0, 1), np.float32)
 
 

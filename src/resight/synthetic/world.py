@@ -94,8 +94,9 @@ def make_world(
     total, missing = sum(s.frames for s in shots), sum(s.frames for s in todo)
     if workers is None:
         workers = max(1, min(_cores(), math.ceil(missing / _FRAMES_PER_WORKER)))
-    # Long tracklets first, so that no worker is left alone with one at the end.
-    todo.sort(key=lambda shot: (-shot.frames, shot.id))
+    # Long tracklets first, so that no worker is left alone with one at the end; of many streets, those of one together:
+    # what is behind the people takes longer to draw than they do.
+    todo.sort(key=lambda shot: (shot.place if scale.style.places else 0, -shot.frames, shot.id))
     task = partial(_film_to_disk, part=part, scale=scale, seed=seed, device=device)
     done = total - missing
     with _mapper(workers) as apply:
@@ -151,12 +152,13 @@ def _film_to_disk(shot: Shot, *, part: Path, scale: WorldScale, seed: int, devic
 
     names = iter(shot.names())
     folder = part / shot.folder
-    quality = camera(seed, shot.camera).jpeg_quality
+    quality = camera(seed, shot.place, scale.style).jpeg_quality
     threads = torch.get_num_threads()
     # Small tensors: a second thread costs more than it brings, and the workers share the machine.
     torch.set_num_threads(1)
     try:
-        for frames in film(shot, seed, scale.height, scale.width, device=device, chunk=32 if device == "cpu" else 256):
+        chunk = 32 if device == "cpu" else 256
+        for frames in film(shot, seed, scale.height, scale.width, style=scale.style, device=device, chunk=chunk):
             for frame in frames:
                 (folder / next(names)).write_bytes(simplejpeg.encode_jpeg(frame, quality=quality, colorspace="RGB"))
     finally:
@@ -175,12 +177,13 @@ def _write_info(info: Path, shots: Sequence[Shot], scale: WorldScale, seed: int)
     write_mat(info / "query_IDX.mat", "query_IDX", query_rows(test, seed))
     write_faults(info / "faults.csv", (row for shot in shots for row in shot.fault_rows()))
     numbers = range(1, scale.train_persons + scale.test_persons + 1)
+    places = scale.style.places or CAMERAS
     world = {
         "seed": seed,
         "renderer": RENDERER,
         "scale": asdict(scale),
-        "persons": {f"{number:04d}": person_of(seed, number).words() for number in numbers},
-        "cameras": {number: asdict(camera(seed, number)) for number in range(1, CAMERAS + 1)},
+        "persons": {f"{number:04d}": person_of(seed, number, scale.style).words() for number in numbers},
+        "cameras": {place: asdict(camera(seed, place, scale.style)) for place in range(1, 1 + places)},
     }
     (info / "world.json").write_text(json.dumps(world, indent=1) + "\n", encoding="utf-8")
 
