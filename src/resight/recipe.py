@@ -176,6 +176,7 @@ class Stage2:
         random_order: visit the clip pairs in a new random order in every step.
         max_corrupted: M_c^max, at most this many clips of a training tracklet are damaged.
         damages: each of these clips draws one of these kinds; the paper's is ``corrupted`` alone.
+        persons: at most so many of the training persons; 0 is all, as in the paper.
         variants: augmentations of each tracklet whose features are computed once and drawn from;
             0 computes the features of fresh augmentations in every step, as the paper does.
     """
@@ -192,6 +193,7 @@ class Stage2:
     max_corrupted: int = 0
     damages: tuple[Damage, ...] = ("corrupted",)
     variants: int = 0
+    persons: int = 0
 
     def __post_init__(self) -> None:
         positive(self, "hidden")
@@ -199,7 +201,7 @@ class Stage2:
         if not self.damages or any(one not in known or self.damages.count(one) > 1 for one in self.damages):
             raise RecipeError(f"damages are {self.damages}, expected some of {', '.join(map(repr, known))}, each once")
         within(self, 0, 0.99, "dropout")
-        within(self, 0, float("inf"), "variants", "max_corrupted")
+        within(self, 0, float("inf"), "variants", "max_corrupted", "persons")
         one_of(self, "first", FirstImportance)
 
 
@@ -295,11 +297,41 @@ def modern_small() -> Recipe:
     )
 
 
+def open_small() -> Recipe:
+    """What makes the model `open-small` of people who never lived, on two cores; made to meet cameras it never saw."""
+    return Recipe(
+        name="open_small",
+        clips=ClipSpec(height=128, width=64),
+        stage1=Stage1(
+            Optimisation(
+                epochs=24, learning_rate=2e-3, schedule="cosine", warm_up=1, persons=16, validate_every=4
+            ),
+            encoder_width=0.5,
+            colour=0.5,
+            neck="after",
+            triplet_distance="cosine",
+            label_smoothing=0.1,
+            erasing=0.25,
+            instance_norm=True,
+        ),
+        stage2=Stage2(
+            Optimisation(epochs=24, learning_rate=1e-3, schedule="cosine", persons=12, margin=1.0, validate_every=4),
+            hidden=128,
+            max_corrupted=6,
+            damages=("corrupted", "occluded", "empty", "other-person", "bad-crop"),
+            variants=1,
+            persons=360,
+        ),
+        precision="bf16-mixed",
+    )  # fmt: skip
+
+
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "paper": paper,
     "demo": demo,
     "modern": modern,
     "modern_small": modern_small,
+    "open_small": open_small,
 }
 
 

@@ -13,14 +13,15 @@ from resight.progress import progress_bar
 
 @app.command
 def synth(
-    out: Path, *, scale: Literal["tiny", "demo", "bench"] = "demo", seed: int = 0, layout: str = "mars",
-    device: str = "cpu", workers: Annotated[int, ALL_CORES] = WORKERS, as_json: Json = False,
+    out: Path, *, scale: Literal["tiny", "demo", "bench", "open-small", "open"] = "demo", seed: int = 0,
+    layout: str = "mars", device: str = "cpu", workers: Annotated[int, ALL_CORES] = WORKERS, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Render people that never lived as video tracklets, in the official MARS layout or in that of another data set.
 
     Args:
         out: Folder to make; it must not exist, or be empty.
-        scale: tiny takes seconds, demo under two minutes, bench is for real trainings.
+        scale: tiny takes seconds, demo under two minutes, bench is for measurements; open-small and open are what the
+            models for anyone are trained on.
         seed: Another seed, another world; the same seed, the same world.
         layout: A kind of data set, such as prid2011 or folder: the world as its reader expects it.
         device: Where to render: cpu or cuda.

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 @app.command
 def train(
     dataset: Dataset, *, out: Path, recipe: str = "paper", stage: Literal["both", "1", "2"] = "both",
-    init: Path | None = None, seed: int | None = None, device: Device = "auto", workers: Workers = WORKERS,
-    as_json: Json = False,
+    init: Path | None = None, validate_on: str | None = None, seed: int | None = None, device: Device = "auto",
+    workers: Workers = WORKERS, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Train the clip encoder (stage 1) and the importance (stage 2) on the training persons of a data set.
 
@@ -27,9 +27,11 @@ def train(
 
     Args:
         out: Folder of the run: model.safetensors, logs, checkpoints, cached features.
-        recipe: paper, modern, demo, modern_small, or a TOML file.
+        recipe: paper, modern, demo, modern_small, open_small, or a TOML file.
         stage: Stop after stage 1, or do only stage 2 from the stage 1 in the folder.
         init: Kinetics weights of the I3D (rgb_imagenet.pt of the public PyTorch port) to start from.
+        validate_on: Choose weights and threshold by the training persons of this data set, as KIND:PATH, instead of by
+            some of the persons kept back.
         seed: Replaces the recipe's.
     """
     from dataclasses import replace
@@ -47,6 +49,7 @@ def train(
     options = RunOptions(out, workers=workers, accelerator=device, progress=not as_json)
     result = train_model(
         split.train, chosen, options, stages=(1, 2) if stage == "both" else (int(stage),), init=init,
+        others=read_dataset(validate_on).train if validate_on else (),
         say=lambda text: print(text, file=sys.stderr),
     )  # fmt: skip
     text = "\n".join(f"{name}: {value:.3f}" for name, value in result.validation.items())

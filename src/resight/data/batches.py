@@ -163,6 +163,34 @@ def _ignore_interrupts(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+def divide_persons(
+    tracklets: Sequence[Tracklet], others: Sequence[Tracklet], share: float, seed: int
+) -> tuple[list[Tracklet], list[Tracklet]]:
+    """Tracklets to train on and to choose by: all of them and `others`, or where there are none as `hold_out_persons`.
+
+    Args:
+        tracklets: of the training persons.
+        others: of other persons, of another data set perhaps; empty to keep some of the training persons back.
+        share: see `hold_out_persons`.
+        seed: see `hold_out_persons`.
+    """
+    if not others:
+        return hold_out_persons(tracklets, share, seed)
+    kept: tuple[list[Tracklet], ...] = tuple(
+        [t for own in by_person(side).values() for t in own] for side in (tracklets, others)
+    )
+    return kept[0], kept[1]
+
+
+def some_persons(tracklets: Sequence[Tracklet], count: int, seed: int) -> list[Tracklet]:
+    """The tracklets of `count` persons at most, drawn from a seed; of all if `count` is 0."""
+    groups = by_person(tracklets)
+    if not 0 < count < len(groups):
+        return list(tracklets)
+    chosen = set(np.random.default_rng([seed, 4]).permutation(list(groups))[:count].tolist())
+    return [t for t in tracklets if t.person in chosen]
+
+
 def hold_out_persons(tracklets: Sequence[Tracklet], share: float, seed: int) -> tuple[list[Tracklet], list[Tracklet]]:
     """Tracklets to train on, and those of persons kept back to choose by; no person is in both.
 

@@ -203,13 +203,13 @@ def draw(outcome: Outcome) -> Figure:
             colour = LINES[place % len(LINES)][0] if table is maps else LINES[place + 3][0]
             at = [column + (place - (len(table.rows) - 1) / 2) * width for column in range(len(table.columns))]
             axes.bar(at, [statistics.fmean(cell) for cell in row.cells], width, color=colour, label=row.name)
-        axes.set_xticks(range(len(table.columns)), table.columns)
+        axes.set_xticks(range(len(table.columns)), [column.replace("-", "\n") for column in table.columns])
         axes.set_title(table.title, fontsize=11, parse_math=False)
         axes.set_ylim(least, None)
         quiet(axes, "y")
-        axes.legend(frameon=False, fontsize=8, loc="upper right" if least is None else "lower left")
-    bottom, top_of = panels[1][0].get_ylim()
-    panels[1][0].set_ylim(bottom, top_of * 1.35)
+        axes.legend(frameon=False, fontsize=8, loc="upper right")
+        bottom, top = axes.get_ylim()
+        axes.set_ylim(bottom, bottom + 1.35 * (top - bottom))  # room for the legend
     return figure
 
 

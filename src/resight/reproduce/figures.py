@@ -74,6 +74,9 @@ def budget(outcome: Outcome) -> Figure:
                 axes.annotate(row.name.rpartition(", ")[2], (where, statistics.fmean(row.cells[0])),
                               xytext=(4, -12), textcoords="offset points", fontsize=8)  # fmt: skip
     axes.set(xscale="log", xlabel="GMAC to encode one tracklet", ylabel="mAP, percent")
+    costs = sorted({row.cells[2][0] for row in table.rows})
+    axes.set_xticks(costs, [f"{cost:.2g}" for cost in costs])
+    axes.minorticks_off()
     quiet(axes, "y")
     axes.legend(frameon=False)
     return figure

@@ -8,7 +8,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from resight.clip_losses import clip_loss
-from resight.data.batches import BatchPlan, ClipBatches, hold_out_persons
+from resight.data.batches import BatchPlan, ClipBatches, divide_persons
 from resight.data.transforms import prepare_clips
 from resight.evaluation.evaluate import evaluate_among
 from resight.features import extract_clip_features
@@ -39,15 +39,20 @@ class ClipClassifier(nn.Module):
 
 
 def train_encoder(
-    encoder: ClipEncoder, tracklets: Sequence[Tracklet], recipe: Recipe, options: RunOptions
+    encoder: ClipEncoder,
+    tracklets: Sequence[Tracklet],
+    recipe: Recipe,
+    options: RunOptions,
+    others: Sequence[Tracklet] = (),
 ) -> tuple[ClipEncoder, float]:
     """Train a clip encoder with Eq. 7 + Eq. 8, or as a recipe has them, keeping the weights that validate best.
 
     Args:
         encoder: with random or pretrained weights; trained in place.
-        tracklets: of the training persons; some persons are kept back for validation.
+        tracklets: of the training persons; some persons are kept back for validation if there are no others.
         recipe: stage 1 of it.
         options: folder and such; an interrupted run in that folder is continued.
+        others: tracklets of other persons, to choose the weights by.
 
     Returns:
         The encoder and its validation mAP (mean of clip-pair cosines, M clips, no damage).
@@ -56,7 +61,7 @@ def train_encoder(
         DatasetError: if there are too few persons.
         CheckpointError: if the folder holds another run.
     """
-    train, validation = hold_out_persons(tracklets, recipe.validation_share, recipe.seed)
+    train, validation = divide_persons(tracklets, others, recipe.validation_share, recipe.seed)
     optimisation = recipe.stage1.optimisation
     plan = BatchPlan(train, optimisation, recipe.seed)
     spec = replace(recipe.clips, count=1, sampler="consec")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from resight.checkpoints import content_hash
-from resight.data.batches import BatchPlan, ClipBatches, hold_out_persons
+from resight.data.batches import BatchPlan, ClipBatches, divide_persons, some_persons
 from resight.data.damage import CORRUPTED, choose_damage
 from resight.errors import RecipeError
 from resight.evaluation.evaluate import evaluate_among
@@ -79,6 +79,7 @@ def prepare_stage2(
     workers: int = 0,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
+    others: Sequence[Tracklet] = (),
 ) -> Stage2Data:
     """Extract what stage 2 trains on and chooses by; done once for all aggregators of an encoder.
 
@@ -92,8 +93,9 @@ def prepare_stage2(
         workers: processes that decode.
         device: where the encoder runs.
         progress: called with (tracklets done, all), over all extractions.
+        others: as in stage 1.
     """
-    train, validation = hold_out_persons(tracklets, recipe.validation_share, recipe.seed)
+    train, validation = stage2_persons(tracklets, others, recipe)
     variants = recipe.stage2.variants
     kinds = recipe.stage2.damages
     total = (1 + len(kinds)) * (len(train) * variants + len(validation))
@@ -124,6 +126,14 @@ def prepare_stage2(
         train=tuple(each(train, View(augmentation=recipe.stage1, seed=seed)) for seed in seeds),
         validation=each(validation, View()),
     )
+
+
+def stage2_persons(
+    tracklets: Sequence[Tracklet], others: Sequence[Tracklet], recipe: Recipe
+) -> tuple[list[Tracklet], list[Tracklet]]:
+    """Tracklets that stage 2 trains on and chooses by: those of stage 1, or of fewer persons if the recipe says so."""
+    train, validation = divide_persons(tracklets, others, recipe.validation_share, recipe.seed)
+    return some_persons(train, recipe.stage2.persons, recipe.seed), validation
 
 
 class FeatureBatches(Dataset[Batch]):
@@ -167,6 +177,7 @@ def train_aggregator(
     options: RunOptions,
     *,
     name: str = "stage2",
+    others: Sequence[Tracklet] = (),
 ) -> tuple[Aggregator, float]:
     """Train an aggregator with Eq. 7 over -s, keeping the weights of the best validation.
 
@@ -178,6 +189,7 @@ def train_aggregator(
         recipe: stage 2 of it.
         options: folder and such; an interrupted run in that folder is continued.
         name: of the run's files, when several aggregators are trained in one folder.
+        others: as in stage 1.
 
     Returns:
         The aggregator, in evaluation mode, and its validation mAP under the damage that it was trained on.
@@ -186,7 +198,7 @@ def train_aggregator(
         DatasetError: if there are too few persons.
         CheckpointError: if the folder holds another run.
     """
-    train, validation = hold_out_persons(tracklets, recipe.validation_share, recipe.seed)
+    train, validation = stage2_persons(tracklets, others, recipe)
     stage = recipe.stage2
     optimisation = stage.optimisation
     plan = BatchPlan(train, optimisation, recipe.seed)

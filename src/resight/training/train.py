@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from resight.checkpoints import Model, load_model, make_aggregator, save_model
-from resight.data.batches import hold_out_persons
+from resight.data.batches import divide_persons
 from resight.errors import CheckpointError
 from resight.evaluation.open_set import calibrate_threshold
 from resight.evaluation.threshold import Threshold
@@ -49,16 +49,18 @@ def train_model(
     *,
     stages: tuple[int, ...] = (1, 2),
     init: Path | None = None,
+    others: Sequence[Tracklet] = (),
     say: Callable[[str], None] | None = None,
 ) -> TrainedModel:
     """Train a model, or go on with one whose training was interrupted.
 
     Args:
-        tracklets: of the training persons; some persons are kept back for validation.
+        tracklets: of the training persons; some persons are kept back for validation if there are no others.
         recipe: all settings.
         options: the folder that gets model, logs, checkpoints and cached features; speed and display.
         stages: (1, 2), (1,) or (2,); stage 2 alone needs the stage 1 of the same folder.
         init: Kinetics weights to start stage 1 from; random weights otherwise.
+        others: tracklets of persons who are not trained on, to choose weights by and to find the threshold.
         say: told what was loaded.
 
     Raises:
@@ -75,7 +77,7 @@ def train_model(
             report = load_kinetics(kinetics_target(encoder), init)
             if say is not None:
                 say(str(report))
-        encoder, validation["stage 1 mAP"] = train_encoder(encoder, tracklets, recipe, options)
+        encoder, validation["stage 1 mAP"] = train_encoder(encoder, tracklets, recipe, options, others)
         aggregator = make_aggregator("mean-pair", encoder.dim, recipe)
     else:
         before = load_model(path)
@@ -91,14 +93,15 @@ def train_model(
         with progress_bar("encoding", "tracklets", options.progress) as progress:
             data = prepare_stage2(
                 encoder.to(device), tracklets, recipe, options.folder / "features", workers=options.workers,
-                device=device, progress=progress,
+                device=device, progress=progress, others=others,
             )  # fmt: skip
         torch.manual_seed(recipe.seed + 1)
         aggregator = make_aggregator("learned", encoder.dim, recipe)
-        aggregator, best = train_aggregator(aggregator, encoder, data, tracklets, recipe, options)
+        aggregator, best = train_aggregator(aggregator, encoder, data, tracklets, recipe, options, others=others)
         validation["stage 2 mAP"] = best
     kind = next(name for name, made in AGGREGATORS.items() if made is type(aggregator))
-    threshold = _calibrated(encoder, aggregator, tracklets, recipe, options)
+    kept_back = divide_persons(tracklets, others, recipe.validation_share, recipe.seed)[1]
+    threshold = _calibrated(encoder, aggregator, kept_back, recipe, options)
     card = {"aggregator": kind, "trained_on": trained_on, "validation": validation, "threshold": threshold.to_json()}
     model = Model(encoder, aggregator, recipe, card)
     save_model(path, model)
@@ -106,11 +109,10 @@ def train_model(
 
 
 def _calibrated(
-    encoder: ClipEncoder, aggregator: Aggregator, tracklets: Sequence[Tracklet], recipe: Recipe, options: RunOptions
+    encoder: ClipEncoder, aggregator: Aggregator, kept_back: Sequence[Tracklet], recipe: Recipe, options: RunOptions
 ) -> Threshold:
     """From which similarity on the model is believed, by the persons kept back."""
     device = _device(options)
-    kept_back = hold_out_persons(tracklets, recipe.validation_share, recipe.seed)[1]
     features = extract_clip_features(
         encoder.to(device), kept_back, recipe.clips,
         cache=options.folder / "features", workers=options.workers, device=device,
