@@ -16,7 +16,15 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from resight.data import batches
-from resight.data.batches import BatchPlan, ClipBatches, copy_ahead, hold_out_persons, load_batches
+from resight.data.batches import (
+    BatchPlan,
+    ClipBatches,
+    copy_ahead,
+    divide_persons,
+    hold_out_persons,
+    load_batches,
+    some_persons,
+)
 from resight.errors import DatasetError
 from resight.recipe import ClipSpec, Optimisation, Stage1
 from resight.tracklet import DISTRACTOR, JUNK, Tracklet
@@ -87,6 +95,22 @@ def test_held_out_persons_are_disjoint_and_seen_twice() -> None:
     assert any(hold_out_persons(data, 0.2, seed=s)[1] != validation for s in range(1, 4))
     with pytest.raises(DatasetError, match="two cameras"):
         hold_out_persons([t for t in data if t.camera == 1], 0.2, seed=0)
+
+
+def test_others_to_choose_by_leave_all_persons_to_train_on() -> None:
+    data, others = tracklets(persons=20, each=2), tracklets(persons=3, each=2)
+    divided = divide_persons(data, others, 0.2, seed=0)
+    for own, all_of_them in zip(divided, (data, others), strict=True):
+        assert sorted(t.id for t in own) == sorted(t.id for t in all_of_them)
+    assert divide_persons(data, (), 0.2, seed=0) == hold_out_persons(data, 0.2, seed=0)
+
+
+def test_some_persons_are_whole_persons_drawn_from_a_seed() -> None:
+    data = tracklets(persons=20, each=2)
+    some = some_persons(data, 5, seed=0)
+    assert len({t.person for t in some}) == 5 and len(some) == 10
+    assert some == some_persons(data, 5, seed=0) != some_persons(data, 5, seed=1)
+    assert some_persons(data, 0, seed=0) == some_persons(data, 20, seed=0) == data
 
 
 CPU = torch.device("cpu")

@@ -194,6 +194,19 @@ def test_batches_draw_every_kind_asked_for_and_no_other(make_tracklets: MakeTrac
         FeatureBatches(Stage2Data((replace(one, damaged={}),), data.validation), plan, 1, ("empty",))
 
 
+def test_others_choose_the_weights_and_stage_2_may_have_fewer_persons(
+    make_tracklets: MakeTracklets, tmp_path: Path
+) -> None:
+    tracklets = make_tracklets(persons=7)
+    others = [replace(t, id=f"other-{t.id}") for t in tracklets[:8]]
+    recipe = replace(RECIPE, stage2=replace(RECIPE.stage2, variants=1, persons=5))
+    data = prepare_stage2(I3D(0.125), tracklets, recipe, tmp_path, others=others)
+    assert data.validation.clean.ids == tuple(t.id for t in others)
+    assert len({t.person for t in tracklets if t.id in data.train[0].clean.ids}) == 5
+    model = train_model(tracklets, recipe, RunOptions(tmp_path / "run"), others=others)
+    assert set(model.validation) == {"stage 1 mAP", "stage 2 mAP"}
+
+
 def test_stage_2_alone_needs_the_same_stage_1(make_tracklets: MakeTracklets, tmp_path: Path) -> None:
     tracklets = make_tracklets(persons=7)
     options = RunOptions(tmp_path / "run")
