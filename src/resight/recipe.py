@@ -301,10 +301,10 @@ def open_small() -> Recipe:
     """What makes the model `open-small` of people who never lived, on two cores; made to meet cameras it never saw."""
     return Recipe(
         name="open_small",
-        clips=ClipSpec(height=128, width=64),
+        clips=ClipSpec(height=96, width=48),
         stage1=Stage1(
             Optimisation(
-                epochs=24, learning_rate=2e-3, schedule="cosine", warm_up=1, persons=16, validate_every=4
+                epochs=28, learning_rate=2e-3, schedule="cosine", warm_up=1, persons=16, validate_every=4
             ),
             encoder_width=0.5,
             colour=0.5,
@@ -322,7 +322,6 @@ def open_small() -> Recipe:
             variants=1,
             persons=360,
         ),
-        precision="bf16-mixed",
     )  # fmt: skip
 
 
