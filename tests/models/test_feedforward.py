@@ -7,7 +7,7 @@ from torch import Tensor
 
 from resight.errors import RecipeError, ShapeError
 from resight.models.contract import Aggregator
-from resight.models.feedforward import ClipQuality, PairAttention
+from resight.models.feedforward import ClipQuality, PairAttention, _Hidden
 from resight.models.importance import Importance
 from resight.scoring.all_pairs import score_all_pairs, score_pairs
 from resight.scoring.one_pair import score_one_pair
@@ -174,3 +174,24 @@ def test_refuses_what_does_not_fit(kind: type[ClipQuality | PairAttention]) -> N
         aggregator.pair_weights(torch.zeros(3, 8), torch.zeros(3, 8))
     with pytest.raises(RecipeError, match=r"\[0, 1\)"):
         kind(D, 4, dropout=1.0)
+
+
+def test_a_batch_with_itself_looks_at_each_pair_of_tracklets_once(tracklets: tuple[Tensor, Tensor]) -> None:
+    attention = PairAttention(D, 16, 0.0).double().train()
+    features = tracklets[0].double()
+    found = attention(features, features)
+    unit = F.normalize(features, dim=-1)
+    pairs = [(a, b) for a in range(3) for b in range(a, 3)]
+    x = torch.stack([D * unit[a, i] * unit[b, j] for a, b in pairs for i in range(4) for j in range(4)])
+    for layer in attention.logit.layers:
+        assert isinstance(layer, _Hidden)
+        x = F.relu(layer.linear(x))
+        x = (x - x.mean(0)) / torch.sqrt(
+            x.var(0, unbiased=False) + layer.norm.eps
+        ) * layer.norm.weight + layer.norm.bias
+    logits = attention.logit.last(x).view(len(pairs), 16)
+    for (a, b), logit in zip(pairs, logits, strict=True):
+        cosine = (unit[a] @ unit[b].T).flatten()
+        expected = (logit.softmax(0) * cosine).sum()
+        assert found[a, b].item() == pytest.approx(expected.item(), abs=1e-10)
+        assert found[b, a].item() == found[a, b].item()

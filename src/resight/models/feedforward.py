@@ -91,6 +91,8 @@ class PairAttention(Aggregator):
     def forward(self, query: Tensor, gallery: Tensor) -> Tensor:
         """Weighted mean cosines, (Q, M, D) and (G, N, D) to (Q, G); see `Aggregator.forward`."""
         check_features(query, gallery, self.dim)
+        if self.training and torch.equal(query, gallery):
+            return self._both_ways(query)
         return (self._attention(query, gallery, self.training) * cosines(query, gallery).flatten(2)).sum(2)
 
     @torch.no_grad()
@@ -104,6 +106,17 @@ class PairAttention(Aggregator):
     def floats_per_pair(self, m: int, n: int) -> int:
         """See `Aggregator.floats_per_pair`."""
         return m * n * (self.dim + 3 * self.hidden + 3)
+
+    def _both_ways(self, features: Tensor) -> Tensor:
+        """All pairs of a batch with itself, each looked at once: both ways have the same combined representations."""
+        first, second = torch.triu_indices(len(features), len(features), device=features.device)
+        f_BMD = F.normalize(features, dim=-1)
+        a_PMD, b_PND = f_BMD[first], f_BMD[second]
+        logit_PMN: Tensor = self.logit(a_PMD[:, :, None] * b_PND[:, None], self.training)
+        cosine_PT = torch.einsum("pmd,pnd->pmn", a_PMD, b_PND).flatten(1)
+        found_P = (logit_PMN.flatten(1).softmax(1) * cosine_PT).sum(1)
+        similarity_BB = found_P.new_zeros(len(features), len(features)).index_put((first, second), found_P)
+        return similarity_BB + similarity_BB.triu(1).t()
 
     def _attention(self, query: Tensor, gallery: Tensor, learning: bool) -> Tensor:
         """(Q, G, M * N), of sum 1 over the clip pairs."""
