@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from resight.clip_losses import clip_loss, cosine_distances
+from resight.clip_losses import TEMPERATURE, clip_loss, contrast, cosine_distances
 from resight.errors import ShapeError
 from resight.losses import stage1_loss
 from resight.recipe import Optimisation, Stage1, modern
@@ -69,3 +69,25 @@ def test_a_batch_without_triplets_is_refused() -> None:
     features, logits = drawn()
     with pytest.raises(ShapeError, match="same person again"):
         clip_loss(features, logits, torch.tensor([0, 0, 1, 1, 2, 0]), modern().stage1)
+
+
+def test_contrast_in_loops_and_its_weight() -> None:
+    features, logits = drawn()
+    persons = torch.tensor([0, 0, 1, 1, 1, 0])
+    expected = 0.0
+    for i in range(6):
+        cosines = [F.cosine_similarity(features[i], features[j], dim=0).item() / TEMPERATURE for j in range(6)]
+        total = math.log(sum(math.exp(cosines[j]) for j in range(6) if j != i))
+        same = [total - cosines[j] for j in range(6) if j != i and persons[j] == persons[i]]
+        expected += sum(same) / len(same)
+    assert contrast(features, persons).item() == pytest.approx(expected, rel=1e-5)
+    plain, weighted = (
+        clip_loss(features, logits, persons, replace(modern().stage1, contrast_weight=weight)).loss for weight in (0, 3)
+    )
+    assert (weighted - plain).item() == pytest.approx(3 * expected / 6, rel=1e-5)
+
+
+def test_contrast_sends_a_gradient_to_every_tracklet() -> None:
+    features = drawn()[0].requires_grad_()
+    contrast(features, PERSONS).backward()
+    assert features.grad is not None and features.grad.isfinite().all() and (features.grad.norm(dim=1) > 0).all()

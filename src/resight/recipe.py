@@ -125,6 +125,8 @@ class Stage1:
         triplet_distance: of Eq. 7: ``euclidean`` of features as they are (the paper), or ``cosine``, one minus it.
         reduction: both losses are the ``sum`` over the batch (the paper) or its ``mean``.
         label_smoothing: share of the target that Eq. 8 spreads over all identities; 0 is the paper's.
+        contrast_weight: of a contrast of the persons of a batch, on the features that triplets compare, beside both
+            losses; 0 is the paper's. It learns from a random start with thousands of persons.
         erasing: probability that a rectangle of a clip, the same in all its frames, is painted grey; 0 is the paper's.
         instance_norm: whether half of the I3D's early channels, and of it only, are normalised clip by clip (IBN), for
             cameras that training never saw; false is the paper's.
@@ -142,6 +144,7 @@ class Stage1:
     triplet_distance: TripletDistance = "euclidean"
     reduction: Reduction = "sum"
     label_smoothing: float = 0.0
+    contrast_weight: float = 0.0
     erasing: float = 0.0
     instance_norm: bool = False
 
@@ -161,7 +164,7 @@ class Stage1:
             )
         if self.instance_norm and self.encoder != "i3d":
             raise RecipeError(f"instance_norm is for the I3D, but encoder is {self.encoder!r}: leave one of them away")
-        within(self, 0, float("inf"), "triplet_weight")
+        within(self, 0, float("inf"), "triplet_weight", "contrast_weight")
 
 
 @dataclass(frozen=True)
@@ -304,12 +307,15 @@ def open_small() -> Recipe:
         clips=ClipSpec(height=96, width=48),
         stage1=Stage1(
             Optimisation(
-                epochs=28, learning_rate=2e-3, schedule="cosine", warm_up=1, persons=16, validate_every=4
+                epochs=24, learning_rate=2.5e-3, schedule="cosine", warm_up=1, persons=16, validate_every=4
             ),
             encoder_width=0.5,
             colour=0.5,
             neck="after",
+            triplet_features="after",
             triplet_distance="cosine",
+            triplet_weight=0.1,
+            contrast_weight=1.0,
             label_smoothing=0.1,
             erasing=0.25,
             instance_norm=True,
