@@ -89,5 +89,5 @@ def test_contrast_in_loops_and_its_weight() -> None:
 
 def test_contrast_sends_a_gradient_to_every_tracklet() -> None:
     features = drawn()[0].requires_grad_()
-    contrast(features, PERSONS).backward()
+    contrast(features, PERSONS).backward()  # type: ignore[no-untyped-call]
     assert features.grad is not None and features.grad.isfinite().all() and (features.grad.norm(dim=1) > 0).all()

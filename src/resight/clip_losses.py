@@ -51,8 +51,8 @@ def clip_loss(features: Tensor, logits: Tensor, targets: Tensor, stage: Stage1) 
 def contrast(features: Tensor, persons: Tensor) -> Tensor:
     """Cross entropy of each tracklet's own person among the other tracklets of the batch, summed over the batch.
 
-    Supervised contrast (Khosla et al. 2020, the L_out of its Eq. 2), at their temperature of 0.1: mean over the tracklets
-    of the same person of minus the log of the softmax over all other tracklets' cosines.
+    Supervised contrast (Khosla et al. 2020, the L_out of its Eq. 2), at their temperature of 0.1: mean over the
+    tracklets of the same person of minus the log of the softmax over all other tracklets' cosines.
 
     Args:
         features: (B, D), of any length.
