@@ -77,6 +77,8 @@ class Optimisation:
         weight_decay: of every parameter.
         persons: P, persons of a batch.
         tracklets: K, tracklets of each.
+        together: persons who follow each other in the data set are drawn in runs of so many; a synthetic world dresses
+            runs of four alike. 1, each on their own, is the paper's.
         margin: m of the triplet loss.
         validate_every: epochs between two validations.
     """
@@ -89,11 +91,12 @@ class Optimisation:
     weight_decay: float = 5e-4
     persons: int = 8
     tracklets: int = 4
+    together: int = 1
     margin: float = 0.3
     validate_every: int = 50
 
     def __post_init__(self) -> None:
-        positive(self, "epochs", "learning_rate", "validate_every")
+        positive(self, "epochs", "learning_rate", "validate_every", "together")
         within(self, 0, float("inf"), "warm_up", "weight_decay", "margin")
         one_of(self, "schedule", Schedule)
         if not all(isinstance(epoch, int) for epoch in self.milestones):
@@ -331,12 +334,24 @@ def open_small() -> Recipe:
     )  # fmt: skip
 
 
+def open_world() -> Recipe:
+    """What makes the model `open`, at full width and the paper's size, on one GPU; else as `open_small`."""
+    small = open_small()
+    optimisation = replace(small.stage1.optimisation, epochs=40, persons=32)
+    return replace(
+        small, name="open", clips=ClipSpec(), precision="bf16-mixed",
+        stage1=replace(small.stage1, optimisation=optimisation, encoder_width=1.0),
+        stage2=replace(small.stage2, hidden=1024, persons=1500),
+    )  # fmt: skip
+
+
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "paper": paper,
     "demo": demo,
     "modern": modern,
     "modern_small": modern_small,
     "open_small": open_small,
+    "open": open_world,
 }
 
 

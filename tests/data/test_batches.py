@@ -62,6 +62,19 @@ def test_a_person_with_few_tracklets_repeats_them() -> None:
         assert len(own) == 4 and len(set(own)) == 3
 
 
+def test_neighbours_are_drawn_together_in_runs_that_begin_elsewhere_in_each_epoch() -> None:
+    data = tracklets(persons=13, each=2)
+    plan = BatchPlan(data, Optimisation(persons=13, tracklets=2, together=3, epochs=8), seed=0)
+    begins = set()
+    for step in range(8):
+        drawn = [int(plan.targets[i]) for i in plan.batch(step)[::2]]
+        assert sorted(drawn) == list(range(13))
+        runs = [own for before, own in zip([-1, *drawn], drawn, strict=False) if (before + 1) % 13 != own]
+        assert len(runs) <= 5, "four of three, and one left over"
+        begins |= {own % 3 for own in runs}
+    assert len(begins) > 1
+
+
 def test_targets_number_the_persons() -> None:
     data = tracklets(persons=3, each=2)
     plan = BatchPlan(data, Optimisation(persons=2, tracklets=2), seed=0)

@@ -27,7 +27,7 @@ def train(
 
     Args:
         out: Folder of the run: model.safetensors, logs, checkpoints, cached features.
-        recipe: paper, modern, demo, modern_small, open_small, or a TOML file.
+        recipe: paper, modern, demo, modern_small, open_small, open, or a TOML file.
         stage: Stop after stage 1, or do only stage 2 from the stage 1 in the folder.
         init: Kinetics weights of the I3D (rgb_imagenet.pt of the public PyTorch port) to start from.
         validate_on: Choose weights and threshold by the training persons of this data set, as KIND:PATH, instead of by

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -27,7 +28,7 @@ Batch = TypeVar("Batch", Tensor, tuple[Tensor, Tensor])
 class BatchPlan:
     """Which tracklets make up the batch of each step. Paper: Sec. 3.2.
 
-    An epoch draws each person once, in a new order, P at a time; persons left over when no full batch remains are
+    An epoch draws each person once, in a new order, P at a time, neighbours together if a recipe says so; persons left over when no full batch remains are
     not drawn in that epoch. K tracklets of each person are drawn without repeats where the person has K.
 
     Attributes:
@@ -61,7 +62,7 @@ class BatchPlan:
     def batch(self, step: int) -> list[int]:
         """Positions of the P·K tracklets of a step, person by person."""
         epoch, place = divmod(step, self.steps_per_epoch)
-        order = np.random.default_rng([self._seed, 1, epoch]).permutation(self.n_persons)
+        order = self._order(np.random.default_rng([self._seed, 1, epoch]))
         size = self._optimisation.persons
         rng = self.rng(step)
         drawn: list[int] = []
@@ -72,6 +73,13 @@ class BatchPlan:
             shuffled = np.concatenate([rng.permutation(group) for _ in range(rounds)])
             drawn.extend(shuffled[:wanted].tolist())
         return drawn
+
+    def _order(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """All persons once: runs of those who follow each other, which begin elsewhere each time, in any order."""
+        size = self._optimisation.together
+        runs = rng.permutation(-(-self.n_persons // size))
+        order = (runs[:, None] * size + np.arange(size)).ravel()
+        return (order[order < self.n_persons] + int(rng.integers(size))) % self.n_persons
 
     def rng(self, step: int, purpose: int = 0) -> np.random.Generator:
         """Random numbers of a step; another purpose, other numbers."""
