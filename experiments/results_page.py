@@ -15,6 +15,7 @@ from pathlib import Path
 from cyclopts import run
 from PIL import Image
 
+from experiments.open_world import NAME as OPEN_WORLD
 from resight.checkpoints import replace_file
 from resight.reproduce.outcome import Outcome
 from resight.reproduce.studies import STUDIES
@@ -34,10 +35,10 @@ def results_page(folder: Path | None = None) -> None:
     """Write docs/results.md.
 
     Args:
-        folder: The --out of a `resight reproduce` run, whose results are taken over first.
+        folder: The --out of a `resight reproduce` or `experiments.open_world` run, whose results are taken over first.
     """
     if folder is not None:
-        for name in STUDIES:
+        for name in (*STUDIES, OPEN_WORLD):
             found = folder / "results" / f"{name}.json"
             if found.is_file():
                 take_over(Outcome.from_json(json.loads(found.read_text(encoding="utf-8"))), folder / "results")
@@ -56,7 +57,7 @@ def take_over(outcome: Outcome, folder: Path) -> None:
     figures = sorted(folder.glob(f"{outcome.name}.svg")) + sorted(folder.glob(f"{outcome.name}-*.svg"))
     IMAGES.mkdir(parents=True, exist_ok=True)
     for figure in figures:
-        if STUDIES[outcome.name].pictures is None:
+        if outcome.name not in STUDIES or STUDIES[outcome.name].pictures is None:
             shutil.copyfile(figure, IMAGES / figure.name)
         else:  # frames inside a vector figure are large
             with Image.open(figure.with_suffix(".png")) as picture:

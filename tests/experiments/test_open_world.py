@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pytest
+from experiments.open_world import EVERYTHING, STEPS, VARIANTS, Variant, outcome
+
+
+@pytest.mark.parametrize("variant", VARIANTS[1:], ids=lambda variant: variant.name)
+def test_a_variant_differs_from_everything_in_what_it_says_and_nothing_else(variant: Variant) -> None:
+    worlds = asdict(variant.scale()), asdict(EVERYTHING.scale())
+    styles = worlds[0].pop("style"), worlds[1].pop("style")
+    assert {name for name in styles[0] if styles[0][name] != styles[1][name]} == set(variant.style)
+    larger = {"train_persons"} if variant.persons > EVERYTHING.persons else set()
+    assert {name for name in worlds[0] if worlds[0][name] != worlds[1][name]} == larger
+    stages = asdict(variant.recipe(0, STEPS).stage1), asdict(EVERYTHING.recipe(0, STEPS).stage1)
+    runs = stages[0].pop("optimisation"), stages[1].pop("optimisation")
+    assert {name for name in stages[0] if stages[0][name] != stages[1][name]} == set(variant.stage1)
+    assert (runs[0]["together"] != runs[1]["together"]) == (variant.together > 1)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
+def test_all_trainings_have_as_many_steps_within_an_epoch(variant: Variant) -> None:
+    optimisation = variant.recipe(0, STEPS).stage1.optimisation
+    per_epoch = variant.persons // optimisation.persons
+    assert abs(optimisation.epochs * per_epoch - STEPS) <= per_epoch / 2
+    assert optimisation.validate_every == optimisation.epochs
+
+
+def test_costs_are_measured_seed_by_seed_and_the_best_is_first() -> None:
+    done = {
+        (EVERYTHING.name, 0): {"map": 0.5, "seconds": 1.0},
+        ("less", 0): {"map": 0.4, "seconds": 1.0},
+        ("more", 0): {"map": 0.6, "seconds": 1.0},
+        (EVERYTHING.name, 1): {"map": 0.3, "seconds": 2.0},
+        ("more", 1): {"map": 0.5, "seconds": 1.0},
+    }
+    (table,) = outcome(done, 10).tables
+    assert [row.name for row in table.rows] == ["more", EVERYTHING.name, "less"]
+    assert table.row("more").cells[1] == pytest.approx((10, 20))
+    assert table.row("less").cells[1] == pytest.approx((-10,))
+    assert table.row(EVERYTHING.name).cells == ((50, 30), (0, 0))
