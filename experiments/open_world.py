@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -115,16 +115,23 @@ def open_world(
         workers: Processes: each renders, or trains with one thread.
     """
     judges = _world(out / "streets", SCALES["demo"], JUDGES, workers)
-    worlds = {variant: _world_of(variant, out, workers) for variant in VARIANTS}
+    worlds = {variant.name: _world_of(variant, out, workers) for variant in VARIANTS}
     todo = [(variant, seed) for seed in range(seeds) for variant in VARIANTS]
     done: dict[tuple[str, int], dict[str, float]] = {}
     with (
         progress_bar("training", "trainings") as progress,
         ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool,
     ):
-        train = partial(_train, out=out, judges=judges, steps=steps)
-        for one, result in zip(todo, pool.map(train, todo, [worlds[variant] for variant, _ in todo]), strict=True):
-            done[one[0].name, one[1]] = result
+        results = pool.map(
+            _train,
+            [variant.recipe(seed, steps) for variant, seed in todo],
+            [variant.persons for variant, _ in todo],
+            [worlds[variant.name] for variant, _ in todo],
+            [out / "trainings" / f"{variant.name}, seed {seed}, {steps} steps" for variant, seed in todo],
+            repeat(judges),
+        )
+        for (variant, seed), result in zip(todo, results, strict=True):
+            done[variant.name, seed] = result
             progress(len(done), len(todo))
             outcome(done, steps).save(out / "results")
     print(f"wrote {out / 'results' / NAME}.md")
@@ -175,18 +182,15 @@ def _world(path: Path, scale: WorldScale, seed: int, workers: int) -> Path:
     return path
 
 
-def _train(what: tuple[Variant, int], world: Path, *, out: Path, judges: Path, steps: int) -> dict[str, float]:
+def _train(recipe: Recipe, persons: int, world: Path, folder: Path, judges: Path) -> dict[str, float]:
     """What one training reached, 0 … 1, and its seconds; from its file if it is done."""
-    variant, seed = what
-    folder = out / "trainings" / f"{variant.name}, seed {seed}, {steps} steps"
     result = folder / "result.json"
     if not result.is_file():
         torch.set_num_threads(1)
-        recipe = variant.recipe(seed, steps)
-        torch.manual_seed(seed)
+        torch.manual_seed(recipe.seed)
         begun = time.perf_counter()
         _, best = train_encoder(
-            make_encoder(recipe.stage1), some_persons(read_mars(world).train, variant.persons, 0), recipe,
+            make_encoder(recipe.stage1), some_persons(read_mars(world).train, persons, 0), recipe,
             RunOptions(folder), others=read_mars(judges).train,
         )  # fmt: skip
         with replace_file(result) as temporary:

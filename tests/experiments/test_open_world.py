@@ -1,9 +1,17 @@
 from __future__ import annotations
 
-from dataclasses import asdict
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 from experiments.open_world import EVERYTHING, STEPS, VARIANTS, Variant, outcome
+
+from experiments import open_world
+from resight.recipe import open_small
+from resight.reproduce.outcome import Outcome
+from resight.synthetic.style import ANYWHERE
+from resight.synthetic.world import SCALES
 
 
 @pytest.mark.parametrize("variant", VARIANTS[1:], ids=lambda variant: variant.name)
@@ -40,3 +48,23 @@ def test_costs_are_measured_seed_by_seed_and_the_best_is_first() -> None:
     assert table.row("more").cells[1] == pytest.approx((10, 20))
     assert table.row("less").cells[1] == pytest.approx((-10,))
     assert table.row(EVERYTHING.name).cells == ((50, 30), (0, 0))
+
+
+def test_a_small_study_from_worlds_to_table_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny, whole = SCALES["tiny"], open_small()
+    few = replace(whole.stage1.optimisation, persons=2, tracklets=2)
+    small = replace(whole, stage1=replace(whole.stage1, optimisation=few))
+    monkeypatch.setattr(open_world, "SCALES", {"demo": tiny, "open-small": replace(tiny, style=ANYWHERE)})
+    monkeypatch.setattr(open_world, "open_small", lambda: small)
+    monkeypatch.setattr(open_world, "PERSONS", 6)
+    variants = [replace(one, persons=6) for one in (EVERYTHING, Variant("plain", {"patterns": False}))]
+    monkeypatch.setattr(open_world, "VARIANTS", variants)
+    open_world.open_world(out=tmp_path, steps=3, workers=1)
+    path = tmp_path / "results" / "open-world.json"
+    (table,) = Outcome.from_json(json.loads(path.read_text())).tables
+    assert {row.name for row in table.rows} == {EVERYTHING.name, "plain"}
+    assert all(0 < row.cells[0][0] <= 100 for row in table.rows)
+    assert (tmp_path / "world-patterns-False" / "info" / "world.json").is_file()
+    before = path.read_bytes()
+    open_world.open_world(out=tmp_path, steps=3, workers=1)
+    assert path.read_bytes() == before
