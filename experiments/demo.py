@@ -1,4 +1,4 @@
-"""The whole path on a world of people that never lived: render, train, evaluate, search, explain, report.
+"""The whole path on a world of people that never lived: render, search, train, evaluate, explain, report.
 
 ``python -m experiments.demo --out demo`` takes about ten minutes on two cores; ``--seeds 3`` repeats the training
 with other seeds and reports mean and spread. Every step is kept: run again, and it goes on where it stopped.
@@ -17,8 +17,9 @@ import torch
 from cyclopts import run
 
 from experiments.baselines import ColourHistogram
-from experiments.demo_report import LEARNED, SeedResult, write_demo_report
-from resight.checkpoints import replace_file
+from experiments.demo_report import LEARNED, SHIPPED, SHIPPED_MEAN, SeedResult, write_demo_report
+from resight.checkpoints import load_model, replace_file
+from resight.cli.asking import search
 from resight.data.readers import read_dataset
 from resight.evaluation.compare import Comparison, clip_faults, compare_aggregators
 from resight.evaluation.protocols import default_protocol
@@ -28,6 +29,7 @@ from resight.models.aggregators import Aggregator, MeanFeature, MeanPair, TopSha
 from resight.models.encoders import make_encoder
 from resight.progress import progress_bar
 from resight.recipe import Recipe, read_recipe
+from resight.shipped import DEFAULT, shipped_model
 from resight.synthetic.faults import read_faults
 from resight.synthetic.world import SCALES, make_world
 from resight.tracklet import Split
@@ -65,7 +67,10 @@ def demo(
             report = make_world(world, SCALES[scale], 0, workers=workers, progress=progress)
         times["world"] = report.seconds
         print(f"world: {report.frames} frames in {report.seconds:.0f} s ({report.frames_per_second:.0f} frames/s)")
-    split = read_dataset(f"mars:{world}")
+    dataset = f"mars:{world}"
+    split = read_dataset(dataset)
+    print(f"\nfirst search, by the model {DEFAULT} that comes along")
+    search(split.query[0].id, dataset, out=out / "first-search.html")
     base = read_recipe(recipe)
     damage = base.stage2.max_corrupted
     results = []
@@ -90,6 +95,7 @@ def run_seed(split: Split, recipe: Recipe, folder: Path, workers: int) -> SeedRe
     trained = train_model(split.train, recipe, options)
     seconds["training"] = time.monotonic() - start
     encoder = trained.model.encoder
+    shipped = load_model(shipped_model())
 
     start = time.monotonic()
     data = prepare_stage2(encoder, split.train, recipe, folder / "features", workers=workers)
@@ -110,7 +116,11 @@ def run_seed(split: Split, recipe: Recipe, folder: Path, workers: int) -> SeedRe
             _compare(encoder, {**_top_share(tops), **learned}, *rest),
             _compare(ColourHistogram(), {"colour histogram": MeanFeature()}, *rest),
             _compare(untrained, {"untrained encoder": MeanFeature()}, *rest),
-        ]
+            _compare(
+                shipped.encoder, {SHIPPED_MEAN: MeanPair(), SHIPPED: shipped.aggregator},
+                split, replace(shipped.recipe, seed=recipe.seed), *rest[2:],
+            ),
+        ]  # fmt: skip
         scores.append(
             Comparison(
                 {name: s for one in compared for name, s in one.scores.items()},

@@ -1,6 +1,6 @@
 """What a model is worth on the few real people at hand, and whether its importance points at what hides them.
 
-``RESIGHT_WALKERS=WALKERS python -m experiments.walkers --model MODEL`` prints the tables of docs/results.md. WALKERS
+``RESIGHT_WALKERS=WALKERS python -m experiments.walkers`` prints the tables of docs/results.md. WALKERS
 holds 38 tracklets of 16 persons, from the one camera of PETS 2009, S2.L1: the first 40 % of each track as camera 1, the
 last 40 % as camera 2. It is a sanity check: a query is 5 points of rank-1. Nothing may be chosen by these scores, and
 no features are kept. How faults were labelled: `experiments.walker_faults`.
@@ -36,6 +36,7 @@ from resight.models.encoders import make_encoder
 from resight.progress import progress_bar
 from resight.ranking import Ranking
 from resight.recipe import ClipSpec
+from resight.shipped import shipped_model
 from resight.tracklet import Split
 
 LEARNED = "learned importance"
@@ -88,7 +89,7 @@ class Answers(NamedTuple):
 
 def walkers(
     *,
-    model: Path,
+    model: Path | None = None,
     tracklets: Annotated[Path, Parameter(env_var="RESIGHT_WALKERS")],
     demo_model: Path | None = None,
     labels: Path = LABELS,
@@ -98,14 +99,14 @@ def walkers(
     """Print scores, wrong answers, importance of damaged clips and speed, in Markdown.
 
     Args:
-        model: The model to judge.
+        model: The model to judge; the one that comes with the package if none is given.
         tracklets: Folder of the walkers' tracklets.
         demo_model: What `make demo` trained, to compare with.
         labels: CSV of faulty frames: tracklet, first, last, fault.
         results: File for the same as JSON.
         workers: Processes that read frames.
     """
-    split, loaded = read_folder(tracklets), _load(model)
+    split, loaded = read_folder(tracklets), _load(model or shipped_model())
     frame_faults = faults_of_frames(read_faulty_frames(labels), split.gallery)
     spec = loaded.recipe.clips
     begun = time.perf_counter()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from experiments.demo import demo
-from experiments.demo_report import LEARNED
+from experiments.demo_report import LEARNED, SHIPPED
 
 RECIPE = """
 base = "demo"
@@ -32,6 +32,7 @@ def test_the_demo_reports_what_it_measured(tmp_path: Path, capsys: pytest.Captur
                 methods
             )
             assert all(0 <= m["map"] <= 1 and m["valid_queries"] > 0 for m in methods.values())
+            assert methods[SHIPPED]["map"] > methods["untrained encoder"]["map"]
     text = capsys.readouterr().out
     assert text.count("protocol mars") == 4 and str(out / "report.html") in text
 
@@ -39,6 +40,8 @@ def test_the_demo_reports_what_it_measured(tmp_path: Path, capsys: pytest.Captur
     learned = [100 * one["damaged"]["scores"][LEARNED]["map"] for one in results["seeds"]]
     assert f"{sum(learned) / 2:.1f} ±" in page and "corrupted" in page
     assert not re.search(r"(src|href)=[\"']?https?:", page)
+
+    assert (out / "first-search.html").is_file()
 
     before = (out / "seed0" / "stage1.metrics.jsonl").read_bytes()
     demo(out=out, seeds=2, recipe=str(tmp_path / "tiny.toml"), scale="tiny", workers=1)
