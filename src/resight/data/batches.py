@@ -28,8 +28,9 @@ Batch = TypeVar("Batch", Tensor, tuple[Tensor, Tensor])
 class BatchPlan:
     """Which tracklets make up the batch of each step. Paper: Sec. 3.2.
 
-    An epoch draws each person once, in a new order, P at a time, neighbours together if a recipe says so; persons left over when no full batch remains are
-    not drawn in that epoch. K tracklets of each person are drawn without repeats where the person has K.
+    An epoch draws each person once, in a new order, P at a time, neighbours together if a recipe says so; persons left
+    over when no full batch remains are not drawn in that epoch. K tracklets of each person are drawn without repeats
+    where the person has K.
 
     Attributes:
         targets: (T,) number of each tracklet's person among the training persons, 0 … C-1; -1 where it has none.
