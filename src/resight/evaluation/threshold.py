@@ -91,7 +91,7 @@ class Threshold:
             verdict = f"in the gallery: the best similarity, {best:.3f}, reaches {self.similarity:.3f}"
         else:
             verdict = f"not in the gallery: the best similarity, {best:.3f}, is below {self.similarity:.3f}"
-        return f"{verdict}. Promised: {self.promise()}"
+        return f"{verdict}. Promised, for cameras like those it was learned under: {self.promise()}"
 
     def expected_rate(self, gallery: int) -> float:
         """The rate to expect of this very similarity in a gallery of another size: 1 - (1 - r)^(other / G)."""
