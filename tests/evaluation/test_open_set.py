@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -49,6 +49,7 @@ def some_labels(rng: np.random.Generator, number: int) -> Labels:
 
 @settings(max_examples=120, deadline=None)
 @given(seed=st.integers(0, 9999), protocol=st.sampled_from([*PROTOCOLS.values()]), in_turn=st.booleans())
+@example(seed=358, protocol=PROTOCOLS["mars-queries-out"], in_turn=False)  # a stranger whom nobody answers
 def test_against_plain_loops(seed: int, protocol: object, in_turn: bool) -> None:
     rng = np.random.default_rng(seed)
     gallery = some_labels(rng, 16)

@@ -32,8 +32,8 @@ from resight.tracklet import DISTRACTOR, JUNK, Tracklet
 RATES = (0.01, 0.1)
 """False-alarm rates at which the curve is quoted."""
 
-NOBODY = -1e30
-"""Stands for the similarity of an answer that does not exist: lower than any other."""
+NOBODY = -(2.0**100)
+"""Stands for the similarity of an answer that does not exist: lower than any other, the same in 32 and 64 bits."""
 
 VALIDATION = "persons kept back from training, each taken out of the gallery in turn"
 
