@@ -269,7 +269,7 @@ def demo() -> Recipe:
             triplet_weight=0.1,
         ),
         stage2=Stage2(
-            Optimisation(epochs=12, learning_rate=1e-3, schedule="cosine", persons=12, margin=1.0, validate_every=3),
+            Optimisation(epochs=6, learning_rate=1e-3, schedule="cosine", persons=12, margin=1.0, validate_every=2),
             hidden=64,
             max_corrupted=6,
             variants=2,

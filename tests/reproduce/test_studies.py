@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from resight.reproduce.outcome import Outcome
 from resight.reproduce.published import OURS
 from resight.reproduce.setting import Setting
 from resight.reproduce.steps import Steps
-from resight.reproduce.studies import STUDIES, reproduce
+from resight.reproduce.studies import STUDIES, TOGETHER, Laboratory, reproduce
 from resight.reproduce.sweep import contestants
 from resight.scoring.one_pair import score_one_pair
 from resight.synthetic.layouts import write_layout
@@ -93,12 +94,40 @@ def test_steps_are_done_once_and_timed(steps: Steps) -> None:
 
 def test_a_study_again_gives_the_same_table_digit_for_digit(world: Path, tmp_path: Path, toy: Setting) -> None:
     found = [
-        reproduce("fig4", f"mars:{world}", tmp_path / name, replace(toy, seeds=(0,)))["fig4"] for name in ("a", "b")
+        reproduce("fig4", Laboratory(f"mars:{world}", tmp_path / name, replace(toy, seeds=(0,))))["fig4"]
+        for name in ("a", "b")
     ]
     assert found[0].tables == found[1].tables
     written = {path.suffix for path in (tmp_path / "a" / "results").iterdir()}
     assert written == {".json", ".csv", ".md", ".png", ".svg", ".pdf"}
     assert found[0].command == f"resight reproduce fig4 --data mars:{world} --setting toy"
+
+
+def test_studies_at_once_find_what_studies_in_turn_find(world: Path, tmp_path: Path, toy: Setting) -> None:
+    one = replace(toy, seeds=(0,))
+    shown: list[str] = []
+    at_once = reproduce(
+        "all", Laboratory(f"mars:{world}", tmp_path / "both", one), jobs=2,
+        say=lambda outcome, paths: shown.append(outcome.name),
+    )  # fmt: skip
+    assert list(at_once) == [name for name, study in STUDIES.items() if study.kind in (None, "mars")]
+    assert sorted(shown) == sorted(at_once)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
+    try:
+        in_turn = reproduce("table6", Laboratory(f"mars:{world}", tmp_path / "turn", one))
+    finally:
+        torch.set_num_threads(threads)
+    assert at_once["table6"].tables == in_turn["table6"].tables
+    logs = [path.read_text().splitlines() for path in (tmp_path / "both" / "steps").rglob("*.metrics.jsonl")]
+    assert len(logs) > 10
+    for log in logs:
+        assert [json.loads(line)["step"] for line in log] == [*range(len(log))], "two processes trained the same"
+
+
+def test_studies_are_dealt_out_once() -> None:
+    dealt = [name for group in TOGETHER for name in group]
+    assert len(dealt) == len(set(dealt)) and set(dealt) <= set(STUDIES)
 
 
 def test_table5_trains_one_model_a_split(
@@ -107,7 +136,8 @@ def test_table5_trains_one_model_a_split(
     write_layout(world, tmp_path / "prid", "prid2011")
     monkeypatch.setattr(studies, "read_splits", lambda name: read_splits(name)[:2])
     recipe = replace(toy.recipe, stage2=replace(toy.recipe.stage2, max_corrupted=0))
-    outcome = reproduce("table5", f"prid2011:{tmp_path / 'prid'}", tmp_path / "out", replace(toy, recipe=recipe))
+    data = f"prid2011:{tmp_path / 'prid'}"
+    outcome = reproduce("table5", Laboratory(data, tmp_path / "out", replace(toy, recipe=recipe)))
     table = outcome["table5"].tables[0]
     assert all(len(cell) == 2 for cell in table.row(OURS).cells)
     assert table.row(OURS).published == (None, 82.9, 95.8, 99.1)
@@ -120,8 +150,8 @@ def test_encoders_start_from_the_weights_that_are_given(world: Path, tmp_path: P
     weights = I3D(toy.recipe.stage1.encoder_width).state_dict()
     torch.save(weights, tmp_path / "other.pt")
     data, out = f"mars:{world}", tmp_path / "out"
-    begun = reproduce("fig4", data, out, whole, init=tmp_path / "other.pt")["fig4"]
-    usual = reproduce("fig4", data, out, whole)["fig4"]
+    begun = reproduce("fig4", Laboratory(data, out, whole, init=tmp_path / "other.pt"))["fig4"]
+    usual = reproduce("fig4", Laboratory(data, out, whole))["fig4"]
     assert begun.tables != usual.tables
     assert begun.command.endswith(f"--init {tmp_path / 'other.pt'}") and "--init" not in usual.command
     assert {path.name for path in out.iterdir()} == {"results", "steps", "steps-from-other"}
@@ -129,7 +159,9 @@ def test_encoders_start_from_the_weights_that_are_given(world: Path, tmp_path: P
 
 def test_unknown_studies_are_refused(tmp_path: Path, toy: Setting) -> None:
     with pytest.raises(RecipeError, match="no study is called 'table9': expected one of fig3"):
-        reproduce("table9", None, tmp_path, toy)
+        reproduce("table9", Laboratory(None, tmp_path, toy))
+    with pytest.raises(RecipeError, match="jobs is 0"):
+        reproduce("fig4", Laboratory(None, tmp_path, toy), jobs=0)
     assert not list(tmp_path.iterdir())
     with pytest.raises(RecipeError, match="at least one training"):
         replace(toy, seeds=())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ def reproduce(
                                                              "rendered into OUT.")] = None,
     out: Path = Path("runs/study"), setting: Literal["small", "bench", "full"] = "small", seeds: int | None = None,
     init: Path | None = None,
-    device: Device = "auto", workers: Workers = WORKERS, as_json: Json = False,
+    jobs: int | None = None, device: Device = "auto", workers: Workers = WORKERS, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Regenerate a table or figure of the paper, or a study of our own, with the published numbers beside ours.
 
@@ -33,9 +34,12 @@ def reproduce(
         out: Folder of results (JSON, CSV, Markdown, PNG, SVG, PDF) and of everything that was trained for them.
         setting: small is for two cores; bench is full size, for a GPU; full is what the paper states.
         seeds: Trainings, with seeds 0, 1, …; by default three.
+        jobs: Studies at once; by default one, but of all of them on CPUs one a core, four at most. Numbers repeat to
+            the last digit for the same jobs on the same machine.
         init: Kinetics weights of the I3D (rgb_imagenet.pt of the public PyTorch port) to start from, as the paper does.
     """
     from resight.reproduce.setting import SETTINGS
+    from resight.reproduce.studies import ALL, Laboratory
     from resight.reproduce.studies import reproduce as run
 
     chosen = SETTINGS[setting]
@@ -46,9 +50,10 @@ def reproduce(
         if not as_json:
             print(f"{outcome.to_markdown()}\nwrote {', '.join(map(str, paths))}\n", flush=True)
 
-    found = run(
-        name, data, out, chosen, device=chosen_device(device), workers=workers, init=init,
-        progress=not as_json and sys.stderr.isatty(), say=tell,
-    )  # fmt: skip
+    where = chosen_device(device)
+    if jobs is None:
+        jobs = min(4, os.cpu_count() or 1) if name == ALL and where == "cpu" else 1
+    bars = not as_json and sys.stderr.isatty()
+    found = run(name, Laboratory(data, out, chosen, where, workers, init, bars), jobs=jobs, say=tell)
     if as_json:
         say({one: outcome.to_json() for one, outcome in found.items()}, "", True)

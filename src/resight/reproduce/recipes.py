@@ -16,6 +16,8 @@ def recipes(steps: Steps) -> Outcome:
     setting = steps.setting
     seed, rates = setting.seeds[0], (0, setting.damaged_at)
     rows: dict[str, list[Scores]] = {}
+    for rival in setting.rivals:  # first what no other study does: one beside this may be training the setting's own
+        steps.under(rival).trained("learned", seed, rates[1])
     for recipe in (setting.recipe, *setting.rivals):
         own = steps if recipe is setting.recipe else steps.under(recipe)
         learned = own.trained("learned", seed, rates[1])

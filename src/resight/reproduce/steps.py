@@ -7,6 +7,7 @@ content hash. So any study may be interrupted, and the second study that needs a
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import BaseFileLock, FileLock
 from torch import nn
 
 from resight.checkpoints import make_aggregator, replace_file
@@ -197,15 +199,23 @@ class Steps:
 
     @contextmanager
     def timed(self, step: str) -> Iterator[None]:
-        """Note how long a step took when it was first done."""
+        """Do a step while no other process does it, and note how long it took when it was first done."""
         self.used.add(step)
-        start = time.monotonic()
-        yield
-        known = self._times()
-        if step not in known:
-            known[step] = round(time.monotonic() - start, 1)
-            with replace_file(self.folder / "seconds.json") as temporary:
-                temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
+        with self._alone(step):
+            start = time.monotonic()
+            yield
+            took = round(time.monotonic() - start, 1)
+        with self._alone("seconds"):
+            known = self._times()
+            if step not in known:
+                with replace_file(self.folder / "seconds.json") as temporary:
+                    temporary.write_text(json.dumps({**known, step: took}, indent=1), encoding="utf-8")
+
+    def _alone(self, step: str) -> BaseFileLock:
+        """Held by one process at a time, and by none that was killed."""
+        path = self.folder / "locks" / re.sub(r"[^\w.-]+", "-", step)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(path)
 
     def seconds(self) -> dict[str, float]:
         """How long the steps took that were used since the last call."""

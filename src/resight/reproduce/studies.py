@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -18,6 +19,7 @@ from resight.progress import progress_bar
 from resight.reproduce import beyond, clips, damage, figures, joint, pictures, recipes, standing, sweep
 from resight.reproduce.outcome import Outcome
 from resight.reproduce.setting import SETTINGS, Setting
+from resight.reproduce.side_by_side import side_by_side
 from resight.reproduce.steps import Steps
 from resight.synthetic.world import SCALES, make_world
 from resight.tracklet import Split
@@ -69,76 +71,149 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
 )
 """Name → study: the paper's tables and figures, then ours."""
 
+TOGETHER = (
+    ("recipes",),
+    ("fig3",),
+    ("fig6", "table2"),
+    ("damage",),
+    ("aggregators",),
+    ("fig4", "fig5", "fig7", "table6"),
+)
+"""Studies that share what is in memory, and those that take long: how they are dealt out to several processes."""
 
-def reproduce(
-    name: str,
-    data: str | None,
-    out: Path,
-    setting: Setting,
-    *,
-    device: str = "cpu",
-    workers: int = 0,
-    init: Path | None = None,
-    progress: bool = False,
-    say: Callable[[Outcome, list[Path]], None] | None = None,
-) -> dict[str, Outcome]:
-    """Run one study, or all of them, and write what they found.
 
-    Args:
-        name: one of `STUDIES`, or ``all``.
-        data: ``KIND:PATH``; None renders the setting's world into ``out/world`` first.
+@dataclass(frozen=True)
+class Laboratory:
+    """Where and how studies are run, in plain values: all that another process must be told.
+
+    Attributes:
+        data: ``KIND:PATH``; None is the setting's world in ``out/world``.
         out: folder of steps (trainings and features, reused by every study) and of results.
         setting: how large.
         device: ``cpu`` or ``cuda``.
         workers: processes that decode.
         init: Kinetics weights that every encoder starts from, as in the paper; random weights otherwise.
         progress: show bars.
+    """
+
+    data: str | None
+    out: Path
+    setting: Setting
+    device: str = "cpu"
+    workers: int = 0
+    init: Path | None = None
+    progress: bool = False
+
+    @cached_property
+    def steps(self) -> tuple[Steps, ...]:
+        """Of each official split."""
+        return tuple(
+            Steps(
+                split, self.setting, _folder(split, self.out, self.init),
+                device=self.device, workers=self.workers, init=self.init, progress=self.progress,
+            )
+            for split in read_splits(self.data or f"mars:{self.out / 'world'}")
+        )  # fmt: skip
+
+    def train_encoder(self, seed: int, length: int) -> None:
+        """Do what most studies begin with."""
+        self.steps[0].encoder(seed, length)
+
+    def run(self, names: Sequence[str]) -> list[tuple[Outcome, list[Path]]]:
+        """Run some studies, one after the other: what each found, and the files that it wrote."""
+        return [self._run(name) for name in names]
+
+    def _run(self, name: str) -> tuple[Outcome, list[Path]]:
+        study = STUDIES[name]
+        chosen = self.steps if study.splits else self.steps[:1]
+        outcome = replace(
+            study.run(*chosen),
+            command=_command(name, self.data, self.setting, self.init),
+            setting=self.setting.name,
+            seeds=self.setting.seeds,
+            seconds={step: took for steps in chosen for step, took in steps.seconds().items()},
+            machine=machine(self.device),
+        )
+        where = self.data or f"the {self.setting.world} world, seed 0"
+        outcome = replace(outcome, conditions=f"{where}; {outcome.conditions}")
+        paths = outcome.save(self.out / "results")
+        drawn = [("", study.draw(outcome))] if study.draw else []
+        for end, figure in [*drawn, *(study.pictures(chosen[0]) if study.pictures else ())]:
+            for suffix in ("png", "svg", "pdf"):
+                path = self.out / "results" / f"{name}{end}.{suffix}"
+                save_figure(figure, path)
+                paths.append(path)
+        return outcome, paths
+
+
+def reproduce(
+    name: str,
+    laboratory: Laboratory,
+    *,
+    jobs: int = 1,
+    say: Callable[[Outcome, list[Path]], None] | None = None,
+) -> dict[str, Outcome]:
+    """Run one study, or all of them, and write what they found.
+
+    Args:
+        name: one of `STUDIES`, or ``all``.
+        laboratory: where and how; where it has no data, the setting's world is rendered first.
+        jobs: studies at once, in processes of their own with as many threads as cores are left for each. Another number
+            of threads adds up in another order, so that the same numbers come out for the same jobs only.
         say: told of every study as it ends, and which files it wrote.
 
     Returns:
         What each study found, by name.
 
     Raises:
-        RecipeError: if there is no such study.
+        RecipeError: if there is no such study, or no job to do it.
         DatasetError: if the data cannot be read, or have too few persons.
     """
     if name != ALL and name not in STUDIES:
         raise RecipeError(f"no study is called {name!r}: expected one of {', '.join(STUDIES)}, or {ALL}")
-    world = out / "world"
-    if data is None and not world.exists():
-        with progress_bar("rendering", "frames", progress) as bar:
-            make_world(world, SCALES[setting.world], 0, workers=workers or None, progress=bar)
-    dataset = data or f"mars:{world}"
-    splits = read_splits(dataset)
-    laboratories = [
-        Steps(split, setting, _folder(split, out, init), device=device, workers=workers, init=init, progress=progress)
-        for split in splits
-    ]
+    if jobs < 1:
+        raise RecipeError(f"jobs is {jobs}, expected how many studies may run at once, 1 or more")
+    world = laboratory.out / "world"
+    if laboratory.data is None and not world.exists():
+        with progress_bar("rendering", "frames", laboratory.progress) as bar:
+            make_world(world, SCALES[laboratory.setting.world], 0, workers=laboratory.workers or None, progress=bar)
+    kind = laboratory.steps[0].split.name
+    wanted = [one for one, study in STUDIES.items() if name == one or (name == ALL and study.kind in (None, kind))]
     found = {}
-    for one, study in STUDIES.items():
-        if name == one or (name == ALL and study.kind in (None, splits[0].name)):
-            chosen = laboratories if study.splits else laboratories[:1]
-            found[one] = outcome = replace(
-                study.run(*chosen),
-                command=_command(one, data, setting, init),
-                setting=setting.name,
-                seeds=setting.seeds,
-                seconds={step: took for steps in chosen for step, took in steps.seconds().items()},
-                machine=machine(device),
-            )
-            outcome = found[one] = replace(
-                outcome, conditions=f"{data or f'the {setting.world} world, seed 0'}; {outcome.conditions}"
-            )
-            paths = outcome.save(out / "results")
-            drawn = [("", study.draw(outcome))] if study.draw else []
-            for end, figure in [*drawn, *(study.pictures(chosen[0]) if study.pictures else ())]:
-                for suffix in ("png", "svg", "pdf"):
-                    path = out / "results" / f"{one}{end}.{suffix}"
-                    save_figure(figure, path)
-                    paths.append(path)
+    for done in _in_turn(laboratory, wanted) if jobs == 1 else _at_once(laboratory, wanted, jobs):
+        for outcome, paths in done:
+            found[outcome.name] = outcome
             if say is not None:
                 say(outcome, paths)
-    return found
+    return {one: found[one] for one in wanted}
+
+
+_Done = list[tuple[Outcome, list[Path]]]
+
+
+def _in_turn(laboratory: Laboratory, wanted: Sequence[str]) -> Iterator[_Done]:
+    for one in wanted:
+        yield laboratory.run([one])
+
+
+def _at_once(laboratory: Laboratory, wanted: Sequence[str], jobs: int) -> Iterator[_Done]:
+    """The encoders that most studies begin with, then studies, those that take long first."""
+    setting = laboratory.setting
+    length = setting.recipe.clips.length
+    encoders = [(setting.seeds[0], other) for other in setting.epochs if other != length]
+    tasks: list[Callable[[Laboratory], _Done | None]] = [
+        partial(Laboratory.train_encoder, seed=seed, length=own)
+        for seed, own in [*((seed, length) for seed in setting.seeds), *encoders]
+    ]
+    groups = [[one for one in group if one in wanted] for group in TOGETHER]
+    groups += [[one] for one in wanted if not any(one in group for group in TOGETHER)]
+    tasks += [partial(Laboratory.run, names=group) for group in groups if group]
+    apart = replace(laboratory, workers=laboratory.workers // jobs, progress=False)
+    with progress_bar("studies", "steps", laboratory.progress) as bar:
+        for count, done in enumerate(side_by_side(apart, tasks, jobs), 1):
+            bar(count, len(tasks))
+            if done is not None:
+                yield done
 
 
 def _command(name: str, data: str | None, setting: Setting, init: Path | None) -> str:
@@ -166,4 +241,4 @@ def _folder(split: Split, out: Path, init: Path | None) -> Path:
     return steps if split.number is None else steps / f"split{split.number}"
 
 
-__all__ = ["ALL", "SETTINGS", "STUDIES", "Study", "machine", "reproduce"]
+__all__ = ["ALL", "SETTINGS", "STUDIES", "Laboratory", "Study", "machine", "reproduce"]
