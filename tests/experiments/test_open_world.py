@@ -37,17 +37,19 @@ def test_all_trainings_have_as_many_steps_within_an_epoch(variant: Variant) -> N
 
 def test_costs_are_measured_seed_by_seed_and_the_best_is_first() -> None:
     done = {
-        (EVERYTHING.name, 0): {"map": 0.5, "seconds": 1.0},
-        ("less", 0): {"map": 0.4, "seconds": 1.0},
-        ("more", 0): {"map": 0.6, "seconds": 1.0},
-        (EVERYTHING.name, 1): {"map": 0.3, "seconds": 2.0},
-        ("more", 1): {"map": 0.5, "seconds": 1.0},
+        (EVERYTHING.name, 0): {"streets": 0.5, "anywhere": 0.3, "seconds": 1.0},
+        ("less", 0): {"streets": 0.55, "anywhere": 0.01, "seconds": 1.0},
+        ("more", 0): {"streets": 0.6, "anywhere": 0.3, "seconds": 1.0},
+        (EVERYTHING.name, 1): {"streets": 0.3, "anywhere": 0.1, "seconds": 2.0},
+        ("more", 1): {"streets": 0.5, "anywhere": 0.05, "seconds": 1.0},
     }
     (table,) = outcome(done, 10).tables
     assert [row.name for row in table.rows] == ["more", EVERYTHING.name, "less"]
+    assert table.columns[0::2] == ("streets", "anywhere")
     assert table.row("more").cells[1] == pytest.approx((10, 20))
-    assert table.row("less").cells[1] == pytest.approx((-10,))
-    assert table.row(EVERYTHING.name).cells == ((50, 30), (0, 0))
+    assert table.row("more").cells[3] == pytest.approx((0, -5))
+    assert table.row("less").cells[1] == pytest.approx((5,))
+    assert table.row(EVERYTHING.name).cells == ((50, 30), (0, 0), (30, 10), (0, 0))
 
 
 def test_a_small_study_from_worlds_to_table_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,6 +57,8 @@ def test_a_small_study_from_worlds_to_table_and_again(tmp_path: Path, monkeypatc
     few = replace(whole.stage1.optimisation, persons=2, tracklets=2)
     small = replace(whole, stage1=replace(whole.stage1, optimisation=few))
     monkeypatch.setattr(open_world, "SCALES", {"demo": tiny, "open-small": replace(tiny, style=ANYWHERE)})
+    asked = {"streets": tiny, "anywhere": replace(tiny, style=ANYWHERE)}
+    monkeypatch.setattr(open_world, "judges", lambda: asked)
     monkeypatch.setattr(open_world, "open_small", lambda: small)
     monkeypatch.setattr(open_world, "PERSONS", 6)
     variants = [replace(one, persons=6) for one in (EVERYTHING, Variant("plain", {"patterns": False}))]
@@ -63,7 +67,7 @@ def test_a_small_study_from_worlds_to_table_and_again(tmp_path: Path, monkeypatc
     path = tmp_path / "results" / "open-world.json"
     (table,) = Outcome.from_json(json.loads(path.read_text())).tables
     assert {row.name for row in table.rows} == {EVERYTHING.name, "plain"}
-    assert all(0 < row.cells[0][0] <= 100 for row in table.rows)
+    assert all(0 < row.cells[judge][0] <= 100 for row in table.rows for judge in (0, 2))
     assert (tmp_path / "world-patterns-False" / "info" / "world.json").is_file()
     before = path.read_bytes()
     open_world.open_world(out=tmp_path, steps=3, workers=1)
