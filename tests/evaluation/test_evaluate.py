@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+import torch
 
-from resight.evaluation.evaluate import evaluate_features, rank_features
+from resight.evaluation.evaluate import EXPLAINED_MATCHES, clip_weights, evaluate_features, rank_features
 from resight.evaluation.protocols import PROTOCOLS
 from resight.features import ClipFeatures
-from resight.models.aggregators import MeanPair
+from resight.models.aggregators import AGGREGATORS, Aggregator, Learned, MeanPair, Symmetric
 from resight.scoring.all_pairs import score_all_pairs
 from resight.scoring.rerank import find_neighbours, rerank
 
@@ -44,3 +46,34 @@ def test_joined_features_hold_each_tracklet_once() -> None:
     joined = first.joined_with(second.joined_with(first))
     assert joined.ids == first.ids + second.ids
     assert np.array_equal(joined.values, np.concatenate([first.values, second.values]))
+
+
+def aggregator_by(name: str) -> Aggregator:
+    torch.manual_seed(0)
+    if name == "symmetric":
+        return Symmetric(Learned(16, 8))
+    sized = {"learned", "order-free", "clip-quality", "pair-attention"}
+    return AGGREGATORS[name](16, 8) if name in sized else AGGREGATORS[name]()
+
+
+@pytest.mark.parametrize("name", [*AGGREGATORS, "symmetric"])
+def test_the_weight_of_a_clip_is_its_share_in_the_best_answers_one_after_the_other(name: str) -> None:
+    query, gallery, aggregator = made(6, 1, seed=1), made(20, 2, seed=2), aggregator_by(name)
+    gallery.cameras[::3] = 1
+    gallery.persons[4] = -1
+    ranking = rank_features(query, gallery, aggregator)
+    found = clip_weights(query, gallery, ranking, aggregator)
+    for q in range(6):
+        best = [g for g in ranking.order[q] if gallery.cameras[g] != 1 and gallery.persons[g] != -1]
+        shares = []
+        for g in best[:EXPLAINED_MATCHES]:
+            pair = torch.from_numpy(query.values[q]), torch.from_numpy(gallery.values[g])
+            weight = aggregator.pair_weights(*pair).weight.double().sum(1)
+            shares.append((weight / weight.sum()).numpy())
+        np.testing.assert_allclose(found[q], np.mean(shares, axis=0), rtol=1e-5, atol=1e-7)
+
+
+def test_a_query_that_meets_its_own_camera_only_is_weighed_by_it() -> None:
+    query, gallery = made(3, 1, seed=1), made(7, 1, seed=2)
+    found = clip_weights(query, gallery, rank_features(query, gallery, MeanPair()), MeanPair())
+    np.testing.assert_allclose(found, 0.5)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from resight.errors import RecipeError
 from resight.evaluation.damage import DamageAuroc, auroc_by_fault
 from resight.evaluation.evaluate import clip_weights, evaluate_features
+from resight.evaluation.metrics import Scores
 from resight.evaluation.protocols import Protocol
 from resight.features import ClipFeatures, mixed_damage
 from resight.models.contract import Aggregator
@@ -103,6 +104,59 @@ def damage_curve(
     """Score an aggregator for each rate of damage.
 
     Args:
+        aggregator: how to compare, see `score_damaged` for this and what is not said here.
+        query: clean features of Q tracklets, M clips of each.
+        gallery: clean features of what is searched.
+        damaged_query: kind to features of the same queries.
+        damaged_gallery: the same for the gallery.
+        protocol: the rules.
+        rates: M_c^max, each 0 … M; 0 is always scored, too.
+        kinds: which of the kinds of damage; None: all there are.
+        side: whose clips are damaged.
+        seed: of the damage.
+        precision: of the products.
+        progress: called with (rates done, all).
+
+    Raises:
+        RecipeError: if a rate is not 0 … M, the side is unknown, or there are no features of a kind.
+        ProtocolError: if no query has a match.
+    """
+    steps = sorted({0, *rates})
+    kinds = tuple(kinds if kinds is not None else (damaged_gallery if side == "gallery" else damaged_query))
+    found = []
+    for number, rate in enumerate(steps):
+        found.append(
+            score_damaged(
+                aggregator, query, gallery, damaged_query, damaged_gallery, protocol, rate,
+                kinds=kinds, side=side, seed=seed, precision=precision,
+            )
+        )  # fmt: skip
+        if progress is not None:
+            progress(number + 1, len(steps))
+    scores = [one for one, _ in found]
+    last, auroc = found[-1]
+    maps, minps = tuple(one.map for one in scores), tuple(one.minp for one in scores)
+    firsts = tuple(one.rank(1) for one in scores)
+    return DamageCurve(kinds, side, tuple(steps), maps, firsts, minps, auroc, seed, last.line())
+
+
+def score_damaged(
+    aggregator: Aggregator,
+    query: ClipFeatures,
+    gallery: ClipFeatures,
+    damaged_query: Mapping[str, ClipFeatures],
+    damaged_gallery: Mapping[str, ClipFeatures],
+    protocol: Protocol,
+    rate: int,
+    *,
+    kinds: Sequence[str],
+    side: Side = "both",
+    seed: int = 0,
+    precision: ProductPrecision = "float32",
+) -> tuple[Scores, Mapping[str, DamageAuroc]]:
+    """Score an aggregator at one rate of damage.
+
+    Args:
         aggregator: how to compare, used as in evaluation mode.
         query: clean features of Q tracklets, M clips of each.
         gallery: clean features of what is searched.
@@ -110,41 +164,31 @@ def damage_curve(
             side is ``gallery``.
         damaged_gallery: the same for the gallery; not looked at if the side is ``query``.
         protocol: the rules.
-        rates: M_c^max, each 0 … M; 0 is always scored, too.
-        kinds: which of the kinds of damage; None: all there are.
+        rate: M_c^max, 0 … M.
+        kinds: which of the kinds of damage, one at least.
         side: whose clips are damaged.
         seed: of the damage: which clips, and in which way.
         precision: of the products of `Learned`, see `score_all_pairs`.
-        progress: called with (rates done, all).
+
+    Returns:
+        The scores; and by kind, how well low weight of a query clip points at damage: empty if none is damaged.
 
     Raises:
-        RecipeError: if a rate is not 0 … M, the side is unknown, or there are no features of a kind.
+        RecipeError: if the rate is not 0 … M, the side is unknown, or there are no features of a kind.
         ProtocolError: if no query has a match.
     """
     clips = min(query.values.shape[1], gallery.values.shape[1])
     if side not in get_args(Side):
         raise RecipeError(f"side is {side!r}, expected one of {', '.join(get_args(Side))}")
-    if wrong := [rate for rate in rates if not 0 <= rate <= clips]:
-        raise RecipeError(f"rate {wrong[0]} of damaged clips, expected 0 to {clips}, the clips of a tracklet")
-    on_query, on_gallery = side != "gallery", side != "query"
-    names = tuple(kinds if kinds is not None else (damaged_query if on_query else damaged_gallery))
-    asked, searched = _chosen(damaged_query, names, on_query), _chosen(damaged_gallery, names, on_gallery)
-    steps = sorted({0, *rates})
-    rows: list[tuple[float, float, float]] = []
-    auroc: Mapping[str, DamageAuroc] = {}
-    conditions = ""
-    for number, rate in enumerate(steps):
-        found, faults = _damaged(query, asked, rate, seed)
-        among, _ = _damaged(gallery, searched, rate, seed)
-        ranking, scores = evaluate_features(found, among, aggregator, protocol, precision=precision)
-        rows.append((scores.map, scores.rank(1), scores.minp))
-        conditions = scores.line()
-        if rate == steps[-1] and (faults != "").any():
-            auroc = auroc_by_fault(clip_weights(found, among, ranking, aggregator), faults)
-        if progress is not None:
-            progress(number + 1, len(steps))
-    maps, firsts, minps = zip(*rows, strict=True)
-    return DamageCurve(names, side, tuple(steps), maps, firsts, minps, auroc, seed, conditions)
+    if not 0 <= rate <= clips:
+        raise RecipeError(f"rate {rate} of damaged clips, expected 0 to {clips}, the clips of a tracklet")
+    asked, searched = _chosen(damaged_query, kinds, side != "gallery"), _chosen(damaged_gallery, kinds, side != "query")
+    found, faults = _damaged(query, asked, rate, seed)
+    among, _ = _damaged(gallery, searched, rate, seed)
+    ranking, scores = evaluate_features(found, among, aggregator, protocol, precision=precision)
+    if not (faults != "").any():
+        return scores, {}
+    return scores, auroc_by_fault(clip_weights(found, among, ranking, aggregator), faults)
 
 
 def _chosen(damaged: Mapping[str, ClipFeatures], kinds: Sequence[str], used: bool) -> Mapping[str, ClipFeatures]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from resight.evaluation.metrics import Scores, score_ranking
 from resight.evaluation.protocols import PROTOCOLS, Labels, Protocol
@@ -21,6 +22,9 @@ from resight.tracklet import JUNK
 
 EXPLAINED_MATCHES = 5
 """Best answers of a query over which the weight of its clips is averaged."""
+
+EXPLAINED_AT_ONCE = 256
+"""Tracklet pairs weighed at once: enough for the full rate of a product, few enough for the caches."""
 
 
 def rank_features(
@@ -119,13 +123,26 @@ def clip_weights(
     Returns:
         (Q, M), rows sum to 1.
     """
-    shares = np.empty(query.values.shape[:2])
     device = device_of(aggregator)
-    for q, row in enumerate(ranking.order):
-        others = row[(gallery.cameras[row] != query.cameras[q]) & (gallery.persons[row] != JUNK)]
-        best = (others if len(others) else row)[:EXPLAINED_MATCHES]
-        clips = torch.from_numpy(query.values[q]).to(device)
-        accounts = [aggregator.pair_weights(clips, torch.from_numpy(gallery.values[g]).to(device)) for g in best]
-        weights = torch.stack([account.weight.double().sum(1) for account in accounts])
-        shares[q] = (weights / weights.sum(1, keepdim=True)).mean(0).cpu().numpy()
-    return shares
+    pairs = [(q, g) for q in range(len(query)) for g in _explained(query, gallery, ranking, q)]
+    asked, found = (torch.from_numpy(np.array(side)) for side in zip(*pairs, strict=True))
+
+    def weight(q: Tensor, g: Tensor) -> Tensor:
+        return aggregator.pair_weights(q, g).weight
+
+    of_pairs = torch.vmap(weight, chunk_size=EXPLAINED_AT_ONCE, randomness="same")(
+        torch.from_numpy(query.values)[asked].to(device), torch.from_numpy(gallery.values)[found].to(device)
+    )
+    share = of_pairs.double().sum(2).cpu()
+    share = share / share.sum(1, keepdim=True)
+    sums = torch.zeros(query.values.shape[:2], dtype=torch.float64).index_add_(0, asked, share)
+    mean: NDArray[np.float64] = (sums / asked.bincount(minlength=len(query))[:, None]).numpy()
+    return mean
+
+
+def _explained(query: ClipFeatures, gallery: ClipFeatures, ranking: Ranking, q: int) -> NDArray[np.integer]:
+    """The best answers of a query, those of its own camera and junk left out."""
+    row = ranking.order[q]
+    others = row[(gallery.cameras[row] != query.cameras[q]) & (gallery.persons[row] != JUNK)]
+    best: NDArray[np.integer] = (others if len(others) else row)[:EXPLAINED_MATCHES]
+    return best

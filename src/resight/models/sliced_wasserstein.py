@@ -60,11 +60,11 @@ class SlicedWasserstein(Aggregator):
         """
         q_MK, g_NK = (self._projected(x[None])[0] for x in (query, gallery))
         shares_MN = quantile_shares(len(query), len(gallery), q_MK)
-        matched_MN = torch.zeros_like(shares_MN)
+        cosine_MN = cosines(query[None], gallery[None])[0, 0]
+        matched_MN = torch.zeros_like(cosine_MN)
         q_KM, g_KN = (x.t().argsort(dim=1) for x in (q_MK, g_NK))
         mass_KMN = shares_MN.expand(self.projections, -1, -1) / self.projections
         matched_MN.index_put_((q_KM[:, :, None], g_KN[:, None, :]), mass_KMN, accumulate=True)
-        cosine_MN = cosines(query[None], gallery[None])[0, 0]
         mean = (matched_MN * cosine_MN).sum()
         tiny = torch.finfo(mean.dtype).eps
         mean = torch.where(mean.abs() < tiny, torch.full_like(mean, tiny), mean)

@@ -15,7 +15,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from resight.data.damage import DAMAGES
-from resight.evaluation.damage_benchmark import DamageCurve, Side, damage_curve
+from resight.evaluation.damage import DamageAuroc
+from resight.evaluation.damage_benchmark import Side, damage_curve, score_damaged
+from resight.evaluation.metrics import Scores
+from resight.features import ClipFeatures
 from resight.models.aggregators import Aggregator, MeanPair, TopShare
 from resight.recipe import Damage, Recipe
 from resight.reproduce.figures import LINES, quiet
@@ -55,10 +58,12 @@ def _rates(steps: Steps) -> list[StudyTable]:
         rows: _Table = {}
         for seed in steps.setting.seeds:
             features = steps.damages(seed, ("corrupted",))
-            for rate in rates:
-                curve = _curve(steps, make(seed, rate), features, rates, ("corrupted",), seed)
-                shares = 100 * (1 - curve.drop[-1]), 100 * curve.area / curve.map[0]
-                _add(rows, f"trained at M_c^max = {rate}", [*(100 * one for one in curve.map), *shares])
+            by_rate = {rate: make(seed, rate) for rate in rates}
+            with steps.timed(f"damage score {name} by rate-seed{seed}"):
+                for rate, aggregator in by_rate.items():
+                    curve = damage_curve(aggregator, *_sides(steps, features), steps.protocol, rates, seed=seed)
+                    shares = 100 * (1 - curve.drop[-1]), 100 * curve.area / curve.map[0]
+                    _add(rows, f"trained at M_c^max = {rate}", [*(100 * one for one in curve.map), *shares])
         tables.append(_study_table(f"mAP, {name}, by rate in training (row) and test", "training", columns, rows))
     return tables
 
@@ -71,22 +76,33 @@ def _kinds(steps: Steps) -> tuple[list[StudyTable], str]:
     auroc: _Table = {}
     line = ""
     for seed in setting.seeds:
-        features = steps.damages(seed)
-        for name, pick in _methods(steps, seed, rate).items():
-            curves = {test: _curve(steps, pick(kinds), features, (rate,), kinds, seed) for test, kinds in tests.items()}
-            line = line or curves[MIXED].conditions
-            clean = _curve(steps, pick(()), features, (), DAMAGES, seed)
-            for measure, field in (("mAP", "map"), ("rank-1", "rank1"), ("mINP", "minp")):
-                values = [getattr(clean, field)[0], *(getattr(curve, field)[1] for curve in curves.values())]
-                _add(by_method[measure], name, [100 * value for value in values])
+        sides = _sides(steps, steps.damages(seed))
+        methods = _methods(steps, seed, rate)
+        both: dict[str, dict[str, _Damaged]] = {}
+        for name, pick in methods.items():
+            met = {test: pick(kinds) for test, kinds in tests.items()}
+            with steps.timed(f"damage score {name}-seed{seed}"):
+                clean, _ = score_damaged(pick(()), *sides, steps.protocol, 0, kinds=DAMAGES)
+                found = both[name] = {
+                    test: score_damaged(met[test], *sides, steps.protocol, rate, kinds=kinds, seed=seed)
+                    for test, kinds in tests.items()
+                }
+            scores = [clean, *(one for one, _ in found.values())]
+            line = line or scores[-1].line()
+            _add(by_method["mAP"], name, [100 * one.map for one in scores])
+            _add(by_method["rank-1"], name, [100 * one.rank(1) for one in scores])
+            _add(by_method["mINP"], name, [100 * one.minp for one in scores])
             if name.startswith(OURS):
-                _add(auroc, name, [_pooled(curve) for curve in curves.values()])
-            if name == f"{OURS}, trained {MIXED}":
-                for test, kinds in tests.items():
-                    one_side = [
-                        _curve(steps, pick(kinds), features, (rate,), kinds, seed, side).map[1] for side in SIDES[:2]
-                    ]
-                    _add(by_side, test, [100 * value for value in (*one_side, curves[test].map[1])])
+                _add(auroc, name, [_pooled(one) for _, one in found.values()])
+        name = f"{OURS}, trained {MIXED}"
+        mixed = methods[name](DAMAGES)
+        with steps.timed(f"damage score by side-seed{seed}"):
+            for test, kinds in tests.items():
+                one_side = [
+                    score_damaged(mixed, *sides, steps.protocol, rate, kinds=kinds, side=side, seed=seed)
+                    for side in SIDES[:2]
+                ]
+                _add(by_side, test, [100 * scores.map for scores, _ in (*one_side, both[name][test])])
     columns = ("clean", *tests)
     tables = [
         _study_table(f"{measure}, damage on both sides, M_c^max = {rate}", "", columns, rows)
@@ -99,22 +115,20 @@ def _kinds(steps: Steps) -> tuple[list[StudyTable], str]:
     return tables, line
 
 
-def _curve(
-    steps: Steps, aggregator: Aggregator, features: DamagedFeatures, rates: Sequence[int], kinds: tuple[Damage, ...],
-    seed: int, side: Side = "both",
-) -> DamageCurve:  # fmt: skip
-    sides = steps.split.query, steps.split.gallery
-    query, gallery = (features.clean.of(own) for own in sides)
-    asked, searched = ({str(kind): features.of(kind).of(own) for kind in kinds} for own in sides)
-    with steps.timed(f"damage scores-seed{seed}"):
-        return damage_curve(
-            aggregator.to(steps.device), query, gallery, asked, searched, steps.protocol, rates, side=side, seed=seed
-        )
+_Damaged = tuple[Scores, Mapping[str, DamageAuroc]]
+_Features = tuple[ClipFeatures, ClipFeatures, Mapping[str, ClipFeatures], Mapping[str, ClipFeatures]]
 
 
-def _pooled(curve: DamageCurve) -> float:
-    """AUROC over the kinds of damage, by the number of clips."""
-    found = [(one.auroc, one.damaged) for one in curve.auroc.values() if one.auroc is not None]
+def _sides(steps: Steps, features: DamagedFeatures) -> _Features:
+    """Of queries and gallery: sound, then with every clip damaged, by the kind of damage."""
+    query, gallery = steps.split.query, steps.split.gallery
+    asked, searched = ({str(kind): one.of(side) for kind, one in features.damaged.items()} for side in (query, gallery))
+    return features.clean.of(query), features.clean.of(gallery), asked, searched
+
+
+def _pooled(auroc: Mapping[str, DamageAuroc]) -> float:
+    """Over the kinds of damage, by the number of clips."""
+    found = [(one.auroc, one.damaged) for one in auroc.values() if one.auroc is not None]
     return sum(value * clips for value, clips in found) / sum(clips for _, clips in found)
 
 

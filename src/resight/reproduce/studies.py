@@ -72,10 +72,10 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
 """Name → study: the paper's tables and figures, then ours."""
 
 TOGETHER = (
-    ("recipes",),
-    ("fig3",),
-    ("fig6", "table2"),
     ("damage",),
+    ("recipes",),
+    ("fig6", "table2"),
+    ("fig3",),
     ("aggregators",),
     ("fig4", "fig5", "fig7", "table6"),
 )
