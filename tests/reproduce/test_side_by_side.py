@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
+import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -41,3 +44,36 @@ def test_two_tasks_run_at_once(tmp_path: Path) -> None:
 def test_what_a_task_raises_is_raised(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="this task fails"):
         list(side_by_side(tmp_path, [fail], jobs=1))
+
+
+def wait_for_ever(subject: Path) -> None:
+    (subject / "pid").write_text(str(os.getpid()))
+    time.sleep(600)
+
+
+def wait_in_another(folder: Path) -> None:
+    list(side_by_side(folder, [wait_for_ever], jobs=1))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_workers_end_with_the_process_that_made_them(tmp_path: Path) -> None:
+    parent = multiprocessing.get_context("spawn").Process(target=wait_in_another, args=(tmp_path,))
+    parent.start()
+    pid = tmp_path / "pid"
+    wait_until(lambda: pid.is_file() and pid.read_text() != "")
+    parent.kill()
+    parent.join()
+    wait_until(lambda: not is_running(int(pid.read_text())))
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    for _ in range(6000):
+        if holds():
+            return
+        time.sleep(0.01)
+    raise AssertionError("a minute was not enough")
+
+
+def is_running(pid: int) -> bool:
+    state = Path(f"/proc/{pid}/stat")
+    return state.is_file() and state.read_text().split()[2] != "Z"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any, TypeVar
@@ -42,9 +43,18 @@ def side_by_side(subject: T, tasks: Sequence[Callable[[T], R]], jobs: int) -> It
 
 
 def _begin(subject: object, threads: int) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     _told[:] = [subject]
 
 
 def _do(task: Callable[[Any], R]) -> R:
     return task(_told[0])
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for its next task for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

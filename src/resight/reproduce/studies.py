@@ -76,6 +76,7 @@ TOGETHER = (
     ("recipes",),
     ("fig6", "table2"),
     ("fig3",),
+    ("joint",),
     ("aggregators",),
     ("fig4", "fig5", "fig7", "table6"),
 )

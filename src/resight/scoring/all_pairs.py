@@ -27,6 +27,7 @@ from resight.scoring.tiles import Tiling, tiling, work_off
 ProductPrecision = Literal["float32", "bfloat16", "float16"]
 
 _QUERIES = 4  # in a job: with fewer, laying out its gallery clips is felt; with more, so is waiting for the last job
+_WIDE = 64  # gallery tracklets for which a query is worth products of its own
 _COPIES = 4  # of clip features while they are laid out: as they come, of length 1, features first, steps
 
 
@@ -201,7 +202,7 @@ class _Engine:
     def fill(self, scores: NDArray[np.float32], tell: Callable[[int], None]) -> None:
         """All pairs of tracklets, into (Q, G)."""
         q, g = scores.shape
-        if g < self.tiling.pairs / 2:  # tiles of several queries, whose clips are gathered pair by pair
+        if g < min(_WIDE, self.tiling.pairs / 2):  # tiles of several queries, whose clips are gathered pair by pair
             self.fill_pairs(scores.reshape(-1), lambda part: np.divmod(np.arange(part.start, part.stop), g), tell)
             return
         blocks = math.ceil(g / self.tiling.pairs)
