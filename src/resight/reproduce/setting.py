@@ -78,6 +78,7 @@ def small() -> Setting:
         (0, 1, 2),
         {4: 80, 8: 40, 16: 20},
         rates=(0, 2, 4, 6, 7),
+        matrix_rates=(0, 4, 7),
         orders=6,
         joint_epochs=3,
         rivals=_with_erasing(modern_small()),
