@@ -10,14 +10,12 @@ has a say. Worlds and trainings are kept: run again, and it goes on where it sto
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import platform
 import time
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
-from itertools import repeat
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -37,6 +35,7 @@ from resight.models.encoders import make_encoder
 from resight.progress import progress_bar
 from resight.recipe import ClipSpec, Recipe, open_small
 from resight.reproduce.outcome import Outcome, Row, StudyTable
+from resight.reproduce.side_by_side import side_by_side
 from resight.synthetic.world import SCALES, WorldScale, make_world
 from resight.training.loop import RunOptions
 from resight.training.stage1_clips import train_encoder
@@ -129,32 +128,29 @@ def open_world(
     """
     asked = {name: _world(out / name, scale, JUDGES, workers) for name, scale in judges().items()}
     worlds = {variant.name: _world_of(variant, out, workers) for variant in VARIANTS}
-    todo = [(variant, seed) for seed in range(seeds) for variant in VARIANTS]
-    done: dict[tuple[str, int], dict[str, float]] = {}
-    with (
-        progress_bar("training", "trainings") as progress,
-        ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool,
-    ):
-        results = pool.map(
-            _train,
-            [variant.recipe(seed, steps) for variant, seed in todo],
-            [variant.persons for variant, _ in todo],
-            [worlds[variant.name] for variant, _ in todo],
-            [out / "trainings" / f"{variant.name}, seed {seed}, {steps} steps" for variant, seed in todo],
-            repeat(asked),
+    tasks = [
+        partial(
+            _train, variant=variant, recipe=variant.recipe(seed, steps), world=worlds[variant.name],
+            folder=out / "trainings" / f"{variant.name}, seed {seed}, {steps} steps",
         )
-        for (variant, seed), result in zip(todo, results, strict=True):
-            done[variant.name, seed] = result
-            progress(len(done), len(todo))
-            outcome(done, steps).save(out / "results")
+        for seed in range(seeds)
+        for variant in VARIANTS
+    ]  # fmt: skip
+    done: dict[tuple[str, int], dict[str, float]] = {}
+    with progress_bar("training", "trainings") as progress:
+        for name, seed, result in side_by_side(asked, tasks, workers):
+            done[name, seed] = result
+            progress(len(done), len(tasks))
+    outcome(done, steps).save(out / "results")
     print(f"wrote {out / 'results' / NAME}.md")
 
 
 def outcome(done: Mapping[tuple[str, int], Mapping[str, float]], steps: int) -> Outcome:
     """The table of what is done, best in both worlds first; what a variant brings is measured seed by seed."""
+    seeds = tuple(sorted({seed for _, seed in done}))
     rows = []
     for name in dict.fromkeys(name for name, _ in done):
-        own = {seed: result for (other, seed), result in done.items() if other == name}
+        own = {seed: done[name, seed] for seed in seeds if (name, seed) in done}
         cells: list[tuple[float, ...]] = []
         for judge in judges():
             scores = {seed: 100 * result[judge] for seed, result in own.items()}
@@ -162,7 +158,6 @@ def outcome(done: Mapping[tuple[str, int], Mapping[str, float]], steps: int) -> 
             cells += [tuple(scores.values()), tuple(scores[seed] - whole[seed] for seed in own)]
         rows.append(Row(name, tuple(cells)))
     rows.sort(key=lambda row: -(fmean(row.cells[0]) + fmean(row.cells[2])))
-    seeds = tuple(sorted({seed for _, seed in done}))
     return Outcome(
         NAME,
         "What each setting is worth",
@@ -197,16 +192,17 @@ def _world(path: Path, scale: WorldScale, seed: int, workers: int) -> Path:
     return path
 
 
-def _train(recipe: Recipe, persons: int, world: Path, folder: Path, asked: Mapping[str, Path]) -> dict[str, float]:
+def _train(
+    asked: Mapping[str, Path], variant: Variant, recipe: Recipe, world: Path, folder: Path
+) -> tuple[str, int, dict[str, float]]:
     """What one training reached in the worlds asked, 0 … 1, and its seconds; from its file if it is done."""
     result = folder / "result.json"
     if not result.is_file():
-        torch.set_num_threads(1)
         torch.manual_seed(recipe.seed)
         begun = time.perf_counter()
         others = {name: read_mars(path).train for name, path in asked.items()}
         encoder, _ = train_encoder(
-            make_encoder(recipe.stage1), some_persons(read_mars(world).train, persons, 0), recipe,
+            make_encoder(recipe.stage1), some_persons(read_mars(world).train, variant.persons, 0), recipe,
             RunOptions(folder), others=next(iter(others.values())),
         )  # fmt: skip
         scores = {
@@ -215,8 +211,7 @@ def _train(recipe: Recipe, persons: int, world: Path, folder: Path, asked: Mappi
         }
         with replace_file(result) as temporary:
             temporary.write_text(json.dumps({**scores, "seconds": time.perf_counter() - begun}), encoding="utf-8")
-    found: dict[str, float] = json.loads(result.read_text(encoding="utf-8"))
-    return found
+    return variant.name, recipe.seed, json.loads(result.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":
