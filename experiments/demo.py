@@ -1,6 +1,6 @@
 """The whole path on a world of people that never lived: render, search, train, evaluate, explain, report.
 
-``python -m experiments.demo --out demo`` takes about ten minutes on two cores; ``--seeds 3`` repeats the training
+``python -m experiments.demo --out demo`` takes five to ten minutes on two cores; ``--seeds 3`` repeats the training
 with other seeds and reports mean and spread. Every step is kept: run again, and it goes on where it stopped.
 """
 

@@ -2,7 +2,7 @@
 
 ``python -m experiments.results_page runs/study`` takes the results of a run over and writes the page; without a folder
 the page is written again from what was taken over before. A line ``<!-- study: table2 -->`` in the remarks stands for
-a study.
+a study; ``--under NAME`` keeps the results of another run beside the first, for ``<!-- study: NAME/table2 -->``.
 """
 
 from __future__ import annotations
@@ -28,42 +28,44 @@ IMAGES = HERE.parent / "docs" / "images" / "study"
 WIDTH = 900
 """Pixels, of pictures of frames."""
 
-_PLACE = re.compile(r"^<!-- study: ([\w-]+) -->$", re.MULTILINE)
+_PLACE = re.compile(r"^<!-- study: ([\w/-]+) -->$", re.MULTILINE)
 
 
-def results_page(folder: Path | None = None) -> None:
+def results_page(folder: Path | None = None, *, under: str = "") -> None:
     """Write docs/results.md.
 
     Args:
         folder: The --out of a `resight reproduce` or `experiments.open_world` run, whose results are taken over first.
+        under: Where they are kept, if not beside those of the run that stands in the page already.
     """
     if folder is not None:
         for name in (*STUDIES, OPEN_WORLD):
             found = folder / "results" / f"{name}.json"
             if found.is_file():
-                take_over(Outcome.from_json(json.loads(found.read_text(encoding="utf-8"))), folder / "results")
+                take_over(Outcome.from_json(json.loads(found.read_text(encoding="utf-8"))), folder / "results", under)
     with replace_file(PAGE) as temporary:
         temporary.write_text(page(), encoding="utf-8")
     print(f"wrote {PAGE}")
 
 
-def take_over(outcome: Outcome, folder: Path) -> None:
+def take_over(outcome: Outcome, folder: Path, under: str = "") -> None:
     """Keep a study's numbers, and its figures if there are some, small enough for a repository.
 
     Pictures of frames are kept, too: so the run must be one on people who never lived.
     """
-    with replace_file(RESULTS / f"{outcome.name}.json") as temporary:
+    images = IMAGES / under
+    images.mkdir(parents=True, exist_ok=True)
+    with replace_file(RESULTS / under / f"{outcome.name}.json") as temporary:
         temporary.write_text(json.dumps(outcome.to_json(), indent=1) + "\n", encoding="utf-8")
     figures = sorted(folder.glob(f"{outcome.name}.svg")) + sorted(folder.glob(f"{outcome.name}-*.svg"))
-    IMAGES.mkdir(parents=True, exist_ok=True)
     for figure in figures:
         if outcome.name not in STUDIES or STUDIES[outcome.name].pictures is None:
-            shutil.copyfile(figure, IMAGES / figure.name)
+            shutil.copyfile(figure, images / figure.name)
         else:  # frames inside a vector figure are large
             with Image.open(figure.with_suffix(".png")) as picture:
                 small = picture.convert("RGB")
                 small.thumbnail((WIDTH, WIDTH))
-                small.quantize(256).save(IMAGES / f"{figure.stem}.png", optimize=True)
+                small.quantize(256).save(images / f"{figure.stem}.png", optimize=True)
 
 
 def page() -> str:
@@ -73,14 +75,15 @@ def page() -> str:
 
 
 def study(name: str) -> str:
-    """One study as a section: its figures, its tables, what held."""
+    """One study as a section, by its name and where it is kept: its figures, its tables, what held."""
+    under, _, own = name.rpartition("/")
     outcome = Outcome.from_json(json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")))
     text = outcome.to_markdown().strip()
     title, _, rest = text.partition("\n")
     shown = "\n".join(
-        f"![{outcome.title}](images/study/{path.name})"
-        for path in sorted(IMAGES.glob(f"{name}*"))
-        if re.fullmatch(rf"{name}(-\d+)?\.(svg|png)", path.name)
+        f"![{outcome.title}](images/study/{path.relative_to(IMAGES).as_posix()})"
+        for path in sorted((IMAGES / under).glob(f"{own}*"))
+        if re.fullmatch(rf"{own}(-\d+)?\.(svg|png)", path.name)
     )
     return f"#{title}\n{f'{chr(10)}{shown}{chr(10)}' if shown else ''}{rest}"
 

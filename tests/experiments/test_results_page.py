@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,10 @@ def test_results_of_a_run_are_taken_over(tmp_path: Path, monkeypatch: pytest.Mon
     assert text.startswith("# Results\n\n### A study\n\n![A study](images/study/fig4.svg)\n\n**mAP**\n")
     assert "| mean | 1.5 ± 0.7 |" in text and text.endswith("\n\nThe end.\n")
     assert (tmp_path / "images" / "fig4.svg").is_file()
+
+    (tmp_path / "remarks.md").write_text("<!-- study: fig4 -->\n\n<!-- study: other/fig4 -->\n")
+    replace(OUTCOME, title="The same, otherwise").save(run / "results")
+    results_page.results_page(run, under="other")
+    text = (tmp_path / "page.md").read_text()
+    assert text.startswith("### A study\n\n![A study](images/study/fig4.svg)")
+    assert "\n### The same, otherwise\n\n![The same, otherwise](images/study/other/fig4.svg)\n" in text

@@ -11,12 +11,17 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
+from resight.checkpoints import Model, make_aggregator, save_model
 from resight.data.corruption import choose_corrupted
 from resight.data.readers import read_splits
-from resight.errors import RecipeError
+from resight.errors import CheckpointError, RecipeError
+from resight.evaluation.evaluate import evaluate_features
 from resight.evaluation.metrics import score_similarities
+from resight.features import extract_clip_features
 from resight.models.aggregators import MeanPair, TopShare
+from resight.models.encoders import make_encoder
 from resight.models.i3d import I3D
+from resight.recipe import ClipSpec
 from resight.reproduce import studies
 from resight.reproduce.outcome import Outcome
 from resight.reproduce.published import OURS
@@ -155,6 +160,41 @@ def test_encoders_start_from_the_weights_that_are_given(world: Path, tmp_path: P
     assert begun.tables != usual.tables
     assert begun.command.endswith(f"--init {tmp_path / 'other.pt'}") and "--init" not in usual.command
     assert {path.name for path in out.iterdir()} == {"results", "steps", "steps-from-other"}
+
+
+def test_the_encoder_of_a_model_is_taken_as_it_is(world: Path, tmp_path: Path, toy: Setting) -> None:
+    other = replace(toy.recipe, clips=ClipSpec(length=1, count=2, height=48, width=24))
+    encoder = make_encoder(other.stage1).eval()
+    path = tmp_path / "run" / "model.safetensors"
+    path.parent.mkdir()
+    save_model(
+        path, Model(encoder, make_aggregator("mean-pair", encoder.dim, other), other, {"aggregator": "mean-pair"})
+    )
+    laboratory = Laboratory(f"mars:{world}", tmp_path / "out", replace(toy, rates=(0, 1)), model=path)
+    found = reproduce("table2", laboratory)["table2"]
+    assert found.conditions.startswith(f"the encoder of {path}; mars:{world}; ")
+    assert found.command == f"resight reproduce table2 --data mars:{world} --setting toy --seeds 2 --model {path}"
+    assert {step.split()[1].partition("-")[0] for step in found.seconds or {} if step.startswith("train ")} == {
+        "features", "learned", "top20", "top50", "top100"
+    }  # fmt: skip
+
+    own = extract_clip_features(encoder, laboratory.steps[0].everyone, other.clips)
+    by_hand = evaluate_features(
+        own.of(laboratory.steps[0].split.query), own.of(laboratory.steps[0].split.gallery), TopShare(50),
+        laboratory.steps[0].protocol,
+    )[1]  # fmt: skip
+    assert found.tables[2].row("top 50 %, same features").cells[0] == pytest.approx((100 * by_hand.map,) * 2)
+
+
+def test_studies_of_encoders_are_not_for_one_that_is_given(world: Path, tmp_path: Path, toy: Setting) -> None:
+    given = Laboratory(f"mars:{world}", tmp_path / "out", toy, model=Path("open-small"))
+    with pytest.raises(RecipeError, match="table6 compares encoders that it trains, found the model open-small"):
+        reproduce("table6", given)
+    with pytest.raises(RecipeError, match="give one of them"):
+        replace(given, init=Path("rgb_imagenet.pt"))
+    with pytest.raises(CheckpointError, match="no file and no model is called 'nothing'"):
+        reproduce("table2", replace(given, model=Path("nothing")))
+    assert not list(tmp_path.iterdir())
 
 
 def test_unknown_studies_are_refused(tmp_path: Path, toy: Setting) -> None:

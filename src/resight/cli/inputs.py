@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from resight.cli.app import WORKERS, Precision
 from resight.errors import DatasetError
 from resight.progress import progress_bar
-from resight.shipped import shipped_model
+from resight.shipped import weights_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,9 +37,9 @@ def open_model(named: Path) -> tuple[Model, Path]:
     """
     from resight.checkpoints import load_model
 
-    if named.is_file() or len(named.parts) > 1:
-        return load_model(named), named.parent / "features"
-    path = shipped_model(str(named))
+    path = weights_of(named)
+    if path == named:
+        return load_model(path), path.parent / "features"
     print(f"note: `resight models {named}` says what the model {named} was trained on, and its limits", file=sys.stderr)
     return load_model(path), user_cache() / "features"
 

@@ -22,7 +22,7 @@ def reproduce(
     name: str, *, data: Annotated[str | None, Parameter(help="The data, as KIND:PATH; by default a synthetic world, "
                                                              "rendered into OUT.")] = None,
     out: Path = Path("runs/study"), setting: Literal["small", "bench", "full"] = "small", seeds: int | None = None,
-    init: Path | None = None,
+    init: Path | None = None, model: Path | None = None,
     jobs: int | None = None, device: Device = "auto", workers: Workers = WORKERS, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Regenerate a table or figure of the paper, or a study of our own, with the published numbers beside ours.
@@ -37,6 +37,8 @@ def reproduce(
         jobs: Studies at once; by default one, but of all of them on CPUs one a core, four at most. Numbers repeat to
             the last digit for the same jobs on the same machine.
         init: Kinetics weights of the I3D (rgb_imagenet.pt of the public PyTorch port) to start from, as the paper does.
+        model: A model file, or the name of one that comes along: its encoder is taken, and only importance and
+            baselines are trained, on the data. Studies that compare encoders (fig3, table6, recipes) are left out.
     """
     from resight.reproduce.setting import SETTINGS
     from resight.reproduce.studies import ALL, Laboratory
@@ -54,6 +56,6 @@ def reproduce(
     if jobs is None:
         jobs = min(4, os.cpu_count() or 1) if name == ALL and where == "cpu" else 1
     bars = not as_json and sys.stderr.isatty()
-    found = run(name, Laboratory(data, out, chosen, where, workers, init, bars), jobs=jobs, say=tell)
+    found = run(name, Laboratory(data, out, chosen, where, workers, init, model, bars), jobs=jobs, say=tell)
     if as_json:
         say({one: outcome.to_json() for one, outcome in found.items()}, "", True)

@@ -192,7 +192,7 @@ class Outcome:
         """The whole study, to be read."""
         lines = [f"## {self.title}", ""]
         for table in self.tables:
-            lines += [f"**{table.title}**", "", table.to_markdown(), ""]
+            lines += [f"**{table.title}**", ""] * bool(table.title) + [table.to_markdown(), ""]
         lines += [f"* {claim.line()}" for claim in self.claims]
         lines += [f"* {note}" for note in self.notes]
         many = f"mean ± standard deviation over {len(self.seeds)} trainings; " if len(self.seeds) > 1 else ""

@@ -58,6 +58,12 @@ class Setting:
         """M_c^max of the studies that take one rate: that of the recipe, or the last but one of `rates`."""
         return self.recipe.stage2.max_corrupted or self.rates[-2]
 
+    def around(self, trained: Recipe) -> Setting:
+        """The same studies on an encoder that is there already: its clips, its stage 1, no other encoders."""
+        epochs = {trained.clips.length: trained.stage1.optimisation.epochs}
+        recipe = replace(self.recipe, clips=trained.clips, stage1=trained.stage1)
+        return replace(self, recipe=recipe, epochs=epochs, rivals=())
+
     def of_length(self, length: int, seed: int) -> Recipe:
         """The recipe for clips of L frames, with a seed; milestones keep their places in a shorter training."""
         stage = self.recipe.stage1

@@ -20,7 +20,7 @@ import torch
 from filelock import BaseFileLock, FileLock
 from torch import nn
 
-from resight.checkpoints import make_aggregator, replace_file
+from resight.checkpoints import Model, make_aggregator, replace_file
 from resight.data.damage import DAMAGES
 from resight.evaluation.evaluate import evaluate_features
 from resight.evaluation.metrics import Scores
@@ -48,14 +48,16 @@ class Steps:
         device: ``cpu`` or ``cuda``.
         workers: processes that decode.
         init: Kinetics weights that every encoder starts from; random weights otherwise.
+        model: whose encoder is taken instead of training any; its recipe says what clips are.
         progress: show bars.
     """
 
     def __init__(
         self, split: Split, setting: Setting, folder: Path, *, device: str = "cpu", workers: int = 0,
-        init: Path | None = None, progress: bool = False,
+        init: Path | None = None, model: Model | None = None, progress: bool = False,
     ) -> None:  # fmt: skip
-        self.split, self.setting, self.folder, self.init = split, setting, folder, init
+        self.split, self.folder, self.init, self.model = split, folder, init, model
+        self.setting = setting.around(model.recipe) if model else setting
         self.device, self.workers, self.progress = device, workers, progress
         self.protocol: Protocol = default_protocol(split.name)
         self.used: set[str] = set()
@@ -91,7 +93,9 @@ class Steps:
         return self._under[recipe.name]
 
     def encoder(self, seed: int, length: int | None = None) -> ClipEncoder:
-        """The clip encoder trained with clips of L frames (stage 1)."""
+        """The clip encoder trained with clips of L frames (stage 1), or the one that was given."""
+        if self.model is not None:
+            return self.model.encoder.to(self.device)
         length = length or self.length
         if (seed, length) not in self._encoders:
             recipe = self.recipe(seed, length)

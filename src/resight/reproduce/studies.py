@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from matplotlib.figure import Figure
 
+from resight.checkpoints import load_model
 from resight.data.readers import read_splits
 from resight.errors import RecipeError
 from resight.explain.plots import save_figure
@@ -21,6 +22,7 @@ from resight.reproduce.outcome import Outcome
 from resight.reproduce.setting import SETTINGS, Setting
 from resight.reproduce.side_by_side import side_by_side
 from resight.reproduce.steps import Steps
+from resight.shipped import file_hash, weights_of
 from resight.synthetic.world import SCALES, make_world
 from resight.tracklet import Split
 
@@ -36,12 +38,14 @@ class Study:
         draw: what was found, as a figure.
         pictures: figures that show frames, each with an end of its name; kept out of the repository for real people.
         kind: of data set that it is about; among all studies it is left out for data of another kind.
+        encoders: whether it compares trainings of the encoder, so that it means nothing for one that is given.
     """
 
     run: Callable[..., Outcome]
     draw: Callable[[Outcome], Figure] | None = None
     pictures: Callable[[Steps], Iterator[tuple[str, Figure]]] | None = None
     kind: str | None = None
+    encoders: bool = False
 
     @property
     def splits(self) -> bool:
@@ -51,7 +55,7 @@ class Study:
 
 STUDIES: Mapping[str, Study] = MappingProxyType(
     {
-        "fig3": Study(clips.fig3, figures.maps_only),
+        "fig3": Study(clips.fig3, figures.maps_only, encoders=True),
         "fig4": Study(clips.fig4, figures.lines),
         "fig5": Study(pictures.fig5, pictures=pictures.picture_of_fig5),
         "fig6": Study(sweep.fig6, figures.lines),
@@ -59,13 +63,13 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
         "table3": Study(standing.table3, kind="mars"),
         "table4": Study(standing.table4, kind="duke-video"),
         "table5": Study(standing.table5, kind="prid2011"),
-        "table6": Study(clips.table6, figures.lines),
+        "table6": Study(clips.table6, figures.lines, encoders=True),
         "fig7": Study(pictures.fig7, pictures=pictures.picture_of_fig7),
         "aggregators": Study(beyond.aggregators, figures.bars),
         "damage": Study(damage.damage, damage.draw),
         "order": Study(beyond.order),
         "cost": Study(beyond.cost, figures.budget),
-        "recipes": Study(recipes.recipes, figures.bars),
+        "recipes": Study(recipes.recipes, figures.bars, encoders=True),
         "joint": Study(joint.joint),
     }
 )
@@ -94,7 +98,11 @@ class Laboratory:
         device: ``cpu`` or ``cuda``.
         workers: processes that decode.
         init: Kinetics weights that every encoder starts from, as in the paper; random weights otherwise.
+        model: file of a trained model, or name of one that comes along, whose encoder is taken instead of training any.
         progress: show bars.
+
+    Raises:
+        RecipeError: if there are both `init` and `model`.
     """
 
     data: str | None
@@ -103,15 +111,21 @@ class Laboratory:
     device: str = "cpu"
     workers: int = 0
     init: Path | None = None
+    model: Path | None = None
     progress: bool = False
+
+    def __post_init__(self) -> None:
+        if self.init is not None and self.model is not None:
+            raise RecipeError("init is for encoders that are trained, and model brings one that is: give one of them")
 
     @cached_property
     def steps(self) -> tuple[Steps, ...]:
         """Of each official split."""
+        model = load_model(weights_of(self.model)) if self.model else None
         return tuple(
             Steps(
-                split, self.setting, _folder(split, self.out, self.init),
-                device=self.device, workers=self.workers, init=self.init, progress=self.progress,
+                split, self.setting, self._folder(split),
+                device=self.device, workers=self.workers, init=self.init, model=model, progress=self.progress,
             )
             for split in read_splits(self.data or f"mars:{self.out / 'world'}")
         )  # fmt: skip
@@ -129,14 +143,15 @@ class Laboratory:
         chosen = self.steps if study.splits else self.steps[:1]
         outcome = replace(
             study.run(*chosen),
-            command=_command(name, self.data, self.setting, self.init),
+            command=self._command(name),
             setting=self.setting.name,
             seeds=self.setting.seeds,
             seconds={step: took for steps in chosen for step, took in steps.seconds().items()},
             machine=machine(self.device),
         )
         where = self.data or f"the {self.setting.world} world, seed 0"
-        outcome = replace(outcome, conditions=f"{where}; {outcome.conditions}")
+        encoder = f"the encoder of {self.model}; " if self.model else ""
+        outcome = replace(outcome, conditions=f"{encoder}{where}; {outcome.conditions}")
         paths = outcome.save(self.out / "results")
         drawn = [("", study.draw(outcome))] if study.draw else []
         for end, figure in [*drawn, *(study.pictures(chosen[0]) if study.pictures else ())]:
@@ -145,6 +160,28 @@ class Laboratory:
                 save_figure(figure, path)
                 paths.append(path)
         return outcome, paths
+
+    def _command(self, name: str) -> str:
+        """What to type to get a study again."""
+        setting = self.setting
+        usual = SETTINGS[setting.name].seeds if setting.name in SETTINGS else setting.seeds
+        options = {
+            "data": self.data,
+            "setting": setting.name if setting.name != "small" else None,
+            "seeds": len(setting.seeds) if setting.seeds != usual else None,
+            "init": self.init,
+            "model": self.model,
+        }
+        return " ".join([f"resight reproduce {name}", *(f"--{key} {value}" for key, value in options.items() if value)])
+
+    def _folder(self, split: Split) -> Path:
+        """Where the steps of a split are kept, apart for every start and every model."""
+        steps = self.out / "steps"
+        if self.init is not None:
+            steps = self.out / f"steps-from-{self.init.stem}"
+        if self.model is not None:
+            steps = self.out / f"steps-of-{file_hash(weights_of(self.model))[:12]}"
+        return steps if split.number is None else steps / f"split{split.number}"
 
 
 def reproduce(
@@ -167,19 +204,26 @@ def reproduce(
         What each study found, by name.
 
     Raises:
-        RecipeError: if there is no such study, or no job to do it.
+        RecipeError: if there is no such study, no job to do it, or it compares encoders and one is given.
+        CheckpointError: if there is no such model.
         DatasetError: if the data cannot be read, or have too few persons.
     """
     if name != ALL and name not in STUDIES:
         raise RecipeError(f"no study is called {name!r}: expected one of {', '.join(STUDIES)}, or {ALL}")
     if jobs < 1:
         raise RecipeError(f"jobs is {jobs}, expected how many studies may run at once, 1 or more")
+    if laboratory.model is not None and name != ALL and STUDIES[name].encoders:
+        raise RecipeError(f"{name} compares encoders that it trains, found the model {laboratory.model}: leave it out")
     world = laboratory.out / "world"
     if laboratory.data is None and not world.exists():
         with progress_bar("rendering", "frames", laboratory.progress) as bar:
             make_world(world, SCALES[laboratory.setting.world], 0, workers=laboratory.workers or None, progress=bar)
     kind = laboratory.steps[0].split.name
-    wanted = [one for one, study in STUDIES.items() if name == one or (name == ALL and study.kind in (None, kind))]
+    among_all = [
+        one for one, study in STUDIES.items()
+        if study.kind in (None, kind) and not (study.encoders and laboratory.model)
+    ]  # fmt: skip
+    wanted = among_all if name == ALL else [name]
     found = {}
     for done in _in_turn(laboratory, wanted) if jobs == 1 else _at_once(laboratory, wanted, jobs):
         for outcome, paths in done:
@@ -205,6 +249,7 @@ def _at_once(laboratory: Laboratory, wanted: Sequence[str], jobs: int) -> Iterat
     tasks: list[Callable[[Laboratory], _Done | None]] = [
         partial(Laboratory.train_encoder, seed=seed, length=own)
         for seed, own in [*((seed, length) for seed in setting.seeds), *encoders]
+        if laboratory.model is None
     ]
     groups = [[one for one in group if one in wanted] for group in TOGETHER]
     groups += [[one] for one in wanted if not any(one in group for group in TOGETHER)]
@@ -217,16 +262,6 @@ def _at_once(laboratory: Laboratory, wanted: Sequence[str], jobs: int) -> Iterat
                 yield done
 
 
-def _command(name: str, data: str | None, setting: Setting, init: Path | None) -> str:
-    """What to type to get a study again."""
-    chosen = f" --data {data}" if data else ""
-    size = f" --setting {setting.name}" if setting.name != "small" else ""
-    usual = SETTINGS[setting.name].seeds if setting.name in SETTINGS else setting.seeds
-    seeds = f" --seeds {len(setting.seeds)}" if setting.seeds != usual else ""
-    begun = f" --init {init}" if init else ""
-    return f"resight reproduce {name}{chosen}{size}{seeds}{begun}"
-
-
 def machine(device: str) -> str:
     """Where a study ran, in words."""
     if device != "cpu":
@@ -234,12 +269,6 @@ def machine(device: str) -> str:
 
         return torch.cuda.get_device_name(device)
     return f"{os.cpu_count()} cores ({platform.machine()}), no GPU"
-
-
-def _folder(split: Split, out: Path, init: Path | None) -> Path:
-    """Where the steps of a split are kept, apart for every start."""
-    steps = out / (f"steps-from-{init.stem}" if init else "steps")
-    return steps if split.number is None else steps / f"split{split.number}"
 
 
 __all__ = ["ALL", "SETTINGS", "STUDIES", "Laboratory", "Study", "machine", "reproduce"]
