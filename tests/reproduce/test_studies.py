@@ -173,7 +173,7 @@ def test_the_encoder_of_a_model_is_taken_as_it_is(world: Path, tmp_path: Path, t
     laboratory = Laboratory(f"mars:{world}", tmp_path / "out", replace(toy, rates=(0, 1)), model=path)
     found = reproduce("table2", laboratory)["table2"]
     assert found.conditions.startswith(f"the encoder of {path}; mars:{world}; ")
-    assert found.command == f"resight reproduce table2 --data mars:{world} --setting toy --seeds 2 --model {path}"
+    assert found.command == f"resight reproduce table2 --data mars:{world} --setting toy --model {path}"
     assert {step.split()[1].partition("-")[0] for step in found.seconds or {} if step.startswith("train ")} == {
         "features", "learned", "top20", "top50", "top100"
     }  # fmt: skip
