@@ -223,7 +223,9 @@ def draw(outcome: Outcome) -> Figure:
         quiet(axes, "y")
         axes.legend(frameon=False, fontsize=8, loc="upper right")
         bottom, top = axes.get_ylim()
+        ticks = [tick for tick in axes.get_yticks() if tick <= top]
         axes.set_ylim(bottom, bottom + 1.35 * (top - bottom))  # room for the legend
+        axes.set_yticks(ticks)
     return figure
 
 

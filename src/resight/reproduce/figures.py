@@ -10,11 +10,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from resight.reproduce.outcome import Outcome, StudyTable
+from resight.reproduce.published import OURS
 
 LINES = (
     ("#2a68a8", "o", "-"), ("#d9730d", "s", "--"), ("#2c9a4b", "^", "-"), ("#8757b5", "D", "-."), ("#b3402f", "v", ":"),
-    ("#5c656e", "P", "--"), ("#b8860b", "X", "-"), ("#1c2126", "*", "-"),
+    ("#5c656e", "P", "--"), ("#b8860b", "X", "-"),
 )  # fmt: skip
+OUR_LINE = ("#1c2126", "*", "-")
+"""Of learned importance, so that it is found at once."""
+BANDS = 5
+"""More lines than this have no spread drawn, but for learned importance: bands over bands cannot be read."""
 
 
 def lines(outcome: Outcome) -> Figure:
@@ -29,7 +34,7 @@ def maps_only(outcome: Outcome) -> Figure:
 
 def table2_lines(outcome: Outcome) -> Figure:
     """Learned importance, and of each variant of top-t % some t, over M_c^max."""
-    names = ["learned importance", "top 20 %-eval", "top 50 %-eval", "top 100 %-eval", "top 20 %-traineval",
+    names = [OURS, "top 20 %-eval", "top 50 %-eval", "top 100 %-eval", "top 20 %-traineval",
              "top 50 %-traineval"]  # fmt: skip
     chosen = [
         StudyTable(t.title, t.head, t.columns, tuple(row for row in t.rows if row.name in names), t.digits)
@@ -65,10 +70,10 @@ def budget(outcome: Outcome) -> Figure:
     figure = Figure(figsize=(6.0, 4.0), layout="constrained")
     axes = figure.add_subplot()
     methods = list(dict.fromkeys(row.name.partition(", M = ")[0] for row in table.rows))
-    for method, (colour, marker, style) in zip(methods, LINES, strict=False):
+    for number, method in enumerate(methods):
         rows = [row for row in table.rows if row.name.startswith(f"{method}, M = ")]
         x = [row.cells[2][0] for row in rows]
-        _line(axes, x, [row.cells[0] for row in rows], method, colour, marker, style)
+        _line(axes, x, [row.cells[0] for row in rows], method, number, band=True)
         for row, where in zip(rows, x, strict=True):
             if method == methods[0]:
                 axes.annotate(row.name.rpartition(", ")[2], (where, statistics.fmean(row.cells[0])),
@@ -91,8 +96,7 @@ def _panels(outcome: Outcome, tables: Sequence[StudyTable], across: str = "") ->
         numbers = _numbers(table.columns)
         shown = [row for row in table.rows if all(row.cells)]
         for number, row in enumerate(shown):
-            colour, marker, style = LINES[number % len(LINES)]
-            _line(axes, numbers, list(row.cells), row.name, colour, marker, style)
+            _line(axes, numbers, row.cells, row.name, number, band=len(shown) <= BANDS or row.name == OURS)
         axes.set_xticks(numbers, [column.rpartition("= ")[2] for column in table.columns])
         axes.set_title(table.title, fontsize=11, parse_math=False)
         axes.set_xlabel(across or table.columns[0].rpartition(" =")[0], parse_math=False)
@@ -108,11 +112,14 @@ def _panels(outcome: Outcome, tables: Sequence[StudyTable], across: str = "") ->
 
 
 def _line(
-    axes: Axes, x: Sequence[float], cells: Sequence[Sequence[float]], name: str, colour: str, marker: str, style: str
+    axes: Axes, x: Sequence[float], cells: Sequence[Sequence[float]], name: str, number: int, *, band: bool
 ) -> None:
     means = [statistics.fmean(cell) for cell in cells]
-    axes.plot(x, means, color=colour, marker=marker, linestyle=style, linewidth=1.8, markersize=5, label=name)
-    if all(len(cell) > 1 for cell in cells):
+    ours = name == OURS
+    colour, marker, style = OUR_LINE if ours else LINES[number % len(LINES)]
+    axes.plot(x, means, color=colour, marker=marker, linestyle=style, linewidth=2.6 if ours else 1.6,
+              markersize=9 if ours else 5, label=name, zorder=3 if ours else 2)  # fmt: skip
+    if band and all(len(cell) > 1 for cell in cells):
         spread = [statistics.stdev(cell) for cell in cells]
         low, high = ([m + sign * s for m, s in zip(means, spread, strict=True)] for sign in (-1, 1))
         axes.fill_between(x, low, high, color=colour, alpha=0.12, linewidth=0)
