@@ -82,7 +82,7 @@ class Threshold:
         return replace(self, gallery=gallery)
 
     def believes(self, similarity: float) -> bool:
-        """Whether an answer of that similarity is an alarm; if the best one is not, nobody like this is there."""
+        """Whether an answer of that similarity is an alarm; if the best one is not, it may well be a stranger's."""
         return similarity >= self.similarity
 
     def judge(self, best: float) -> str:
@@ -90,7 +90,7 @@ class Threshold:
         if self.believes(best):
             verdict = f"in the gallery: the best similarity, {best:.3f}, reaches {self.similarity:.3f}"
         else:
-            verdict = f"not in the gallery: the best similarity, {best:.3f}, is below {self.similarity:.3f}"
+            verdict = f"perhaps not in the gallery: the best similarity, {best:.3f}, is below {self.similarity:.3f}"
         return f"{verdict}. Promised, for cameras like those it was learned under: {self.promise()}"
 
     def expected_rate(self, gallery: int) -> float:
