@@ -30,6 +30,17 @@ def digest(root: Path) -> dict[str, str]:
     return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+def test_two_runs_do_not_make_one_world(tmp_path: Path) -> None:
+    out = tmp_path / "worlds" / "small"
+
+    def in_between(done: int, total: int) -> None:
+        with pytest.raises(DatasetError, match="another run is making"):
+            make_world(out, SMALL, workers=1)
+
+    make_world(out, SMALL, workers=1, progress=in_between)
+    assert [path.name for path in out.parent.iterdir()] == ["small"]
+
+
 @pytest.mark.parametrize("role", ["train", "test"])
 def test_lists_index_the_sorted_names(tiny: Path, role: str) -> None:
     on_disk = [path.name for folder in sorted((tiny / f"bbox_{role}").iterdir()) for path in sorted(folder.iterdir())]

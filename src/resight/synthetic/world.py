@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from scipy.io import savemat
 
@@ -79,7 +80,7 @@ def make_world(
         progress: called with (frames done, all frames) after every tracklet.
 
     Raises:
-        DatasetError: if `out` is a file or a folder that holds something.
+        DatasetError: if `out` is a file or a folder that holds something, or another run is making it.
     """
     begun = time.perf_counter()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -87,28 +88,29 @@ def make_world(
             f"{out} must be a new or an empty folder, but it holds something; choose another or empty it"
         )
     shots = plan_world(scale, seed)
-    part = out.with_name(f".{out.name}.part")
-    passport = json.dumps({"scale": asdict(scale), "seed": seed, "renderer": RENDERER, "device": device}, indent=1)
-    _open_part(part, passport, shots)
-    todo = [shot for shot in shots if not (part / _DONE / shot.id).exists()]
-    total, missing = sum(s.frames for s in shots), sum(s.frames for s in todo)
-    if workers is None:
-        workers = max(1, min(_cores(), math.ceil(missing / _FRAMES_PER_WORKER)))
-    # Long tracklets first, so that no worker is left alone with one at the end; of many streets, those of one together:
-    # what is behind the people takes longer to draw than they do.
-    todo.sort(key=lambda shot: (shot.place if scale.style.places else 0, -shot.frames, shot.id))
-    task = partial(_film_to_disk, part=part, scale=scale, seed=seed, device=device)
-    done = total - missing
-    with _mapper(workers) as apply:
-        for frames in apply(task, todo):
-            done += frames
-            if progress is not None:
-                progress(done, total)
-    _write_info(part / "info", shots, scale, seed)
-    shutil.rmtree(part / _DONE)
-    if out.exists():
-        out.rmdir()
-    part.rename(out)
+    with _alone(out):
+        part = out.with_name(f".{out.name}.part")
+        passport = json.dumps({"scale": asdict(scale), "seed": seed, "renderer": RENDERER, "device": device}, indent=1)
+        _open_part(part, passport, shots)
+        todo = [shot for shot in shots if not (part / _DONE / shot.id).exists()]
+        total, missing = sum(s.frames for s in shots), sum(s.frames for s in todo)
+        if workers is None:
+            workers = max(1, min(_cores(), math.ceil(missing / _FRAMES_PER_WORKER)))
+        # Long tracklets first, so that no worker is left alone with one at the end; of many streets, those of one
+        # together: what is behind the people takes longer to draw than they do.
+        todo.sort(key=lambda shot: (shot.place if scale.style.places else 0, -shot.frames, shot.id))
+        task = partial(_film_to_disk, part=part, scale=scale, seed=seed, device=device)
+        done = total - missing
+        with _mapper(workers) as apply:
+            for frames in apply(task, todo):
+                done += frames
+                if progress is not None:
+                    progress(done, total)
+        _write_info(part / "info", shots, scale, seed)
+        shutil.rmtree(part / _DONE)
+        if out.exists():
+            out.rmdir()
+        part.rename(out)
     seconds = time.perf_counter() - begun
     persons = scale.train_persons + scale.test_persons
     return WorldReport(out, persons, len(shots), total, seconds, missing / seconds)
@@ -116,6 +118,21 @@ def make_world(
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Keep others from making the same world, for as long as this process lives."""
+    path = out.with_name(f".{out.name}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(path, timeout=0):
+            yield
+    except Timeout:
+        raise DatasetError(
+            f"another run is making {out}; wait until it is done, or stop it and run this again to go on"
+        ) from None
+    path.unlink(missing_ok=True)
 
 
 def _open_part(part: Path, passport: str, shots: Sequence[Shot]) -> None:
