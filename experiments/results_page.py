@@ -85,6 +85,7 @@ def study(name: str) -> str:
         for path in sorted((IMAGES / under).glob(f"{own}*"))
         if re.fullmatch(rf"{own}(-\d+)?\.(svg|png)", path.name)
     )
+    title += f" ({under})" * bool(under)
     return f"#{title}\n{f'{chr(10)}{shown}{chr(10)}' if shown else ''}{rest}"
 
 

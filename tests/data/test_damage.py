@@ -18,13 +18,14 @@ from resight.data.damage import (
     crop_badly,
     damage_clip,
     occlude,
+    persons_brought_in,
     show_background,
 )
 from resight.data.frames import load_augmented, load_clips, read_frame
 from resight.data.transforms import Pixels, resize_frames
 from resight.errors import DatasetError, RecipeError, ShapeError
 from resight.recipe import ClipSpec, Stage1
-from resight.tracklet import Tracklet
+from resight.tracklet import JUNK, Tracklet
 
 MakeTracklets = Callable[..., list[Tracklet]]
 H, W, L = 48, 24, 4
@@ -177,6 +178,17 @@ def test_each_clip_has_damage_of_its_own_that_depends_on_nothing_else() -> None:
     assert source is not None and (source[0].id, tuple(source[1].tolist())) == drawn[2]
     _, source = replace(damage, seed=6).drawn(everyone[0], 2, 4)
     assert source is not None and (source[0].id, tuple(source[1].tolist())) != drawn[2]
+
+
+def test_it_is_known_whom_damage_brings_in() -> None:
+    everyone = [tracklet(person, camera) for person in range(1, 9) for camera in (1, 2)]
+    donors = Donors(everyone)
+    for kind in ("occluded", "other-person"):
+        damage = ClipDamage.of_kind(kind, 6, 5, donors)
+        sources = [damage.drawn(everyone[3], clip, 4)[1] for clip in range(6)]
+        brought_in = persons_brought_in(everyone[3], 6, kind, 5, donors)
+        assert brought_in.tolist() == [source[0].person for source in sources if source is not None]
+    assert persons_brought_in(everyone[3], 6, "empty", 5, donors).tolist() == [JUNK] * 6
 
 
 def test_kinds_hit_the_clips_that_corruption_hits_and_are_drawn_evenly() -> None:

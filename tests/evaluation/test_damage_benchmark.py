@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from resight.data.damage import choose_damage
 from resight.errors import RecipeError
-from resight.evaluation.damage_benchmark import DamageCurve, Side, damage_curve
+from resight.evaluation.damage_benchmark import DamageCurve, Side, Strangers, damage_curve
 from resight.evaluation.protocols import PROTOCOLS
 from resight.features import ClipFeatures
 from resight.models.aggregators import Aggregator, MaxPair, MeanFeature, MeanPair
@@ -50,12 +50,14 @@ def run(
     kinds: tuple[str, ...] | None = KINDS,
     side: Side = "both",
     seed: int = 3,
+    strangers: Strangers | None = None,
 ) -> DamageCurve:
     (query, gallery) = world
     asked, searched = ({kind: one for kind, one in views.items() if kind} for views in world)
     return damage_curve(
-        aggregator, query[""], gallery[""], asked, searched, STANDARD, rates, kinds=kinds, side=side, seed=seed
-    )
+        aggregator, query[""], gallery[""], asked, searched, STANDARD, rates, kinds=kinds, side=side, seed=seed,
+        strangers=strangers,
+    )  # fmt: skip
 
 
 def slowly(
@@ -64,15 +66,20 @@ def slowly(
     rate: int,
     kinds: tuple[str, ...],
     side: str,
+    strangers: Strangers | None = None,
 ) -> tuple[float, float, float, float | None]:
     """mAP, rank-1, mINP, and AUROC of the first kind, in loops."""
-    sides = []
+    sides, brought = [], []
     for name, views in zip(("query", "gallery"), world, strict=True):
         drawn = choose_damage(views[""].ids, M, rate, kinds, 3)
         if side not in (name, "both"):
             drawn[:] = ""
         mixed = [[views[drawn[t, m]].values[t, m] for m in range(M)] for t in range(len(drawn))]
         sides.append((views[""], torch.tensor(np.array(mixed)), drawn))
+        brought.append([
+            {int((strangers or {})[kind][id_][m]) for m, kind in enumerate(row) if kind in (strangers or {})} - {-1}
+            for id_, row in zip(views[""].ids, drawn.tolist(), strict=True)
+        ])  # fmt: skip
     (query, q_values, labels), (gallery, g_values, _) = sides
     precisions, firsts, penalties, shares = [], [], [], np.zeros((len(query), M))
     for q in range(len(query)):
@@ -80,12 +87,17 @@ def slowly(
         order = sorted(range(len(gallery)), key=lambda g: -scores[g])
         person, camera = query.persons[q], query.cameras[q]
         own = [g for g in order if gallery.cameras[g] == camera and gallery.persons[g] == person]
-        valid = [g for g in order if g not in own and gallery.persons[g] != -1]
+        doubtful = [
+            g for g in order
+            if gallery.persons[g] != person
+            and ({person, *brought[0][q]} & brought[1][g] or gallery.persons[g] in brought[0][q])
+        ]  # fmt: skip
+        valid = [g for g in order if g not in own and g not in doubtful and gallery.persons[g] != -1]
         hits = [n for n, g in enumerate(valid, 1) if gallery.persons[g] == person]
         precisions.append(sum(n / rank for n, rank in enumerate(hits, 1)) / len(hits))
         firsts.append(hits[0] == 1)
         penalties.append(len(hits) / hits[-1])
-        seen = [g for g in order if gallery.cameras[g] != camera and gallery.persons[g] != -1][:5]
+        seen = [g for g in order if gallery.cameras[g] != camera and gallery.persons[g] != -1 and g not in doubtful][:5]
         for g in seen:
             weight = aggregator.pair_weights(q_values[q], g_values[g]).weight.sum(1)
             shares[q] += (weight / weight.sum()).numpy() / len(seen)
@@ -114,6 +126,25 @@ def test_a_curve_is_what_loops_find(
             assert curve.auroc[kinds[0]].auroc == pytest.approx(expected[3])
             assert set(curve.auroc) == set(kinds)
     assert "standard" in curve.conditions and "4" in curve.conditions
+
+
+@pytest.mark.parametrize("side", ["query", "gallery", "both"])
+def test_tracklets_that_show_the_same_person_by_damage_are_junk(
+    world: tuple[dict[str, ClipFeatures], dict[str, ClipFeatures]], side: Side
+) -> None:
+    rng = np.random.default_rng(5)
+    strangers = {"empty": {f"t{i}": rng.integers(1, 6, M) for i in range(10)}}
+    strangers["empty"]["t1"] = np.full(M, -1)
+    torch.manual_seed(0)
+    aggregator = PairAttention(D, 8).eval()
+    curve = run(world, aggregator, [2, 4], KINDS, side, strangers=strangers)
+    for n, rate in enumerate(curve.rates):
+        expected = slowly(world, aggregator, rate, KINDS, side, strangers)
+        assert (curve.map[n], curve.rank1[n], curve.minp[n]) == pytest.approx(expected[:3])
+    if side != "gallery":
+        assert curve.auroc["empty"].auroc == pytest.approx(expected[3])
+    assert curve.map[0] == run(world, aggregator, [2, 4], KINDS, side).map[0]
+    assert curve.map != run(world, aggregator, [2, 4], KINDS, side).map
 
 
 def test_damage_costs_what_drop_and_area_say(

@@ -44,4 +44,4 @@ def test_results_of_a_run_are_taken_over(tmp_path: Path, monkeypatch: pytest.Mon
     results_page.results_page(run, under="other")
     text = (tmp_path / "page.md").read_text()
     assert text.startswith("### A study\n\n![A study](images/study/fig4.svg)")
-    assert "\n### The same, otherwise\n\n![The same, otherwise](images/study/other/fig4.svg)\n" in text
+    assert "\n### The same, otherwise (other)\n\n![The same, otherwise](images/study/other/fig4.svg)\n" in text

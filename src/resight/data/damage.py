@@ -20,7 +20,7 @@ from resight.data.corruption import choose_corrupted, corrupt_frames
 from resight.data.transforms import Pixels, resize_frames
 from resight.errors import DatasetError, RecipeError, ShapeError
 from resight.recipe import Damage
-from resight.tracklet import DISTRACTOR, Tracklet
+from resight.tracklet import DISTRACTOR, JUNK, Tracklet
 
 CORRUPTED = "corrupted"
 """The paper's damage; the others are called after the faults of its Fig. 7."""
@@ -106,6 +106,27 @@ class ClipDamage:
         donor = (self.donors or Donors(())).another_person(tracklet, rng)
         start = int(rng.integers(max(len(donor) - length, 0) + 1))
         return rng, (donor, (start + np.arange(length)) % len(donor))
+
+
+def persons_brought_in(tracklet: Tracklet, clips: int, kind: str, seed: int, donors: Donors) -> NDArray[np.int64]:
+    """Whom that damage brings into each clip of a tracklet.
+
+    Args:
+        tracklet: that is damaged.
+        clips: M.
+        kind: one of `DAMAGES`.
+        seed: of the damage, like `donors`.
+        donors: what it is made of.
+
+    Returns:
+        (M,) persons, `JUNK` where nobody is brought in.
+
+    Raises:
+        DatasetError: if the damage needs a donor and there is none.
+    """
+    damage = ClipDamage.of_kind(kind, clips, seed, donors)
+    made = [damage.drawn(tracklet, clip, 1)[1] for clip in range(clips)]
+    return np.array([JUNK if one is None else one[0].person for one in made], np.int64)
 
 
 def choose_damage(

@@ -2,12 +2,13 @@
 
 Protocol of the paper's Sec. 4.4, for any kinds of damage and either side: each tracklet has 0 to M_c^max damaged clips,
 M_c^max is the rate. Clips are damaged alike for all aggregators, and those of a kind are those of every other kind.
+Damage that brings somebody else in makes tracklets of two persons show the same one; such pairs are junk.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -15,15 +16,19 @@ from numpy.typing import NDArray
 
 from resight.errors import RecipeError
 from resight.evaluation.damage import DamageAuroc, auroc_by_fault
-from resight.evaluation.evaluate import clip_weights, evaluate_features
-from resight.evaluation.metrics import Scores
-from resight.evaluation.protocols import Protocol
+from resight.evaluation.evaluate import clip_weights, labels_of, rank_features
+from resight.evaluation.metrics import Scores, score_ranking
+from resight.evaluation.protocols import Labels, Protocol, show_somebody_else
 from resight.features import ClipFeatures, mixed_damage
 from resight.models.contract import Aggregator
 from resight.progress import Progress
 from resight.scoring.all_pairs import ProductPrecision
+from resight.tracklet import JUNK
 
 Side = Literal["query", "gallery", "both"]
+
+Strangers = Mapping[str, Mapping[str, NDArray[np.int64]]]
+"""Kind of damage → tracklet id → (M,) persons whom it brings into each clip."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,7 @@ def damage_curve(
     kinds: Sequence[str] | None = None,
     side: Side = "both",
     seed: int = 0,
+    strangers: Strangers | None = None,
     precision: ProductPrecision = "float32",
     progress: Progress | None = None,
 ) -> DamageCurve:
@@ -114,6 +120,7 @@ def damage_curve(
         kinds: which of the kinds of damage; None: all there are.
         side: whose clips are damaged.
         seed: of the damage.
+        strangers: whom damage brings in.
         precision: of the products.
         progress: called with (rates done, all).
 
@@ -128,7 +135,7 @@ def damage_curve(
         found.append(
             score_damaged(
                 aggregator, query, gallery, damaged_query, damaged_gallery, protocol, rate,
-                kinds=kinds, side=side, seed=seed, precision=precision,
+                kinds=kinds, side=side, seed=seed, strangers=strangers, precision=precision,
             )
         )  # fmt: skip
         if progress is not None:
@@ -152,6 +159,7 @@ def score_damaged(
     kinds: Sequence[str],
     side: Side = "both",
     seed: int = 0,
+    strangers: Strangers | None = None,
     precision: ProductPrecision = "float32",
 ) -> tuple[Scores, Mapping[str, DamageAuroc]]:
     """Score an aggregator at one rate of damage.
@@ -168,6 +176,9 @@ def score_damaged(
         kinds: which of the kinds of damage, one at least.
         side: whose clips are damaged.
         seed: of the damage: which clips, and in which way.
+        strangers: kind to tracklet id to (M,) persons whom that damage brings into each clip, see
+            `persons_brought_in`; kinds that bring nobody in may be missing. Tracklets of two persons that show the same
+            one after this are junk for each other: to find somebody in a tracklet that does show them is not wrong.
         precision: of the products of `Learned`, see `score_all_pairs`.
 
     Returns:
@@ -184,11 +195,23 @@ def score_damaged(
         raise RecipeError(f"rate {rate} of damaged clips, expected 0 to {clips}, the clips of a tracklet")
     asked, searched = _chosen(damaged_query, kinds, side != "gallery"), _chosen(damaged_gallery, kinds, side != "query")
     found, faults = _damaged(query, asked, rate, seed)
-    among, _ = _damaged(gallery, searched, rate, seed)
-    ranking, scores = evaluate_features(found, among, aggregator, protocol, precision=precision)
+    among, others = _damaged(gallery, searched, rate, seed)
+    ranking = rank_features(found, among, aggregator, precision=precision)
+    q_labels, g_labels = _labels(found, faults, strangers or {}), _labels(among, others, strangers or {})
+    scores = replace(score_ranking(ranking, q_labels, g_labels, protocol), frames=found.frames, reranking="none")
     if not (faults != "").any():
         return scores, {}
-    return scores, auroc_by_fault(clip_weights(found, among, ranking, aggregator), faults)
+    passed_over = show_somebody_else(q_labels, g_labels)
+    return scores, auroc_by_fault(clip_weights(found, among, ranking, aggregator, passed_over), faults)
+
+
+def _labels(features: ClipFeatures, faults: NDArray[np.str_], strangers: Strangers) -> Labels:
+    """Labels that know whom damage has brought in."""
+    brought_in = (
+        {int(strangers[kind][id_][clip]) for clip, kind in enumerate(row.tolist()) if kind in strangers}
+        for id_, row in zip(features.ids, faults, strict=True)
+    )
+    return labels_of(features)._replace(others=tuple(frozenset(one - {JUNK}) for one in brought_in))
 
 
 def _chosen(damaged: Mapping[str, ClipFeatures], kinds: Sequence[str], used: bool) -> Mapping[str, ClipFeatures]:

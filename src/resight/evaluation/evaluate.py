@@ -107,8 +107,9 @@ def labels_of(features: ClipFeatures) -> Labels:
 
 
 def clip_weights(
-    query: ClipFeatures, gallery: ClipFeatures, ranking: Ranking, aggregator: Aggregator
-) -> NDArray[np.float64]:
+    query: ClipFeatures, gallery: ClipFeatures, ranking: Ranking, aggregator: Aggregator,
+    passed_over: NDArray[np.bool_] | None = None,
+) -> NDArray[np.float64]:  # fmt: skip
     """How much each query clip counts: its share of the weight, averaged over the query's best answers.
 
     A clip's share against one gallery tracklet is the sum of the weights of its pairs; 1/M each is no preference.
@@ -119,12 +120,13 @@ def clip_weights(
         gallery: G tracklets, the ranking's gallery.
         ranking: (Q, K).
         aggregator: whose weights.
+        passed_over: (Q, G) answers that are passed over, too.
 
     Returns:
         (Q, M), rows sum to 1.
     """
     device = device_of(aggregator)
-    pairs = [(q, g) for q in range(len(query)) for g in _explained(query, gallery, ranking, q)]
+    pairs = [(q, g) for q in range(len(query)) for g in _explained(query, gallery, ranking, q, passed_over)]
     asked, found = (torch.from_numpy(np.array(side)) for side in zip(*pairs, strict=True))
 
     def weight(q: Tensor, g: Tensor) -> Tensor:
@@ -140,9 +142,14 @@ def clip_weights(
     return mean
 
 
-def _explained(query: ClipFeatures, gallery: ClipFeatures, ranking: Ranking, q: int) -> NDArray[np.integer]:
+def _explained(
+    query: ClipFeatures, gallery: ClipFeatures, ranking: Ranking, q: int, passed_over: NDArray[np.bool_] | None
+) -> NDArray[np.integer]:
     """The best answers of a query, those of its own camera and junk left out."""
     row = ranking.order[q]
-    others = row[(gallery.cameras[row] != query.cameras[q]) & (gallery.persons[row] != JUNK)]
+    fit = (gallery.cameras[row] != query.cameras[q]) & (gallery.persons[row] != JUNK)
+    if passed_over is not None:
+        fit &= ~passed_over[q, row]
+    others = row[fit]
     best: NDArray[np.integer] = (others if len(others) else row)[:EXPLAINED_MATCHES]
     return best

@@ -139,11 +139,14 @@ class Labels(NamedTuple):
         ids: N tracklet ids.
         persons: (N,) int, `JUNK` and `DISTRACTOR` included.
         cameras: (N,) int.
+        others: N sets of persons who are in some clips of a tracklet besides its own person, such as whoever its
+            tracker switched to; empty where that is not known.
     """
 
     ids: tuple[str, ...]
     persons: NDArray[np.int64]
     cameras: NDArray[np.int64]
+    others: tuple[frozenset[int], ...] = ()
 
     @classmethod
     def of(cls, tracklets: Sequence[Tracklet]) -> Labels:
@@ -156,12 +159,36 @@ class Labels(NamedTuple):
 
     def rows(self, chosen: slice) -> Labels:
         """The labels of some of the tracklets."""
-        return Labels(self.ids[chosen], self.persons[chosen], self.cameras[chosen])
+        return Labels(self.ids[chosen], self.persons[chosen], self.cameras[chosen], self.others[chosen])
 
     def among(self, others: Labels) -> NDArray[np.bool_]:
         """(N,) which of the tracklets are among the others too, by their ids."""
         known = set(others.ids)
         return np.array([id_ in known for id_ in self.ids], dtype=bool)
+
+
+def show_somebody_else(query: Labels, gallery: Labels) -> NDArray[np.bool_]:
+    """Which pairs of tracklets of two persons show the same person all the same, by `Labels.others`.
+
+    One is among the others of the other tracklet, or a third is among the others of both. Who says that such tracklets
+    belong together is not wrong.
+
+    Args:
+        query: Q labels.
+        gallery: G labels.
+
+    Returns:
+        (Q, G).
+    """
+    known = sorted({person for side in (query, gallery) for one in side.others for person in one})
+    own, third = [], []
+    for side in (query, gallery):
+        own.append(side.persons[:, None] == known)
+        others = side.others or (frozenset(),) * len(side.ids)
+        third.append(np.array([[person in one for person in known] for one in others], bool).reshape(own[-1].shape))
+    shown = [(a | b).astype(np.float32) for a, b in zip(own, third, strict=True)]
+    same: NDArray[np.bool_] = (shown[0] @ shown[1].T > 0) & (query.persons[:, None] != gallery.persons)
+    return same
 
 
 def judge_pairs(
@@ -176,7 +203,8 @@ def judge_pairs(
         is_query: (G,) whether a gallery tracklet is a query too (any query of the evaluation, not only of `query`).
 
     Returns:
-        match and junk, each (Q, G); no pair is both. What is neither counts as wrong.
+        match and junk, each (Q, G); no pair is both. What is neither counts as wrong. Pairs that `show_somebody_else`
+        are junk by every protocol.
     """
     same_person = query.persons[:, None] == gallery.persons
     if protocol.same_camera in ("same person", "everyone"):
@@ -193,5 +221,7 @@ def judge_pairs(
         junk |= gallery.persons == person
     if not protocol.queries_in_gallery:
         junk |= is_query
+    if query.others or gallery.others:
+        junk |= show_somebody_else(query, gallery)
     # Nobody in particular is nobody's match, so that two distractors under different cameras do not match.
     return same_person & (gallery.persons > DISTRACTOR) & ~junk, junk

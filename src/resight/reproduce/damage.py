@@ -14,9 +14,9 @@ from functools import partial
 import numpy as np
 from matplotlib.figure import Figure
 
-from resight.data.damage import DAMAGES
+from resight.data.damage import DAMAGES, Donors, persons_brought_in
 from resight.evaluation.damage import DamageAuroc
-from resight.evaluation.damage_benchmark import Side, damage_curve, score_damaged
+from resight.evaluation.damage_benchmark import Side, Strangers, damage_curve, score_damaged
 from resight.evaluation.metrics import Scores
 from resight.features import ClipFeatures
 from resight.models.aggregators import Aggregator, MeanPair, TopShare
@@ -42,6 +42,8 @@ def damage(steps: Steps) -> Outcome:
         "Kinds: " + ", ".join(DAMAGES) + "; mixed: each damaged clip draws one of them. 0 to "
         f"{steps.setting.damaged_at} of {steps.setting.recipe.clips.count} clips of a tracklet are damaged in the "
         "tables of kinds.",
+        "Where damage brings in somebody else, a gallery tracklet that shows somebody whom the query shows is neither "
+        "right nor wrong, unless it is of the query's person.",
         "Area: mean mAP over the rates (trapezoids), as a share of the mAP on clean clips.",
     ))  # fmt: skip
 
@@ -76,16 +78,16 @@ def _kinds(steps: Steps) -> tuple[list[StudyTable], str]:
     auroc: _Table = {}
     line = ""
     for seed in setting.seeds:
-        sides = _sides(steps, steps.damages(seed))
+        sides, strangers = _sides(steps, steps.damages(seed)), _strangers(steps, seed)
+        score = partial(score_damaged, seed=seed, strangers=strangers)
         methods = _methods(steps, seed, rate)
         both: dict[str, dict[str, _Damaged]] = {}
         for name, pick in methods.items():
             met = {test: pick(kinds) for test, kinds in tests.items()}
             with steps.timed(f"damage score {name}-seed{seed}"):
-                clean, _ = score_damaged(pick(()), *sides, steps.protocol, 0, kinds=DAMAGES)
+                clean, _ = score(pick(()), *sides, steps.protocol, 0, kinds=DAMAGES)
                 found = both[name] = {
-                    test: score_damaged(met[test], *sides, steps.protocol, rate, kinds=kinds, seed=seed)
-                    for test, kinds in tests.items()
+                    test: score(met[test], *sides, steps.protocol, rate, kinds=kinds) for test, kinds in tests.items()
                 }
             scores = [clean, *(one for one, _ in found.values())]
             line = line or scores[-1].line()
@@ -98,10 +100,7 @@ def _kinds(steps: Steps) -> tuple[list[StudyTable], str]:
         mixed = methods[name](DAMAGES)
         with steps.timed(f"damage score by side-seed{seed}"):
             for test, kinds in tests.items():
-                one_side = [
-                    score_damaged(mixed, *sides, steps.protocol, rate, kinds=kinds, side=side, seed=seed)
-                    for side in SIDES[:2]
-                ]
+                one_side = [score(mixed, *sides, steps.protocol, rate, kinds=kinds, side=side) for side in SIDES[:2]]
                 _add(by_side, test, [100 * scores.map for scores, _ in (*one_side, both[name][test])])
     columns = ("clean", *tests)
     tables = [
@@ -124,6 +123,12 @@ def _sides(steps: Steps, features: DamagedFeatures) -> _Features:
     query, gallery = steps.split.query, steps.split.gallery
     asked, searched = ({str(kind): one.of(side) for kind, one in features.damaged.items()} for side in (query, gallery))
     return features.clean.of(query), features.clean.of(gallery), asked, searched
+
+
+def _strangers(steps: Steps, seed: int) -> Strangers:
+    """Whom each kind of damage brings into the clips of queries and gallery."""
+    donors, clips = Donors(steps.split.gallery), steps.setting.recipe.clips.count
+    return {kind: {t.id: persons_brought_in(t, clips, kind, seed, donors) for t in steps.everyone} for kind in DAMAGES}
 
 
 def _pooled(auroc: Mapping[str, DamageAuroc]) -> float:
