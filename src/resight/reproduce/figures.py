@@ -74,13 +74,9 @@ def budget(outcome: Outcome) -> Figure:
         rows = [row for row in table.rows if row.name.startswith(f"{method}, M = ")]
         x = [row.cells[2][0] for row in rows]
         _line(axes, x, [row.cells[0] for row in rows], method, number, band=True)
-        for row, where in zip(rows, x, strict=True):
-            if method == methods[0]:
-                axes.annotate(row.name.rpartition(", ")[2], (where, statistics.fmean(row.cells[0])),
-                              xytext=(4, -12), textcoords="offset points", fontsize=8)  # fmt: skip
     axes.set(xscale="log", xlabel="GMAC to encode one tracklet", ylabel="mAP, percent")
-    costs = sorted({row.cells[2][0] for row in table.rows})
-    axes.set_xticks(costs, [f"{cost:.2g}" for cost in costs])
+    costs = {row.cells[2][0]: row.name.rpartition(", ")[2] for row in table.rows}
+    axes.set_xticks(list(costs), [f"{count}\n{cost:.2g}" for cost, count in costs.items()])
     axes.minorticks_off()
     quiet(axes, "y")
     axes.legend(frameon=False)
