@@ -17,7 +17,7 @@ from resight.cli import choosing, inputs, main
 @pytest.fixture
 def comes_with(shipped_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Commands find the models of this folder, and a user's cache that is empty."""
-    monkeypatch.setattr(inputs, "shipped_model", partial(shipped.shipped_model, folder=shipped_folder))
+    monkeypatch.setattr(inputs, "weights_of", partial(shipped.weights_of, folder=shipped_folder))
     monkeypatch.setattr(choosing, "shipped_models", partial(shipped.shipped_models, shipped_folder))
     monkeypatch.setattr(choosing, "shipped_card", partial(shipped.shipped_card, folder=shipped_folder))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -59,13 +59,13 @@ def shipped_model(name: str = DEFAULT, folder: Path = FOLDER) -> Path:
     return path
 
 
-def weights_of(named: Path) -> Path:
+def weights_of(named: Path, folder: Path = FOLDER) -> Path:
     """The model file of that path; where there is none, that of the model of that name that comes with the package.
 
     Raises:
         CheckpointError: if the name is no path and of no model.
     """
-    return named if named.is_file() or len(named.parts) > 1 else shipped_model(str(named))
+    return named if named.is_file() or len(named.parts) > 1 else shipped_model(str(named), folder)
 
 
 def file_hash(path: Path) -> str:
