@@ -24,7 +24,6 @@ from resight.reproduce.side_by_side import side_by_side
 from resight.reproduce.steps import Steps
 from resight.shipped import file_hash, weights_of
 from resight.synthetic.world import SCALES, make_world
-from resight.tracklet import Split
 
 ALL = "all"
 
@@ -120,11 +119,17 @@ class Laboratory:
 
     @cached_property
     def steps(self) -> tuple[Steps, ...]:
-        """Of each official split."""
-        model = load_model(weights_of(self.model)) if self.model else None
+        """Of each official split, kept apart for every start and every model."""
+        kept, model = self.out / "steps", None
+        if self.init is not None:
+            kept = self.out / f"steps-from-{self.init.stem}"
+        if self.model is not None:
+            path = weights_of(self.model)
+            model = load_model(path)
+            kept = self.out / f"steps-of-{file_hash(path)[:12]}"
         return tuple(
             Steps(
-                split, self.setting, self._folder(split),
+                split, self.setting, kept if split.number is None else kept / f"split{split.number}",
                 device=self.device, workers=self.workers, init=self.init, model=model, progress=self.progress,
             )
             for split in read_splits(self.data or f"mars:{self.out / 'world'}")
@@ -173,15 +178,6 @@ class Laboratory:
             "model": self.model,
         }
         return " ".join([f"resight reproduce {name}", *(f"--{key} {value}" for key, value in options.items() if value)])
-
-    def _folder(self, split: Split) -> Path:
-        """Where the steps of a split are kept, apart for every start and every model."""
-        steps = self.out / "steps"
-        if self.init is not None:
-            steps = self.out / f"steps-from-{self.init.stem}"
-        if self.model is not None:
-            steps = self.out / f"steps-of-{file_hash(weights_of(self.model))[:12]}"
-        return steps if split.number is None else steps / f"split{split.number}"
 
 
 def reproduce(
