@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from benchmarks.gpu_sizes import Sizes
 from benchmarks.plain.encoder import PlainI3D
 from benchmarks.timing import Row, Turns, Work, take_turns
-from resight.features import encode_clips
+from resight.features.extract import encode_clips
 from resight.losses import stage1_loss, stage2_loss
 from resight.models.aggregators import Learned
 from resight.models.i3d import I3D

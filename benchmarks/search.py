@@ -16,15 +16,15 @@ from cyclopts import run
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, PercentFormatter
 from numpy.typing import NDArray
+from resight.evaluation.needed import evaluate_needed
 
 from benchmarks.timing import MATRIX_FLOP, Row, matrix_product, take_turns
-from resight.checkpoints import load_model
+from resight.checkpoints import load_checkpoint
 from resight.evaluation.evaluate import evaluate_features, labels_of, rank_features
 from resight.evaluation.metrics import score_similarities
-from resight.evaluation.needed import evaluate_needed
 from resight.evaluation.protocols import PROTOCOLS
-from resight.explain.plots import COLOURS, save_figure
-from resight.features import ClipFeatures
+from resight.explanation.plots import COLOURS, save_figure
+from resight.features.types import ClipFeatures
 from resight.models.aggregators import Aggregator, Learned, MeanFeature, TopShare
 from resight.ranking import best_first
 from resight.scoring.all_pairs import score_all_pairs
@@ -199,7 +199,7 @@ def main(*, features: Path | None = None, model: Path | None = None, draw: Path 
         "random clusters": (clustered(persons=250, each=8, seed=0), uneven_importance())
     }
     if features is not None and model is not None:
-        sets[features.stem] = ClipFeatures.load(features), load_model(model).aggregator
+        sets[features.stem] = ClipFeatures.load(features), load_checkpoint(model).aggregator
     curves = {}
     for name, (gallery, aggregator) in sets.items():
         asked = np.flatnonzero(gallery.persons > 0)

@@ -18,13 +18,13 @@ from cyclopts import run
 
 from experiments.baselines import ColourHistogram
 from experiments.demo_report import LEARNED, SHIPPED, SHIPPED_MEAN, SeedResult, write_demo_report
-from resight.checkpoints import load_model, replace_file
+from resight.checkpoints import load_checkpoint, replace_file
 from resight.cli.asking import search
 from resight.data.readers import read_dataset
 from resight.evaluation.compare import Comparison, clip_faults, compare_aggregators
 from resight.evaluation.protocols import default_protocol
-from resight.explain.plots import plot_cmc, save_figure
-from resight.features import extract_damaged_features
+from resight.explanation.plots import plot_cmc, save_figure
+from resight.features.damaged import extract_damaged_features
 from resight.models.aggregators import Aggregator, MeanFeature, MeanPair, TopShare
 from resight.models.encoders import make_encoder
 from resight.progress import progress_bar
@@ -32,7 +32,7 @@ from resight.recipe import Recipe, read_recipe
 from resight.shipped import DEFAULT, shipped_model
 from resight.synthetic.faults import read_faults
 from resight.synthetic.world import SCALES, make_world
-from resight.tracklet import Split
+from resight.tracklet import Dataset
 from resight.training.loop import RunOptions
 from resight.training.stage2_importance import prepare_stage2, train_aggregator
 from resight.training.train import train_model
@@ -87,7 +87,7 @@ def demo(
     print(f"\nwrote {page}, {out / 'results.json'}, and the model {results[0].model_path}")
 
 
-def run_seed(split: Split, recipe: Recipe, folder: Path, workers: int) -> SeedResult:
+def run_seed(split: Dataset, recipe: Recipe, folder: Path, workers: int) -> SeedResult:
     """Train encoder, importance and the top-t % baselines with one seed; evaluate them, clean and damaged."""
     seconds: dict[str, float] = {}
     options = RunOptions(folder, workers=workers, accelerator="cpu", progress=True)
@@ -95,7 +95,7 @@ def run_seed(split: Split, recipe: Recipe, folder: Path, workers: int) -> SeedRe
     trained = train_model(split.train, recipe, options)
     seconds["training"] = time.monotonic() - start
     encoder = trained.model.encoder
-    shipped = load_model(shipped_model())
+    shipped = load_checkpoint(shipped_model())
 
     start = time.monotonic()
     data = prepare_stage2(encoder, split.train, recipe, folder / "features", workers=workers)
@@ -153,7 +153,7 @@ def _top_share(tops: Mapping[int, Aggregator]) -> dict[str, Aggregator]:
 def _compare(
     encoder: torch.nn.Module,
     aggregators: Mapping[str, Aggregator],
-    split: Split,
+    split: Dataset,
     recipe: Recipe,
     folder: Path,
     max_corrupted: int,

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from resight.checkpoints import load_model
+from resight.checkpoints import load_checkpoint
 from resight.data.readers import READERS
 from resight.evaluation.compare import CORRUPTED, Comparison
 from resight.evaluation.metrics import Scores
 from resight.evaluation.protocols import Labels, default_protocol, judge_pairs
-from resight.explain.blocks import Block, Cell, Commands, Curves, Facts, Section, Table, Text
-from resight.explain.evidence import MatchEvidence, explain_match
-from resight.explain.films import Strips, Verdict
-from resight.explain.report import write_report
-from resight.explain.sections import (
+from resight.explanation.blocks import Block, Cell, Commands, Curves, Facts, Section, Table, Text
+from resight.explanation.evidence import MatchEvidence, explain_match
+from resight.explanation.films import Strips, Verdict
+from resight.explanation.report import write_report
+from resight.explanation.sections import (
     contact_sheet,
     matrix_blocks,
     pair_blocks,
@@ -25,11 +25,11 @@ from resight.explain.sections import (
     ranked_strips,
     share_blocks,
 )
-from resight.features import extract_damaged_features
+from resight.features.damaged import extract_damaged_features
 from resight.ranking import Ranking
 from resight.recipe import Recipe
 from resight.shipped import DEFAULT
-from resight.tracklet import Split, Tracklet, by_person
+from resight.tracklet import Dataset, Tracklet, by_person
 
 LEARNED = "learned importance"
 SHIPPED_MEAN = f"{DEFAULT} as it comes, mean of pairs"
@@ -56,7 +56,7 @@ class SeedResult:
 
 
 def write_demo_report(
-    path: Path, results: Sequence[SeedResult], split: Split, seconds: Mapping[str, float], max_corrupted: int
+    path: Path, results: Sequence[SeedResult], split: Dataset, seconds: Mapping[str, float], max_corrupted: int
 ) -> None:
     """Tables over all seeds; pictures from the first seed."""
     first = results[0]
@@ -151,7 +151,7 @@ def _auroc_table(results: Sequence[SeedResult]) -> Table:
     return Table("AUROC by kind of damage", ("damage", "AUROC", "damaged clips"), tuple(rows), note, digits=3)
 
 
-def _answers(result: SeedResult, split: Split) -> tuple[Block, ...]:
+def _answers(result: SeedResult, split: Dataset) -> tuple[Block, ...]:
     ranking = result.damaged.rankings[LEARNED]
     queries, gallery = Labels.of(split.query), Labels.of(split.gallery)
     match, junk = judge_pairs(default_protocol(split.name), queries, gallery, np.zeros(len(gallery.ids), bool))
@@ -173,7 +173,7 @@ def _answers(result: SeedResult, split: Split) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
-def _explained(result: SeedResult, split: Split, max_corrupted: int) -> tuple[Block, ...]:
+def _explained(result: SeedResult, split: Dataset, max_corrupted: int) -> tuple[Block, ...]:
     """A right answer whose damaged clips were set aside most clearly."""
     evidence = most_telling_match(result, split, max_corrupted, result.damaged.rankings[LEARNED])
     if evidence is None:
@@ -182,10 +182,10 @@ def _explained(result: SeedResult, split: Split, max_corrupted: int) -> tuple[Bl
 
 
 def most_telling_match(
-    result: SeedResult, split: Split, max_corrupted: int, ranking: Ranking, tries: int = 12
+    result: SeedResult, split: Dataset, max_corrupted: int, ranking: Ranking, tries: int = 12
 ) -> MatchEvidence | None:
     """Of some right answers with damaged clips on both sides, the one whose importances differ most."""
-    model = load_model(result.model_path)
+    model = load_checkpoint(result.model_path)
     by_id = {t.id: t for t in split.gallery}
     found: list[tuple[float, MatchEvidence]] = []
     for q, query in enumerate(split.query):
@@ -209,7 +209,7 @@ def most_telling_match(
     return max(found, key=lambda one: one[0])[1] if found else None
 
 
-def _sheet(split: Split) -> Block:
+def _sheet(split: Dataset) -> Block:
     persons = list(by_person(split.gallery).values())[:6]
     tracklets: list[Tracklet] = [t for own in persons for t in own[:2]]
     return contact_sheet("Six persons of the test set, two cameras each", tracklets, "Nobody here has ever lived.")

@@ -14,13 +14,13 @@ import numpy as np
 from cyclopts import run
 from numpy.typing import NDArray
 
-from resight.checkpoints import load_model
+from resight.checkpoints import load_checkpoint
 from resight.data.batches import hold_out_persons
 from resight.data.readers import read_dataset
 from resight.evaluation.evaluate import labels_of
 from resight.evaluation.open_set import OpenSet, calibrate_threshold, draw_strangers, search_open_set
 from resight.evaluation.protocols import Labels, Protocol, default_protocol
-from resight.features import extract_clip_features
+from resight.features.extract import extract_clip_features
 from resight.progress import progress_bar
 from resight.scoring.all_pairs import score_all_pairs
 from resight.tracklet import by_person
@@ -39,7 +39,7 @@ def open_set(dataset: str, *, model: Path, draws: int = 20, workers: int = os.cp
         draws: How often strangers are drawn, half of the persons each time.
         workers: Processes that read frames.
     """
-    loaded, split = load_model(model), read_dataset(dataset)
+    loaded, split = load_checkpoint(model), read_dataset(dataset)
     recipe, protocol = loaded.recipe, default_protocol(split.name)
     everyone = list({t.id: t for t in (*split.gallery, *split.query)}.values())
     kept_back = hold_out_persons(split.train, recipe.validation_share, recipe.seed)[1]

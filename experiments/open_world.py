@@ -29,13 +29,13 @@ from resight.data.readers.mars import read_mars
 from resight.evaluation.evaluate import evaluate_among
 from resight.evaluation.metrics import AP_KIND
 from resight.evaluation.protocols import PROTOCOLS
-from resight.features import extract_clip_features
+from resight.features.extract import extract_clip_features
 from resight.models.aggregators import MeanPair
 from resight.models.encoders import make_encoder
 from resight.progress import progress_bar
 from resight.recipe import ClipSpec, Recipe, open_small
-from resight.reproduce.outcome import Outcome, Row, StudyTable
-from resight.reproduce.side_by_side import side_by_side
+from resight.studies.outcome import Outcome, Row, StudyTable
+from resight.studies.side_by_side import side_by_side
 from resight.synthetic.world import SCALES, WorldScale, make_world
 from resight.training.loop import RunOptions
 from resight.training.stage1_clips import train_encoder

@@ -15,14 +15,14 @@ from pathlib import Path
 from cyclopts import run
 
 from resight.checkpoints import replace_file
-from resight.reproduce.studies import STUDIES
+from resight.studies.studies import STUDIES
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "resight"
 FRAME = Path(__file__).parent / "paper.md"
 PAGE = ROOT / "docs" / "paper.md"
 EQUATION_TESTS = "tests/test_paper_equations.py"
-STUDY_TESTS = "tests/reproduce/test_studies.py"
+STUDY_TESTS = "tests/studies/test_studies.py"
 
 EQUATIONS = {
     1: "importance α_t = g(r_{t−1} − c_t)",

@@ -14,13 +14,13 @@ import numpy as np
 from cyclopts import run
 from numpy.typing import NDArray
 
-from resight.checkpoints import load_model
+from resight.checkpoints import load_checkpoint
 from resight.data.readers import read_dataset
 from resight.evaluation.confidence import confidence_intervals
 from resight.evaluation.evaluate import labels_of
 from resight.evaluation.metrics import Scores, score_similarities
 from resight.evaluation.protocols import PROTOCOLS, Labels, Protocol
-from resight.features import extract_clip_features
+from resight.features.extract import extract_clip_features
 from resight.progress import progress_bar
 from resight.scoring.all_pairs import score_all_pairs
 from resight.tracklet import DISTRACTOR, JUNK
@@ -50,7 +50,7 @@ def protocol_mistakes(dataset: str, *, model: Path, workers: int = os.cpu_count(
         model: A trained model; features are kept beside it.
         workers: Processes that read frames.
     """
-    loaded, split = load_model(model), read_dataset(dataset)
+    loaded, split = load_checkpoint(model), read_dataset(dataset)
     everyone = list({t.id: t for t in (*split.gallery, *split.query)}.values())
     with progress_bar("encoding", "tracklets") as progress:
         features = extract_clip_features(

@@ -17,8 +17,8 @@ from PIL import Image
 
 from experiments.open_world import NAME as OPEN_WORLD
 from resight.checkpoints import replace_file
-from resight.reproduce.outcome import Outcome
-from resight.reproduce.studies import STUDIES
+from resight.studies.outcome import Outcome
+from resight.studies.studies import STUDIES
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"

@@ -18,10 +18,10 @@ from cyclopts import run
 
 from experiments.models_page import models_page
 from resight import __version__
-from resight.checkpoints import Model, load_model, replace_file, save_model
+from resight.checkpoints import Checkpoint, load_checkpoint, replace_file, save_checkpoint
 from resight.data.readers.mars import read_mars
 from resight.errors import CheckpointError
-from resight.features import extract_clip_features
+from resight.features.extract import extract_clip_features
 from resight.scoring.all_pairs import score_all_pairs
 from resight.shipped import FOLDER, file_hash
 from resight.shipped.card import make_card, read_toml
@@ -46,7 +46,7 @@ def ship(
         transfer: The same for real people.
         folder: That gets both files.
     """
-    loaded = load_model(model)
+    loaded = load_checkpoint(model)
     values = read_toml(written)
     same_persons = {name: text for name, text in values.get("validation", {}).items() if name in ("data", "command")}
     values.setdefault("by_fault", same_persons)
@@ -54,9 +54,9 @@ def ship(
     values |= {name: values.get(name, {}) | found for name, found in measured.items()}
     path = folder / f"{values.get('name')}.safetensors"
     with replace_file(path) as temporary:
-        save_model(temporary, loaded, half=True)
+        save_checkpoint(temporary, loaded, half=True)
         card = make_card(values | facts(loaded, temporary), str(written))
-        check(loaded, load_model(temporary))
+        check(loaded, load_checkpoint(temporary))
     said = {name: value for name, value in card.to_json().items() if getattr(card, name)}
     with replace_file(path.with_suffix(".toml")) as temporary:
         temporary.write_text(to_toml(said), encoding="utf-8")
@@ -64,7 +64,7 @@ def ship(
     models_page(folder)
 
 
-def facts(model: Model, path: Path) -> dict[str, Any]:
+def facts(model: Checkpoint, path: Path) -> dict[str, Any]:
     """What a card says that the weights file itself knows."""
     clips = model.recipe.clips
     return {
@@ -91,7 +91,7 @@ def scored(path: Path | None, by: str | None = None) -> dict[str, Any]:
     return {"columns": COLUMNS, "rows": rows, "conditions": which + saved["conditions"]} if rows else {}
 
 
-def check(full: Model, half: Model) -> None:
+def check(full: Checkpoint, half: Checkpoint) -> None:
     """See that both forms of the weights see the same in people who never lived.
 
     Raises:
@@ -106,7 +106,7 @@ def check(full: Model, half: Model) -> None:
     print(f"float32 and float16: {words}")
 
 
-def agreement(full: Model, half: Model, tracklets: Sequence[Tracklet]) -> tuple[float, float]:
+def agreement(full: Checkpoint, half: Checkpoint, tracklets: Sequence[Tracklet]) -> tuple[float, float]:
     """Lowest cosine of the clip features of two models, and the greatest difference of their similarities."""
     values = [extract_clip_features(one.encoder, tracklets, one.recipe.clips).values for one in (full, half)]
     first, second = (torch.from_numpy(one) for one in values)

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from resight.errors import CheckpointError
-from resight.explain.plots import save_figure
+from resight.explanation.plots import save_figure
 
 STAGES = {"stage1": "stage 1: clip encoder", "stage2": "stage 2: importance"}
 WINDOW = 25

@@ -23,21 +23,22 @@ from torch import nn
 
 from experiments.baselines import ColourHistogram
 from experiments.walker_faults import LABELS, FaultImportance, faults_of_frames, importance_by_fault, read_faulty_frames
-from resight.checkpoints import Model, load_model
+from resight.checkpoints import Checkpoint, load_checkpoint
 from resight.data.readers.folder import read_folder
 from resight.errors import CheckpointError
 from resight.evaluation.compare import clip_faults, save_json
 from resight.evaluation.evaluate import EXPLAINED_MATCHES, clip_weights, evaluate_features
 from resight.evaluation.metrics import Scores
 from resight.evaluation.protocols import default_protocol
-from resight.features import ClipFeatures, extract_clip_features
+from resight.features.extract import extract_clip_features
+from resight.features.types import ClipFeatures
 from resight.models.aggregators import Aggregator, ImportanceWeighted, MeanFeature, MeanPair, TopShare
 from resight.models.encoders import make_encoder
 from resight.progress import progress_bar
 from resight.ranking import Ranking
 from resight.recipe import ClipSpec
 from resight.shipped import shipped_model
-from resight.tracklet import Split
+from resight.tracklet import Dataset
 
 LEARNED = "learned importance"
 SHARES = (20, 50)
@@ -199,26 +200,26 @@ def to_json(answers: Mapping[str, Mapping[str, Answers]], importance: Mapping[st
     }
 
 
-def _load(path: Path) -> Model:
-    loaded = load_model(path)
+def _load(path: Path) -> Checkpoint:
+    loaded = load_checkpoint(path)
     if not isinstance(loaded.aggregator, ImportanceWeighted):
         raise CheckpointError(f"{path} has learned no importance ({loaded.card['aggregator']}); train it with stage 2")
     return loaded
 
 
-def _encode(encoder: nn.Module, split: Split, spec: ClipSpec, workers: int) -> ClipFeatures:
+def _encode(encoder: nn.Module, split: Dataset, spec: ClipSpec, workers: int) -> ClipFeatures:
     with progress_bar("encoding", "tracklets") as progress:
         return extract_clip_features(encoder, split.gallery, spec, workers=workers, progress=progress)
 
 
-def _ask(method: Method, split: Split, way: str) -> Answers:
+def _ask(method: Method, split: Dataset, way: str) -> Answers:
     chosen = split.between_cameras(*DIRECTIONS[way])
     query, gallery = method.features.of(chosen.query), method.features.of(chosen.gallery)
     return Answers(*evaluate_features(query, gallery, method.aggregator, default_protocol(split.name)))
 
 
 def _measure(
-    method: Method, answers: Mapping[str, Answers], split: Split, frame_faults: Mapping[str, Mapping[str, str]]
+    method: Method, answers: Mapping[str, Answers], split: Dataset, frame_faults: Mapping[str, Mapping[str, str]]
 ) -> Mapping[str, FaultImportance]:
     weights, faults = [], []
     for way, one in answers.items():

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from resight.checkpoints import Model, make_aggregator, save_model
+from resight.checkpoints import Checkpoint, make_aggregator, save_checkpoint
 from resight.models.encoders import make_encoder
 from resight.recipe import ClipSpec, Recipe, Stage1, Stage2
 from resight.shipped import DEFAULT, file_hash
@@ -88,7 +88,7 @@ def shipped_folder(tmp_path: Path) -> Path:
     encoder = make_encoder(recipe.stage1)
     path = tmp_path / "shipped" / f"{DEFAULT}.safetensors"
     aggregator = make_aggregator("learned", encoder.dim, recipe)
-    save_model(path, Model(encoder, aggregator, recipe, {"aggregator": "learned"}), half=True)
+    save_checkpoint(path, Checkpoint(encoder, aggregator, recipe, {"aggregator": "learned"}), half=True)
     card = SHIPPED_CARD.format(size=path.stat().st_size, sha256=file_hash(path))
     path.with_suffix(".toml").write_text(card, encoding="utf-8")
     return path.parent

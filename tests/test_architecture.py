@@ -20,13 +20,14 @@ from resight.data.readers.folder import read_folder
 from resight.data.transforms import prepare_clips
 from resight.evaluation.metrics import Scores, score_ranking
 from resight.evaluation.protocols import PROTOCOLS
-from resight.features import ClipFeatures, extract_clip_features
+from resight.features.extract import extract_clip_features
+from resight.features.types import ClipFeatures
 from resight.models.aggregators import MeanPair
 from resight.models.i3d import I3D
 from resight.ranking import Ranking
 from resight.recipe import ClipSpec
 from resight.scoring.all_pairs import score_all_pairs
-from resight.tracklet import Split
+from resight.tracklet import Dataset
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = {"resight": ROOT / "src" / "resight", "experiments": ROOT / "experiments", "benchmarks": ROOT / "benchmarks"}
@@ -52,10 +53,10 @@ FLOORS = {
     "resight.scoring": 3,
     "resight.ingest": 3,
     "resight.evaluation": 4,
-    "resight.explain": 4,
+    "resight.explanation": 4,
     "resight.doctor": 5,
     "resight.training": 5,
-    "resight.reproduce": 6,
+    "resight.studies": 6,
     "resight.cli": 7,
     "resight.__main__": 8,
     "experiments": 9,
@@ -239,7 +240,7 @@ def test_the_eight_calls_of_architecture_work(make_tracklets: Callable[..., Any]
         "Ranking": Ranking,
     }
     exec(program[1], values)
-    assert isinstance(values["split"], Split)
+    assert isinstance(values["split"], Dataset)
     assert values["numbers"].shape == (2, 4)
     assert values["pixels"].shape == (2, 4, 32, 16, 3)
     assert values["clips"].shape == (2, 3, 4, 32, 16)

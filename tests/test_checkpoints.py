@@ -11,13 +11,13 @@ import torch
 
 from resight.checkpoints import (
     MODEL_KIND,
-    Model,
+    Checkpoint,
     content_hash,
-    load_model,
+    load_checkpoint,
     make_aggregator,
     read_tensors,
     replace_file,
-    save_model,
+    save_checkpoint,
     write_tensors,
 )
 from resight.errors import CheckpointError
@@ -31,17 +31,17 @@ RECIPE = Recipe(
 )
 
 
-def small_model(kind: str = "learned") -> Model:
+def small_model(kind: str = "learned") -> Checkpoint:
     torch.manual_seed(1)
     encoder = I3D(width=0.125)
-    return Model(encoder, make_aggregator(kind, encoder.dim, RECIPE), RECIPE, {"aggregator": kind, "note": "α"})
+    return Checkpoint(encoder, make_aggregator(kind, encoder.dim, RECIPE), RECIPE, {"aggregator": kind, "note": "α"})
 
 
 @pytest.mark.parametrize("kind", AGGREGATORS)
 def test_a_model_comes_back_as_it_was(tmp_path: Path, kind: str) -> None:
     model = small_model(kind)
-    save_model(tmp_path / "m.safetensors", model)
-    again = load_model(tmp_path / "m.safetensors")
+    save_checkpoint(tmp_path / "m.safetensors", model)
+    again = load_checkpoint(tmp_path / "m.safetensors")
     clips = torch.randn(2, 3, 4, 32, 16).clamp(-1, 1)
     with torch.no_grad():
         assert torch.equal(again.encoder(clips), model.encoder.eval()(clips))
@@ -58,9 +58,9 @@ def test_a_model_with_a_neck_comes_back_as_it_was(tmp_path: Path, neck: Neck) ->
     encoder = make_encoder(recipe.stage1)
     assert isinstance(encoder, NeckedEncoder)
     encoder.neck.running_mean = torch.linspace(0, 1, encoder.dim)
-    model = Model(encoder, make_aggregator("mean-pair", encoder.dim, recipe), recipe, {"aggregator": "mean-pair"})
-    save_model(tmp_path / "m.safetensors", model)
-    again = load_model(tmp_path / "m.safetensors")
+    model = Checkpoint(encoder, make_aggregator("mean-pair", encoder.dim, recipe), recipe, {"aggregator": "mean-pair"})
+    save_checkpoint(tmp_path / "m.safetensors", model)
+    again = load_checkpoint(tmp_path / "m.safetensors")
     clips = torch.randn(2, 3, 4, 32, 16).clamp(-1, 1)
     with torch.no_grad():
         assert torch.equal(again.encoder(clips), encoder.eval()(clips))
@@ -72,14 +72,14 @@ def test_a_model_with_a_frame_encoder_needs_no_other_file(tmp_path: Path) -> Non
     architecture = {"network": "Dinov2Model", "config": config, "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4]}
     recipe = replace(RECIPE, stage1=Stage1(encoder="frames:/no/such/folder", neck="after"))
     encoder = make_encoder(recipe.stage1, architecture)
-    model = Model(encoder, make_aggregator("mean-pair", 8, recipe), recipe, {"aggregator": "mean-pair"})
-    save_model(tmp_path / "m.safetensors", model)
-    again = load_model(tmp_path / "m.safetensors")
+    model = Checkpoint(encoder, make_aggregator("mean-pair", 8, recipe), recipe, {"aggregator": "mean-pair"})
+    save_checkpoint(tmp_path / "m.safetensors", model)
+    again = load_checkpoint(tmp_path / "m.safetensors")
     clips = torch.randn(2, 3, 4, 32, 16).clamp(-1, 1)
     with torch.no_grad():
         assert torch.equal(again.encoder(clips), encoder.eval()(clips))
-    save_model(tmp_path / "again.safetensors", again)
-    assert load_model(tmp_path / "again.safetensors").encoder.dim == 8
+    save_checkpoint(tmp_path / "again.safetensors", again)
+    assert load_checkpoint(tmp_path / "again.safetensors").encoder.dim == 8
 
 
 def rewritten(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
@@ -92,7 +92,7 @@ def rewritten(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 def test_a_model_from_before_a_setting_was_known_still_loads(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
-    save_model(path, small_model())
+    save_checkpoint(path, small_model())
 
     def as_in_version_0_1(recipe: dict[str, Any]) -> None:
         for name in (
@@ -108,42 +108,42 @@ def test_a_model_from_before_a_setting_was_known_still_loads(tmp_path: Path) -> 
         del recipe["clips"]["stride"], recipe["stage2"]["damages"]
 
     rewritten(path, as_in_version_0_1)
-    assert load_model(path).recipe == RECIPE
+    assert load_checkpoint(path).recipe == RECIPE
 
 
 def test_a_model_of_a_later_version_says_so(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
-    save_model(path, small_model())
+    save_checkpoint(path, small_model())
     rewritten(path, lambda recipe: recipe["stage1"].update(telepathy=1.0))
     with pytest.raises(CheckpointError, match=r"written by version .* unknown setting 'telepathy'"):
-        load_model(path)
+        load_checkpoint(path)
 
 
 def test_damaged_or_foreign_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     with pytest.raises(CheckpointError, match="no file"):
-        load_model(path)
-    save_model(path, small_model())
+        load_checkpoint(path)
+    save_checkpoint(path, small_model())
     good = path.read_bytes()
     path.write_bytes(good[: len(good) // 2])
     with pytest.raises(CheckpointError, match="damaged"):
-        load_model(path)
+        load_checkpoint(path)
     path.write_bytes(good[:-4] + b"\x00\x01\x02\x03")
     with pytest.raises(CheckpointError, match="does not hold what its header promises"):
-        load_model(path)
+        load_checkpoint(path)
     write_tensors(path, {"x": torch.ones(2)}, "something else", {})
     with pytest.raises(CheckpointError, match="is a something else, expected a resight model"):
-        load_model(path)
+        load_checkpoint(path)
 
 
 def test_weights_that_do_not_fit_their_recipe_are_refused(tmp_path: Path) -> None:
     model = small_model()
-    save_model(tmp_path / "m.safetensors", model)
+    save_checkpoint(tmp_path / "m.safetensors", model)
     tensors, header = read_tensors(tmp_path / "m.safetensors", MODEL_KIND)
     del tensors["encoder.Conv3d_1a_7x7.bn.bias"]
     write_tensors(tmp_path / "m.safetensors", tensors, MODEL_KIND, {"recipe": RECIPE.to_json(), "card": model.card})
     with pytest.raises(CheckpointError, match=r"Conv3d_1a_7x7\.bn\.bias"):
-        load_model(tmp_path / "m.safetensors")
+        load_checkpoint(tmp_path / "m.safetensors")
     assert "hash" in header
 
 
@@ -168,19 +168,19 @@ def test_the_hash_sees_names_shapes_types_and_values() -> None:
 def test_half_the_space_gives_nearly_the_same_model(tmp_path: Path) -> None:
     model = small_model()
     for half in (False, True):
-        save_model(tmp_path / f"{half}.safetensors", model, half=half)
+        save_checkpoint(tmp_path / f"{half}.safetensors", model, half=half)
     stored, _ = read_tensors(tmp_path / "True.safetensors", MODEL_KIND)
     whole = {name for name, tensor in stored.items() if tensor.dtype == torch.int64}
     assert whole == {name for name in stored if name.endswith("num_batches_tracked")} != set()
     assert {tensor.dtype for name, tensor in stored.items() if name not in whole} == {torch.float16}
     sizes = [(tmp_path / f"{half}.safetensors").stat().st_size for half in (False, True)]
     assert sizes[1] < 0.6 * sizes[0]
-    again = load_model(tmp_path / "True.safetensors")
+    again = load_checkpoint(tmp_path / "True.safetensors")
     for name, tensor in again.encoder.state_dict().items():
         expected = model.encoder.state_dict()[name]
         assert tensor.dtype == expected.dtype
         torch.testing.assert_close(tensor, expected, rtol=2**-10, atol=2**-24)
-    save_model(tmp_path / "again.safetensors", again, half=True)
+    save_checkpoint(tmp_path / "again.safetensors", again, half=True)
     assert read_tensors(tmp_path / "again.safetensors", MODEL_KIND)[1]["hash"] == content_hash(stored)
 
 
@@ -190,5 +190,5 @@ def test_what_is_too_large_for_float16_is_refused(tmp_path: Path, value: float) 
     with torch.no_grad():
         next(model.encoder.parameters()).view(-1)[0] = value
     with pytest.raises(CheckpointError, match=r"encoder\.\S+ reaches (70000|nan), expected at most 65504"):
-        save_model(tmp_path / "m.safetensors", model, half=True)
+        save_checkpoint(tmp_path / "m.safetensors", model, half=True)
     assert not list(tmp_path.iterdir())

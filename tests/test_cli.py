@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from resight.checkpoints import MODEL_KIND, load_model, read_tensors, save_model
+from resight.checkpoints import MODEL_KIND, load_checkpoint, read_tensors, save_checkpoint
 from resight.cli import main
 from resight.data.readers import read_splits
 from resight.evaluation.metrics import Scores
-from resight.features import ClipFeatures
+from resight.features.types import ClipFeatures
 from resight.ranking import Ranking
 from resight.synthetic.layouts import SPLITS, write_layout
 from resight.training.loop import fingerprint
@@ -79,7 +79,7 @@ def ask(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
 
 
 def test_train_writes_a_model_and_its_log(run: Path) -> None:
-    model = load_model(run / "model.safetensors")
+    model = load_checkpoint(run / "model.safetensors")
     assert model.recipe.name == "small" and model.card["aggregator"] == "learned"
     assert 0 < model.card["validation"]["stage 2 mAP"] <= 1
     for stage in ("stage1", "stage2"):
@@ -209,10 +209,10 @@ def test_a_model_for_each_split_and_one_that_saw_the_queries(
     prid: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     splits = read_splits(f"prid2011:{prid}")
-    model = load_model(run / "model.safetensors")
+    model = load_checkpoint(run / "model.safetensors")
     for split in splits:
         model.card["trained_on"] = fingerprint(split.train)
-        save_model(tmp_path / f"m{split.number}" / "model.safetensors", model)
+        save_checkpoint(tmp_path / f"m{split.number}" / "model.safetensors", model)
     seen = next(s for s in splits if {t.id for t in splits[0].train} & {t.id for t in s.query})
     name, ours = f"prid2011:{prid}#{seen.number}", str(tmp_path / "m{split}" / "model.safetensors")
     assert not any("trained on" in note for note in ask(capsys, "evaluate", name, "--model", ours)["notes"])
@@ -254,14 +254,14 @@ def test_two_evaluations_are_compared_query_by_query(
 def test_search_says_who_is_not_there_and_what_that_is_worth(
     world: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model = load_model(run / "model.safetensors")
+    model = load_checkpoint(run / "model.safetensors")
     kept = model.card["threshold"]
     assert kept["false_alarm_rate"] == 0.05 and kept["persons"] >= 2 and kept["strangers"] >= kept["persons"]
     asked = read_splits(f"mars:{world}")[0].query[0].id
     for location, there in ((2.0, False), (-2.0, True), (None, None)):
         model.card["threshold"] = None if location is None else kept | {"location": location, "scale": 0.1}
         path, page = tmp_path / str(there) / "model.safetensors", tmp_path / f"{there}.html"
-        save_model(path, model)
+        save_checkpoint(path, model)
         command = ["search", asked, f"mars:{world}", "--model", str(path), "--out", str(page)]
         found = ask(capsys, *command)
         main(command)

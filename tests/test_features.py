@@ -13,15 +13,9 @@ from resight.data.damage import DAMAGES, choose_damage
 from resight.data.frames import load_clips
 from resight.data.transforms import prepare_clips
 from resight.errors import CheckpointError, DatasetError, FrameError, RecipeError, ShapeError
-from resight.features import (
-    PADDING,
-    ClipFeatures,
-    View,
-    encode_clips,
-    extract_clip_features,
-    extract_damaged_features,
-    mixed_damage,
-)
+from resight.features.damaged import extract_damaged_features, mixed_damage
+from resight.features.extract import View, encode_clips, extract_clip_features
+from resight.features.types import PADDING, ClipFeatures
 from resight.models.i3d import I3D
 from resight.recipe import ClipSpec, Damage, Stage1
 from resight.tracklet import Tracklet

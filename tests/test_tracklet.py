@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from resight.tracklet import DISTRACTOR, JUNK, Split, Tracklet, by_person
+from resight.tracklet import DISTRACTOR, JUNK, Dataset, Tracklet, by_person
 
 
 def make(id_: str, person: int, camera: int, frames: int = 2) -> Tracklet:
@@ -15,8 +15,8 @@ def make(id_: str, person: int, camera: int, frames: int = 2) -> Tracklet:
 A1, A2, B1, B2 = make("a1", 1, 1), make("a2", 1, 2), make("b1", 2, 1), make("b2", 2, 2)
 
 
-def split() -> Split:
-    return Split("folder", Path("root"), train=(B2,), query=(A1, B2), gallery=(A1, A2, B1), notes=("one is missing",))
+def split() -> Dataset:
+    return Dataset("folder", Path("root"), train=(B2,), query=(A1, B2), gallery=(A1, A2, B1), notes=("one is missing",))
 
 
 def test_a_tracklet_knows_its_frames() -> None:
@@ -55,7 +55,7 @@ def test_between_cameras(
 def test_find_looks_in_every_role() -> None:
     assert split().find("a2") is A2
     assert split().find("b2") is B2
-    assert Split("folder", Path(), train=(B1,), query=(), gallery=()).find("b1") is B1
+    assert Dataset("folder", Path(), train=(B1,), query=(), gallery=()).find("b1") is B1
     assert split().find("c1") is None
 
 

@@ -27,7 +27,7 @@ MODEL_KIND = "resight model"
 
 
 @dataclass
-class Model:
+class Checkpoint:
     """A clip encoder and an aggregator, ready to score.
 
     Attributes:
@@ -43,7 +43,7 @@ class Model:
     card: dict[str, Any]
 
 
-def save_model(path: Path, model: Model, *, half: bool = False) -> None:
+def save_checkpoint(path: Path, model: Checkpoint, *, half: bool = False) -> None:
     """Write encoder and aggregator into one file.
 
     Args:
@@ -63,8 +63,8 @@ def save_model(path: Path, model: Model, *, half: bool = False) -> None:
     write_tensors(path, _halved(tensors) if half else tensors, MODEL_KIND, header)
 
 
-def load_model(path: Path) -> Model:
-    """Read what `save_model` wrote.
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read what `save_checkpoint` wrote.
 
     Raises:
         CheckpointError: if the file is missing, damaged, of another kind, of a later version, or does not fit its own
@@ -87,7 +87,7 @@ def load_model(path: Path) -> Model:
         own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
         load_into(module, own, f"{name} in {path}")
         module.eval()
-    return Model(encoder, aggregator, recipe, card)
+    return Checkpoint(encoder, aggregator, recipe, card)
 
 
 def make_aggregator(kind: str, dim: int, recipe: Recipe) -> Aggregator:
@@ -97,8 +97,6 @@ def make_aggregator(kind: str, dim: int, recipe: Recipe) -> Aggregator:
     stage = recipe.stage2
     if kind == "learned":
         return AGGREGATORS[kind](dim=dim, hidden=stage.hidden, dropout=stage.dropout, first=stage.first)
-    if kind in ("order-free", "clip-quality", "pair-attention"):
-        return AGGREGATORS[kind](dim=dim, hidden=stage.hidden, dropout=stage.dropout)
     if kind == "top-share":
         return AGGREGATORS[kind](dim=dim)
     return AGGREGATORS[kind]()

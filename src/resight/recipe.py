@@ -10,7 +10,7 @@ A recipe is named (`RECIPES`) or is a TOML file that starts from a named one and
 
 from __future__ import annotations
 
-import sys
+import tomllib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -18,11 +18,6 @@ from typing import Any, Literal, get_args
 
 from resight.errors import RecipeError
 from resight.settings import one_of, positive, replaced, within
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 Sampler = Literal["spaced", "cover", "consec", "random", "evenly", "all"]
 Schedule = Literal["steps", "cosine"]

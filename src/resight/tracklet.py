@@ -40,7 +40,7 @@ class Tracklet:
 
 
 @dataclass(frozen=True)
-class Split:
+class Dataset:
     """A data set: tracklets to train on, to ask with, and to search among.
 
     One tracklet may be in `query` and in `gallery` (it is, in MARS); the protocol says what to do about it.
@@ -66,7 +66,7 @@ class Split:
     number: int | None = None
     camera_names: tuple[str, ...] = ()
 
-    def between_cameras(self, query_camera: int | None = None, gallery_camera: int | None = None) -> Split:
+    def between_cameras(self, query_camera: int | None = None, gallery_camera: int | None = None) -> Dataset:
         """The same data set with queries and gallery restricted to one camera each (None: all cameras)."""
         return replace(
             self,

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from resight.data.draw_splits import SplitRule, draw_splits, make_splits, write_splits
 from resight.errors import DatasetError, RecipeError
-from resight.tracklet import JUNK, Split, Tracklet, by_person
+from resight.tracklet import JUNK, Dataset, Tracklet, by_person
 
 
-def make_set(seen: list[list[int]], unknown: int = 0, frames: int = 8) -> Split:
+def make_set(seen: list[list[int]], unknown: int = 0, frames: int = 8) -> Dataset:
     """`seen`: of each person, the camera of each tracklet."""
     people = [(person, camera) for person, cameras in enumerate(seen, start=1) for camera in cameras]
     people += [(JUNK, 1)] * unknown
@@ -24,7 +24,7 @@ def make_set(seen: list[list[int]], unknown: int = 0, frames: int = 8) -> Split:
         for n, (person, camera) in enumerate(people)
     )
     names = ("door", "gate", "hall")
-    return Split("folder", Path("crops"), tracklets, tracklets, tracklets, camera_names=names)
+    return Dataset("folder", Path("crops"), tracklets, tracklets, tracklets, camera_names=names)
 
 
 PAIRS = make_set([[1, 2]] * 8)
@@ -119,7 +119,7 @@ def test_short_tracklets_are_in_no_split() -> None:
         (PAIRS, SplitRule(queries="camera:hall"), "0 of 8 persons .* by camera hall and another one"),
     ],
 )
-def test_why_there_are_no_splits(whole: Split, rule: SplitRule, message: str) -> None:
+def test_why_there_are_no_splits(whole: Dataset, rule: SplitRule, message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         draw_splits(whole, rule)
 

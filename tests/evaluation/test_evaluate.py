@@ -6,7 +6,7 @@ import torch
 
 from resight.evaluation.evaluate import EXPLAINED_MATCHES, clip_weights, evaluate_features, rank_features
 from resight.evaluation.protocols import PROTOCOLS
-from resight.features import ClipFeatures
+from resight.features.types import ClipFeatures
 from resight.models.aggregators import AGGREGATORS, Aggregator, Learned, MeanPair, Symmetric
 from resight.scoring.all_pairs import score_all_pairs
 from resight.scoring.rerank import find_neighbours, rerank

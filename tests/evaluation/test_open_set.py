@@ -21,7 +21,7 @@ from resight.evaluation.open_set import (
 )
 from resight.evaluation.protocols import PROTOCOLS, Labels, judge_pairs
 from resight.evaluation.threshold import FEW_PERSONS, Threshold
-from resight.features import ClipFeatures
+from resight.features.types import ClipFeatures
 from resight.models.aggregators import MeanPair
 from resight.tracklet import JUNK
 

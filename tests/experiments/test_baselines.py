@@ -11,7 +11,7 @@ from experiments.baselines import LEVELS, STRIPES, ColourHistogram
 from resight.data.readers.folder import read_folder
 from resight.evaluation.evaluate import evaluate_features
 from resight.evaluation.protocols import PROTOCOLS
-from resight.features import extract_clip_features
+from resight.features.extract import extract_clip_features
 from resight.models.aggregators import MeanFeature
 from resight.recipe import ClipSpec
 

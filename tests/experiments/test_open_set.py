@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from experiments.open_set import open_set, rates_between_groups
 
-from resight.checkpoints import Model, save_model
+from resight.checkpoints import Checkpoint, save_checkpoint
 from resight.evaluation.protocols import PROTOCOLS, Labels
 from resight.models.aggregators import MeanPair
 from resight.models.i3d import I3D
@@ -22,7 +22,8 @@ def test_the_table_says_what_was_asked_and_what_came(
     make_tracklets(persons=6)
     recipe = replace(Recipe(), clips=ClipSpec(length=4, count=2, height=32, width=16), validation_share=0.5)
     recipe = replace(recipe, stage1=replace(recipe.stage1, encoder_width=0.125))
-    save_model(tmp_path / "model.safetensors", Model(I3D(width=0.125), MeanPair(), recipe, {"aggregator": "mean-pair"}))
+    checkpoint = Checkpoint(I3D(width=0.125), MeanPair(), recipe, {"aggregator": "mean-pair"})
+    save_checkpoint(tmp_path / "model.safetensors", checkpoint)
     open_set(f"folder:{tmp_path / 'tracklets'}", model=tmp_path / "model.safetensors", draws=2, workers=0)
     lines = capsys.readouterr().out.splitlines()
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:6]]

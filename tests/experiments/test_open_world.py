@@ -9,7 +9,7 @@ from experiments.open_world import EVERYTHING, STEPS, VARIANTS, Variant, outcome
 
 from experiments import open_world
 from resight.recipe import open_small
-from resight.reproduce.outcome import Outcome
+from resight.studies.outcome import Outcome
 from resight.synthetic.style import ANYWHERE
 from resight.synthetic.world import SCALES
 

@@ -8,8 +8,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from experiments import results_page
-from resight.explain.plots import save_figure
-from resight.reproduce.outcome import Outcome, Row, StudyTable
+from resight.explanation.plots import save_figure
+from resight.studies.outcome import Outcome, Row, StudyTable
 
 OUTCOME = Outcome(
     "fig4", "A study", (StudyTable("mAP", "clips", ("M = 1",), (Row("mean", ((1.0, 2.0),)),)),),

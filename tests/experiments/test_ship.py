@@ -9,7 +9,7 @@ import torch
 from experiments.ship import check, ship, to_toml
 
 from experiments import models_page
-from resight.checkpoints import load_model
+from resight.checkpoints import load_checkpoint
 from resight.errors import CheckpointError
 from resight.shipped import shipped_card, shipped_model
 from resight.shipped.card import read_toml
@@ -66,7 +66,7 @@ def test_a_trained_model_is_shipped(shipped_folder: Path, tmp_path: Path, monkey
         and card.by_fault.conditions == "mean of pairs; protocol mars"
         and not card.transfer
     )
-    before, after = load_model(trained), load_model(shipped_model("open-tiny", folder))
+    before, after = load_checkpoint(trained), load_checkpoint(shipped_model("open-tiny", folder))
     assert all(torch.equal(a, b) for a, b in zip(before.encoder.parameters(), after.encoder.parameters(), strict=True))
     page = (tmp_path / "models.md").read_text(encoding="utf-8")
     assert card.to_markdown() in page and page == models_page.page(folder)
@@ -80,7 +80,7 @@ def test_a_card_that_lacks_something_ships_nothing(shipped_folder: Path, tmp_pat
 
 
 def test_weights_that_changed_are_noticed(shipped_folder: Path) -> None:
-    full, half = (load_model(shipped_folder / "open-small.safetensors") for _ in range(2))
+    full, half = (load_checkpoint(shipped_folder / "open-small.safetensors") for _ in range(2))
     with torch.no_grad():
         for weights in half.encoder.parameters():
             weights.add_(0.3 * weights.std(correction=0) * torch.randn_like(weights))

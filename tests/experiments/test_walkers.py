@@ -22,11 +22,11 @@ from experiments.walker_faults import (
 )
 from experiments.walkers import LEARNED, LOOK_ALIKE, WrongAnswer, walkers
 
-from resight.checkpoints import Model, load_model, make_aggregator, save_model
+from resight.checkpoints import Checkpoint, load_checkpoint, make_aggregator, save_checkpoint
 from resight.data.clips import sample_clips
 from resight.data.readers.folder import read_folder
 from resight.errors import CheckpointError, DatasetError
-from resight.features import extract_clip_features
+from resight.features.extract import extract_clip_features
 from resight.models.encoders import make_encoder
 from resight.recipe import ClipSpec, Recipe, Stage1, Stage2
 from resight.scoring.all_pairs import score_all_pairs
@@ -53,7 +53,7 @@ def tiny_model(path: Path, kind: str = "learned") -> Path:
     aggregator = make_aggregator(kind, encoder.dim, recipe)
     for parameter in aggregator.parameters():  # as they start, all clips count the same
         torch.nn.init.normal_(parameter)
-    save_model(path, Model(encoder, aggregator, recipe, {"aggregator": kind}))
+    save_checkpoint(path, Checkpoint(encoder, aggregator, recipe, {"aggregator": kind}))
     return path
 
 
@@ -73,7 +73,7 @@ def test_tables_and_file_say_the_same(world: Path, tmp_path: Path, capsys: pytes
     walkers(model=model, tracklets=world, demo_model=model, labels=labels, results=results, workers=0)
     found, printed = json.loads(results.read_text(encoding="utf-8")), capsys.readouterr().out
 
-    loaded = load_model(model)
+    loaded = load_checkpoint(model)
     features = extract_clip_features(loaded.encoder, split.gallery, SPEC)
     for way in ("1:2", "2:1"):
         chosen = split.between_cameras(*map(int, way.split(":")))

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,7 @@ def test_a_file_of_cameras(tmp_path: Path) -> None:
             "door",
             tmp_path / "door.mp4",
             tracks=tmp_path / "door.txt",
-            start=datetime(2024, 5, 1, 10, tzinfo=timezone.utc),
+            start=datetime(2024, 5, 1, 10, tzinfo=UTC),
             rate=25,
         ),
         Source("gate-2", Path("/films/gate"), tracks=tmp_path / "gate.txt", first_frame=0),

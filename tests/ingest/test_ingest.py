@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from resight.ingest.cameras import Source
 from resight.ingest.ingest import ingest
 from resight.ingest.settings import IngestSettings
 
-START = datetime(2024, 5, 1, 10, tzinfo=timezone.utc)
+START = datetime(2024, 5, 1, 10, tzinfo=UTC)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from resight.errors import RecipeError, ShapeError
-from resight.features import ClipFeatures
+from resight.features.types import ClipFeatures
 from resight.models.aggregators import Learned
 from resight.ranking import Ranking
 from resight.scoring.all_pairs import score_all_pairs

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from resight.errors import RecipeError, ShapeError
-from resight.features import ClipFeatures
+from resight.features.types import ClipFeatures
 from resight.models.aggregators import Aggregator, Learned, MaxPair, MeanFeature, MeanPair, TopShare
 from resight.ranking import Ranking
 from resight.scoring import search

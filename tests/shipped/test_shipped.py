@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from resight.checkpoints import load_model
+from resight.checkpoints import load_checkpoint
 from resight.errors import CheckpointError
 from resight.shipped import DEFAULT, shipped_card, shipped_model, shipped_models
 
@@ -15,14 +15,14 @@ def test_what_comes_with_the_package_is_what_its_cards_say() -> None:
     assert not cards or DEFAULT in {card.name for card in cards}
     for card in cards:
         path = shipped_model(card.name)
-        model = load_model(path)
+        model = load_checkpoint(path)
         assert path.stat().st_size == card.size
         assert model.encoder.dim == card.dim and model.recipe.name == card.recipe
 
 
 def test_a_model_is_found_by_its_name(shipped_folder: Path) -> None:
     assert [card.name for card in shipped_models(shipped_folder)] == [DEFAULT]
-    model = load_model(shipped_model(folder=shipped_folder))
+    model = load_checkpoint(shipped_model(folder=shipped_folder))
     assert model.encoder.dim == shipped_card(DEFAULT, shipped_folder).dim
     assert {p.dtype for p in model.encoder.parameters()} == {torch.float32}
 

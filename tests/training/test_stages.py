@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from resight.checkpoints import content_hash, load_model
+from resight.checkpoints import content_hash, load_checkpoint
 from resight.data.batches import BatchPlan, hold_out_persons
 from resight.data.damage import DAMAGES
 from resight.data.transforms import prepare_clips
@@ -79,7 +79,7 @@ def test_a_modern_recipe_trains_both_stages(make_tracklets: MakeTracklets, tmp_p
     assert 0 < losses(tmp_path, "stage1")[0] < 4  # means of 4 clips: about log 5, and a margin
     with torch.no_grad():
         clip = torch.rand(1, 3, 2, 32, 16)
-        assert torch.equal(load_model(made.path).encoder(clip), made.model.encoder(clip))
+        assert torch.equal(load_checkpoint(made.path).encoder(clip), made.model.encoder(clip))
 
 
 def test_a_frame_encoder_trains_from_a_folder(make_tracklets: MakeTracklets, tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_frame_encoder_trains_from_a_folder(make_tracklets: MakeTracklets, tmp
     recipe = replace(RECIPE, stage1=replace(RECIPE.stage1, encoder=f"frames:{folder}"))
     tracklets = make_tracklets(persons=7)
     made = train_model(tracklets, recipe, RunOptions(tmp_path / "run"))
-    again = load_model(made.path).encoder
+    again = load_checkpoint(made.path).encoder
     assert content_hash(again.state_dict()) == content_hash(made.model.encoder.state_dict())
     with pytest.raises(RecipeError, match="Kinetics weights are for the I3D"):
         train_model(tracklets, recipe, RunOptions(tmp_path / "other"), init=folder)
@@ -213,10 +213,10 @@ def test_stage_2_alone_needs_the_same_stage_1(make_tracklets: MakeTracklets, tmp
     with pytest.raises(CheckpointError, match="no file"):
         train_model(tracklets, RECIPE, options, stages=(2,))
     first = train_model(tracklets, RECIPE, options, stages=(1,))
-    assert load_model(first.path).card["aggregator"] == "mean-pair"
+    assert load_checkpoint(first.path).card["aggregator"] == "mean-pair"
     with pytest.raises(CheckpointError, match="other settings or data"):
         train_model(tracklets[:-2], RECIPE, options, stages=(2,))
     both = train_model(tracklets, RECIPE, options, stages=(2,))
     assert set(both.validation) == {"stage 1 mAP", "stage 2 mAP"}
-    assert load_model(both.path).card["aggregator"] == "learned"
+    assert load_checkpoint(both.path).card["aggregator"] == "learned"
     assert content_hash(both.model.encoder.state_dict()) == content_hash(first.model.encoder.state_dict())

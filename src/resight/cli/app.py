@@ -20,7 +20,7 @@ app = App(
 )
 WORKERS = os.cpu_count() or 1
 
-Dataset = Annotated[
+DatasetName = Annotated[
     str,
     Parameter(help="The data, as KIND:PATH, such as mars:/data/MARS or folder:crops; PATH#3 is its third split."),
 ]

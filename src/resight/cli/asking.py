@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from resight.cli.app import SHIPPED, Cameras, Dataset, Device, Json, ModelFile, Precision, Top, app, say
+from resight.cli.app import SHIPPED, Cameras, DatasetName, Device, Json, ModelFile, Precision, Top, app, say
 from resight.cli.inputs import (
     chosen_device,
     clip_features,
@@ -20,7 +20,7 @@ from resight.errors import DatasetError
 
 @app.command
 def search(
-    query: str, dataset: Dataset, *, model: ModelFile = SHIPPED, k: Top = 10, out: Path | None = None,
+    query: str, dataset: DatasetName, *, model: ModelFile = SHIPPED, k: Top = 10, out: Path | None = None,
     shortlist: int | None = None, cameras: Cameras = ":", precision: Precision = "float32", device: Device = "auto",
     as_json: Json = False,
 ) -> None:  # fmt: skip
@@ -32,7 +32,7 @@ def search(
         shortlist: Score only so many tracklets, those of the most similar mean features: faster, and not exact.
     """
     from resight.evaluation.threshold import Threshold
-    from resight.explain.report import write_search_page
+    from resight.explanation.report import write_search_page
     from resight.scoring.search import search_exactly, search_shortlist
 
     (loaded, kept), split = open_model(model), read_named(dataset, cameras)
@@ -77,7 +77,7 @@ def search(
 
 @app.command
 def explain(
-    query: str, gallery: str, dataset: Dataset, *, out: Path, model: ModelFile = SHIPPED, device: Device = "auto",
+    query: str, gallery: str, dataset: DatasetName, *, out: Path, model: ModelFile = SHIPPED, device: Device = "auto",
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Show which clip pairs decided how similar two tracklets are.
@@ -88,9 +88,9 @@ def explain(
         out: Folder for match.html, importance.png, clip_pairs.png and match.json.
     """
     from resight.checkpoints import replace_file
-    from resight.explain.evidence import explain_match
-    from resight.explain.plots import plot_clip_pairs, plot_importance, save_figure
-    from resight.explain.report import write_match_page
+    from resight.explanation.evidence import explain_match
+    from resight.explanation.plots import plot_clip_pairs, plot_importance, save_figure
+    from resight.explanation.report import write_match_page
 
     (loaded, kept), split = open_model(model), read_named(dataset)
     pair = find_query(query, split), find_query(gallery, split)

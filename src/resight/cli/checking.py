@@ -39,8 +39,8 @@ def doctor(
         with replace_file(out / "doctor.json") as temporary:
             temporary.write_text(json.dumps(report.to_json(), indent=1) + "\n", encoding="utf-8")
         if statistics is not None:
-            from resight.explain.dataset_plots import plot_dataset
-            from resight.explain.plots import save_figure
+            from resight.explanation.dataset_plots import plot_dataset
+            from resight.explanation.plots import save_figure
 
             figure = plot_dataset(
                 statistics.lengths, statistics.per_camera, statistics.cameras_per_person,

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from resight.checkpoints import Model
-    from resight.features import ClipFeatures
+    from resight.checkpoints import Checkpoint
+    from resight.features.types import ClipFeatures
     from resight.scoring.all_pairs import ProductPrecision
-    from resight.tracklet import Split, Tracklet
+    from resight.tracklet import Dataset, Tracklet
 
 _CACHES = {"win32": ("LOCALAPPDATA", "AppData/Local"), "darwin": ("XDG_CACHE_HOME", "Library/Caches")}
 
 
-def open_model(named: Path) -> tuple[Model, Path]:
+def open_model(named: Path) -> tuple[Checkpoint, Path]:
     """A model, and the folder for features that it makes: beside its file, but in the user's cache if it is shipped.
 
     Args:
@@ -35,13 +35,13 @@ def open_model(named: Path) -> tuple[Model, Path]:
     Raises:
         CheckpointError: if there is neither, or it cannot be used.
     """
-    from resight.checkpoints import load_model
+    from resight.checkpoints import load_checkpoint
 
     path = weights_of(named)
     if path == named:
-        return load_model(path), path.parent / "features"
+        return load_checkpoint(path), path.parent / "features"
     print(f"note: `resight models {named}` says what the model {named} was trained on, and its limits", file=sys.stderr)
-    return load_model(path), user_cache() / "features"
+    return load_checkpoint(path), user_cache() / "features"
 
 
 def user_cache() -> Path:
@@ -50,7 +50,7 @@ def user_cache() -> Path:
     return Path(os.environ.get(variable) or Path.home() / folder) / "resight"
 
 
-def read_named(dataset: str, cameras: str = ":") -> Split:
+def read_named(dataset: str, cameras: str = ":") -> Dataset:
     """The data set of a name, its notes printed, queries and gallery restricted to cameras.
 
     Raises:
@@ -63,7 +63,7 @@ def read_named(dataset: str, cameras: str = ":") -> Split:
     return of_cameras(split, cameras)
 
 
-def read_named_splits(dataset: str, cameras: str = ":") -> tuple[tuple[Split, ...], tuple[Split, ...]]:
+def read_named_splits(dataset: str, cameras: str = ":") -> tuple[tuple[Dataset, ...], tuple[Dataset, ...]]:
     """The splits of a name, as `read_named` gives one, and all splits that the data set has.
 
     Raises:
@@ -83,7 +83,7 @@ def model_of_split(model: Path, number: int | None) -> Path:
     return Path(str(model).replace("{split}", str(number or 1)))
 
 
-def seen_in_training(loaded: Model, split: Split, known: Sequence[Split]) -> tuple[str, ...]:
+def seen_in_training(loaded: Checkpoint, split: Dataset, known: Sequence[Dataset]) -> tuple[str, ...]:
     """A sentence if queries of a split were trained on, as happens with one model for several splits; else none.
 
     Args:
@@ -108,7 +108,7 @@ def seen_in_training(loaded: Model, split: Split, known: Sequence[Split]) -> tup
     return (f"{seen} of {len(split.query)} queries{of} were trained on, so the scores are too good: {advice}",)
 
 
-def of_cameras(split: Split, cameras: str) -> Split:
+def of_cameras(split: Dataset, cameras: str) -> Dataset:
     """A data set restricted as ``Q:G`` says.
 
     Raises:
@@ -126,7 +126,7 @@ def of_cameras(split: Split, cameras: str) -> Split:
     return chosen
 
 
-def find_query(name: str, split: Split) -> Tracklet:
+def find_query(name: str, split: Dataset) -> Tracklet:
     """A tracklet of the data set by its id, or a folder of frames."""
     from resight.data.readers.folder import read_tracklet
 
@@ -144,7 +144,7 @@ def find_query(name: str, split: Split) -> Tracklet:
     )
 
 
-def nothing_to_search(asked: Tracklet, split: Split, dataset: str) -> str:
+def nothing_to_search(asked: Tracklet, split: Dataset, dataset: str) -> str:
     """Why a search has no tracklet to answer with, and what to do."""
     cameras = sorted({t.camera for t in split.gallery})
     if cameras != [asked.camera]:
@@ -158,7 +158,7 @@ def nothing_to_search(asked: Tracklet, split: Split, dataset: str) -> str:
 
 
 def clip_features(
-    loaded: Model,
+    loaded: Checkpoint,
     kept: Path,
     device: str,
     precision: Precision,
@@ -166,7 +166,7 @@ def clip_features(
     max_corrupted: int = 0,
 ) -> tuple[ClipFeatures, NDArray[np.bool_]]:
     """Features of tracklets, which the folder `kept` keeps, and which of their clips were corrupted."""
-    from resight.features import extract_damaged_features
+    from resight.features.damaged import extract_damaged_features
 
     where = chosen_device(device)
     with progress_bar("encoding", "tracklets") as progress:
@@ -193,7 +193,7 @@ def chosen_device(name: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def show_notes(*splits: Split) -> None:
+def show_notes(*splits: Dataset) -> None:
     """Print what a reader left out, each note once."""
     for note in dict.fromkeys(note for split in splits for note in split.notes):
         print(f"note: {note}", file=sys.stderr)

@@ -11,10 +11,10 @@ from resight.evaluation.compare import Comparison
 from resight.evaluation.metrics import Scores
 from resight.evaluation.open_set import RATES
 from resight.evaluation.splits import SplitComparison
-from resight.explain.blocks import Block, Cell, Curves, Facts, Picture, Row, Section, Table, Text
-from resight.explain.plots import plot_camera_pairs, plot_cmc, plot_open_set, save_figure
-from resight.explain.report import write_report
-from resight.explain.strips import data_uri
+from resight.explanation.blocks import Block, Cell, Curves, Facts, Picture, Row, Section, Table, Text
+from resight.explanation.plots import plot_camera_pairs, plot_cmc, plot_open_set, save_figure
+from resight.explanation.report import write_report
+from resight.explanation.strips import data_uri
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -175,7 +175,7 @@ def _of_splits(found: SplitComparison) -> list[Section]:
     )
     own = next(iter(found.parts.values())).scores[found.headline].line()
     by_split = Table(found.headline, ("", *_HEADINGS), each, f"Percent; the first split: {own}.")
-    sections = [Section("Every way", (table,)), Section("Split by split", (by_split,))]
+    sections = [Section("Every way", (table,)), Section("Dataset by split", (by_split,))]
     if open_sets := found.open_sets():
         cells: tuple[tuple[Cell, ...], ...] = tuple(
             (name, *((100 * mean[one], 100 * std[one]) for one in list(mean)[:-1]))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from resight.cli.app import SHIPPED, Cameras, Dataset, Device, Json, Precision, app, say
+from resight.cli.app import SHIPPED, Cameras, DatasetName, Device, Json, Precision, app, say
 from resight.cli.inputs import (
     chosen_device,
     clip_features,
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from resight.checkpoints import Model
-    from resight.features import ClipFeatures
-    from resight.tracklet import Split
+    from resight.checkpoints import Checkpoint
+    from resight.features.types import ClipFeatures
+    from resight.tracklet import Dataset
 
 Models = Annotated[
     Path,
@@ -39,7 +39,7 @@ Models = Annotated[
 
 @app.command
 def evaluate(
-    dataset: Dataset, *, model: Models = SHIPPED, out: Path | None = None, protocol: str | None = None,
+    dataset: DatasetName, *, model: Models = SHIPPED, out: Path | None = None, protocol: str | None = None,
     max_corrupted: int = 0, cameras: Cameras = ":", rerank: Annotated[bool, Parameter(negative=())] = False,
     open_set: Annotated[bool, Parameter(negative=())] = False,
     precision: Precision = "float32", device: Device = "auto", as_json: Json = False,
@@ -125,10 +125,10 @@ def compare(first: Path, second: Path, *, method: str | None = None, as_json: Js
 
 
 def _encoded(
-    splits: Sequence[Split], model: Path, device: str, precision: Precision, max_corrupted: int
-) -> Iterator[tuple[Split, Model, ClipFeatures, NDArray[np.bool_]]]:
+    splits: Sequence[Dataset], model: Path, device: str, precision: Precision, max_corrupted: int
+) -> Iterator[tuple[Dataset, Checkpoint, ClipFeatures, NDArray[np.bool_]]]:
     """Of each split, its model and the features of its tracklets; a model encodes for all its splits at once."""
-    by_model: dict[Path, list[Split]] = {}
+    by_model: dict[Path, list[Dataset]] = {}
     for split in splits:
         by_model.setdefault(model_of_split(model, split.number), []).append(split)
     for path, own in by_model.items():
@@ -139,7 +139,7 @@ def _encoded(
             yield split, loaded, features, damage
 
 
-def _groups(split: Split, faults: NDArray[np.str_]) -> dict[str, NDArray[np.str_]]:
+def _groups(split: Dataset, faults: NDArray[np.str_]) -> dict[str, NDArray[np.str_]]:
     """What scores are given for apart: the queries' length, camera and, where any is known, fault."""
     from resight.evaluation.slices import camera_groups, fault_groups, length_groups
 

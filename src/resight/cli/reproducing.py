@@ -14,7 +14,7 @@ from resight.cli.app import WORKERS, Device, Json, Workers, app, say
 from resight.cli.inputs import chosen_device
 
 if TYPE_CHECKING:
-    from resight.reproduce.outcome import Outcome
+    from resight.studies.outcome import Outcome
 
 
 @app.command
@@ -40,9 +40,9 @@ def reproduce(
         model: A model file, or the name of one that comes along: its encoder is taken, and only importance and
             baselines are trained, on the data. Studies that compare encoders (fig3, table6, recipes) are left out.
     """
-    from resight.reproduce.setting import SETTINGS
-    from resight.reproduce.studies import ALL, Laboratory
-    from resight.reproduce.studies import reproduce as run
+    from resight.studies.setting import SETTINGS
+    from resight.studies.studies import ALL, Laboratory
+    from resight.studies.studies import reproduce as run
 
     chosen = SETTINGS[setting]
     if seeds is not None:

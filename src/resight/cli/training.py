@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from resight.cli.app import SHIPPED, WORKERS, Dataset, Device, Json, ModelFile, Workers, app, say
+from resight.cli.app import SHIPPED, WORKERS, DatasetName, Device, Json, ModelFile, Workers, app, say
 from resight.cli.inputs import chosen_device, open_model, show_notes
 from resight.progress import progress_bar
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @app.command
 def train(
-    dataset: Dataset, *, out: Path, recipe: str = "paper", stage: Literal["both", "1", "2"] = "both",
+    dataset: DatasetName, *, out: Path, recipe: str = "paper", stage: Literal["both", "1", "2"] = "both",
     init: Path | None = None, validate_on: str | None = None, seed: int | None = None, device: Device = "auto",
     workers: Workers = WORKERS, as_json: Json = False,
 ) -> None:  # fmt: skip
@@ -58,7 +58,7 @@ def train(
 
 @app.command
 def extract(
-    dataset: Dataset, *, out: Path, model: ModelFile = SHIPPED,
+    dataset: DatasetName, *, out: Path, model: ModelFile = SHIPPED,
     role: Literal["train", "query", "gallery"] = "gallery",
     damage: Literal["none", "corrupted", "occluded", "empty", "other-person", "bad-crop"] = "none",
     device: Device = "auto", workers: Workers = WORKERS,
@@ -71,7 +71,7 @@ def extract(
         damage: Damage every clip first: corrupted as in the paper's Sec. 4.4, or by one of the faults of its Fig. 7.
     """
     from resight.data.readers import read_dataset
-    from resight.features import View, extract_clip_features
+    from resight.features.extract import View, extract_clip_features
 
     (loaded, _), split = open_model(model), read_dataset(dataset)
     show_notes(split)

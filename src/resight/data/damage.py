@@ -34,7 +34,7 @@ _EDGE = 0.1
 
 
 class Donors:
-    """Tracklets whose frames may get into damaged clips of others; of one side of a data set, as `Split` has them.
+    """Tracklets whose frames may get into damaged clips of others; of one side of a data set, as `Dataset` has them.
 
     Args:
         tracklets: in any order, which changes nothing.

@@ -21,9 +21,9 @@ from resight.data.readers.listing import natural_order
 from resight.data.readers.manifest import manifest_splits_file, read_manifest
 from resight.data.readers.own_splits import OwnSplit, OwnSplits, hash_ids
 from resight.errors import DatasetError, RecipeError
-from resight.tracklet import DISTRACTOR, Split, Tracklet, by_person
+from resight.tracklet import DISTRACTOR, Dataset, Tracklet, by_person
 
-_OWN: dict[str, tuple[Callable[[Path], Split], Callable[[Path], Path]]] = {
+_OWN: dict[str, tuple[Callable[[Path], Dataset], Callable[[Path], Path]]] = {
     "folder": (read_folder, folder_splits_file),
     "manifest": (read_manifest, manifest_splits_file),
 }
@@ -101,7 +101,7 @@ class MadeSplits:
 
     path: Path
     own: OwnSplits
-    splits: tuple[Split, ...]
+    splits: tuple[Dataset, ...]
 
     def to_json(self) -> dict[str, Any]:
         """File, seed, rule, and how many persons and tracklets each split has, as plain values."""
@@ -164,7 +164,7 @@ def make_splits(name: str, rule: SplitRule, *, replace: bool = False) -> MadeSpl
     return MadeSplits(path, own, own.of(whole))
 
 
-def draw_splits(whole: Split, rule: SplitRule) -> OwnSplits:
+def draw_splits(whole: Dataset, rule: SplitRule) -> OwnSplits:
     """Draw splits with nobody on both sides.
 
     Persons who can be asked for, those with a tracklet to ask with and another under another camera, are drawn into
@@ -226,7 +226,7 @@ def write_splits(path: Path, own: OwnSplits, *, replace: bool = False) -> None:
         part.unlink(missing_ok=True)
 
 
-def _find_camera(whole: Split, name: str | None) -> int | None:
+def _find_camera(whole: Dataset, name: str | None) -> int | None:
     if name is None:
         return None
     if name not in whole.camera_names:
@@ -249,7 +249,7 @@ def _draw_queries(
     return [own[int(rng.integers(len(own)))] for own in by_camera]
 
 
-def _check_cameras(whole: Split, usable: Sequence[Tracklet]) -> None:
+def _check_cameras(whole: Dataset, usable: Sequence[Tracklet]) -> None:
     cameras = {t.camera for t in usable}
     if len(cameras) == 1:
         raise DatasetError(
@@ -259,7 +259,7 @@ def _check_cameras(whole: Split, usable: Sequence[Tracklet]) -> None:
         )
 
 
-def _check_numbers(whole: Split, rule: SplitRule, n_askable: int, n_others: int, n_asked: int, n_train: int) -> None:
+def _check_numbers(whole: Dataset, rule: SplitRule, n_askable: int, n_others: int, n_asked: int, n_train: int) -> None:
     if n_asked < _LEAST or n_train < _LEAST:
         seen = "by two cameras or more" if rule.camera is None else f"by camera {rule.camera} and another one"
         long = f", in tracklets of {rule.min_frames} frames or more" if rule.min_frames > 1 else ""

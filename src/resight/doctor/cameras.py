@@ -62,7 +62,7 @@ def _find(path: Path, findings: Findings) -> list[Source]:
     for number, table in enumerate(tables, start=1):
         try:
             sources.append(read_source(table, path, number))
-        except DatasetError as error:  # noqa: PERF203 (each camera on its own)
+        except DatasetError as error:
             findings.add("cameras-file", str(error), expected="a camera", places=[f"{path}, camera {number}"])
     try:
         check_names(tuple(sources))

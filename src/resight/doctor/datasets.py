@@ -20,9 +20,9 @@ from resight.doctor.tables import check_tables
 from resight.doctor.tree import check_tree, list_tree
 from resight.errors import DatasetError
 from resight.progress import Progress
-from resight.tracklet import Split
+from resight.tracklet import Dataset
 
-_WITHOUT_SPLITS: dict[str, Callable[[Path], Split]] = {"folder": read_folder, "manifest": read_manifest}
+_WITHOUT_SPLITS: dict[str, Callable[[Path], Dataset]] = {"folder": read_folder, "manifest": read_manifest}
 
 Stage = Callable[[str, str], AbstractContextManager[Progress]]
 """Words and a unit → a progress bar for the block, as `resight.progress.progress_bar` gives."""
@@ -86,7 +86,7 @@ def examine_dataset(
     return Report(name, kind, findings.sorted(), looked_at, statistics.to_json() if statistics else {}), statistics
 
 
-def _read(kind: str, path: Path, findings: Findings) -> tuple[Split, ...]:
+def _read(kind: str, path: Path, findings: Findings) -> tuple[Dataset, ...]:
     """What the reader reads; of your own data, whose splits may be what it refuses, then that without splits."""
     try:
         read = READERS[kind](path)

@@ -11,7 +11,7 @@ import numpy as np
 from resight.doctor.report import Findings
 from resight.doctor.tree import Tree, join
 from resight.evaluation.protocols import PROTOCOLS, Labels, Protocol, default_protocol, judge_pairs
-from resight.tracklet import DISTRACTOR, JUNK, Split, by_person
+from resight.tracklet import DISTRACTOR, JUNK, Dataset, by_person
 
 _ROWS = 1 << 24
 """Query-gallery pairs that are judged at once."""
@@ -37,7 +37,7 @@ PUBLISHED: Mapping[str, Mapping[str, int]] = MappingProxyType(
 """Kind → what its authors, or the published splits, say. The sources are in docs/datasets.md."""
 
 
-def check_roles(splits: Sequence[Split], kind: str, tree: Tree, findings: Findings) -> None:
+def check_roles(splits: Sequence[Dataset], kind: str, tree: Tree, findings: Findings) -> None:
     """Check what a reader read: persons, cameras, roles, matches, counts, and that every frame is there."""
     _check_published(splits, kind, tree, findings)
     _check_present(splits, tree, findings)
@@ -55,7 +55,7 @@ def check_roles(splits: Sequence[Split], kind: str, tree: Tree, findings: Findin
         _check_split(split, kind, where, findings)
 
 
-def _check_split(split: Split, kind: str, where: str, findings: Findings) -> None:
+def _check_split(split: Dataset, kind: str, where: str, findings: Findings) -> None:
     train, query, gallery = (by_person(role) for role in (split.train, split.query, split.gallery))
     own_test = {t.id for t in split.train} != {t.id for t in split.gallery}
     swapped = bool(query) and not set(query) & set(gallery) and set(query) <= set(train)
@@ -89,7 +89,7 @@ def _check_split(split: Split, kind: str, where: str, findings: Findings) -> Non
         )  # fmt: skip
 
 
-def find_unmatched(split: Split, protocol: Protocol) -> list[str]:
+def find_unmatched(split: Dataset, protocol: Protocol) -> list[str]:
     """Ids of the queries of somebody that no gallery tracklet matches."""
     query, gallery = Labels.of(split.query), Labels.of(split.gallery)
     is_query = gallery.among(query)
@@ -103,7 +103,7 @@ def find_unmatched(split: Split, protocol: Protocol) -> list[str]:
     return lonely
 
 
-def count_split(splits: Sequence[Split]) -> dict[str, int]:
+def count_split(splits: Sequence[Dataset]) -> dict[str, int]:
     """The counts that publications give, of the first split."""
     first = splits[0]
     counts = {"splits": len(splits), "train persons": len(by_person(first.train))}
@@ -113,7 +113,7 @@ def count_split(splits: Sequence[Split]) -> dict[str, int]:
     return counts
 
 
-def _check_published(splits: Sequence[Split], kind: str, tree: Tree, findings: Findings) -> None:
+def _check_published(splits: Sequence[Dataset], kind: str, tree: Tree, findings: Findings) -> None:
     published = PUBLISHED.get(kind)
     if published is None:
         return
@@ -134,7 +134,7 @@ def _check_published(splits: Sequence[Split], kind: str, tree: Tree, findings: F
         findings.add("differs-from-published", f"{len(wrong)} other counts", expected=f"those of {whose}", places=wrong)
 
 
-def _check_present(splits: Sequence[Split], tree: Tree, findings: Findings) -> None:
+def _check_present(splits: Sequence[Dataset], tree: Tree, findings: Findings) -> None:
     """That the frames of all tracklets are in the folders where the reader says they are."""
     missing: list[str] = []
     for tracklet in {t.id: t for split in splits for t in (*split.train, *split.query, *split.gallery)}.values():

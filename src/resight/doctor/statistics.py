@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from resight.tracklet import Split, Tracklet, by_person
+from resight.tracklet import Dataset, Tracklet, by_person
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class DatasetStatistics:
         }
 
 
-def count_dataset(splits: Sequence[Split]) -> DatasetStatistics:
+def count_dataset(splits: Sequence[Dataset]) -> DatasetStatistics:
     """The statistics of a data set, from its first split."""
     split = splits[0]
     if {t.id for t in split.train} == {t.id for t in split.gallery}:

@@ -23,7 +23,7 @@ from resight.evaluation.open_set import OpenSet, search_open_set
 from resight.evaluation.protocols import Protocol
 from resight.evaluation.slices import slice_scores
 from resight.evaluation.threshold import Threshold
-from resight.features import ClipFeatures
+from resight.features.types import ClipFeatures
 from resight.models.aggregators import (
     AGGREGATORS,
     Aggregator,

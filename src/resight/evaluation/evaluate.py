@@ -11,7 +11,7 @@ from torch import Tensor
 
 from resight.evaluation.metrics import Scores, score_ranking
 from resight.evaluation.protocols import PROTOCOLS, Labels, Protocol
-from resight.features import ClipFeatures
+from resight.features.types import ClipFeatures
 from resight.models.aggregators import Aggregator
 from resight.progress import Progress
 from resight.ranking import Ranking

@@ -24,7 +24,7 @@ from resight.evaluation.matches import MEMORY_BUDGET, blocks, match_finder
 from resight.evaluation.metrics import conditions
 from resight.evaluation.protocols import PROTOCOLS, Labels, Protocol, judge_pairs
 from resight.evaluation.threshold import Threshold
-from resight.features import ClipFeatures
+from resight.features.types import ClipFeatures
 from resight.models.aggregators import Aggregator
 from resight.scoring.all_pairs import score_all_pairs
 from resight.tracklet import DISTRACTOR, JUNK, Tracklet

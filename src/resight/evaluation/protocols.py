@@ -116,7 +116,7 @@ def default_protocol(split_name: str) -> Protocol:
     """The protocol that a kind of data set is judged by unless another one is asked for.
 
     Args:
-        split_name: `Split.name`; one that has a protocol of its own name gets it, all others get ``standard``.
+        split_name: `Dataset.name`; one that has a protocol of its own name gets it, all others get ``standard``.
     """
     return PROTOCOLS.get(split_name, PROTOCOLS["standard"])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import sys
+import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,6 @@ from numpy.typing import NDArray
 from resight.data.frames import Pixels, resize_frame
 from resight.errors import DatasetError
 from resight.ingest.overlaps import FloatArray, suppress_overlaps
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _CHOICES = {
     "channels": ("rgb", "bgr"),

@@ -16,12 +16,8 @@ from torch import Tensor, nn
 
 from resight.errors import RecipeError
 from resight.models.contract import Aggregator, PairWeights, check_features, check_order, cosines, shares
-from resight.models.feedforward import ClipQuality, PairAttention
 from resight.models.importance_weighted import G, ImportanceWeighted
-from resight.models.order_free import OrderFree
 from resight.models.products import Products
-from resight.models.sliced_wasserstein import SlicedWasserstein
-from resight.models.symmetric import Symmetric
 
 __all__ = [
     "AGGREGATORS",
@@ -31,9 +27,7 @@ __all__ = [
     "MaxPair",
     "MeanFeature",
     "MeanPair",
-    "OrderFree",
     "PairWeights",
-    "Symmetric",
     "TopShare",
     "check_features",
     "check_order",
@@ -216,9 +210,5 @@ AGGREGATORS: dict[str, Callable[..., Aggregator]] = {
     "max-pair": MaxPair,
     "top-share": TopShare,
     "learned": Learned,
-    "order-free": OrderFree,
-    "clip-quality": ClipQuality,
-    "pair-attention": PairAttention,
-    "sliced-wasserstein": SlicedWasserstein,
 }
 """By name; to add one, write a subclass of `Aggregator` and name it here."""

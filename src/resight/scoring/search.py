@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from resight.errors import RecipeError, ShapeError
-from resight.features import ClipFeatures
+from resight.features.types import ClipFeatures
 from resight.models.aggregators import Aggregator, MeanFeature
 from resight.progress import Progress
 from resight.ranking import Ranking, best_first, check_finite

@@ -43,7 +43,7 @@ def shipped_card(name: str, folder: Path = FOLDER) -> Card:
 
 
 def shipped_model(name: str = DEFAULT, folder: Path = FOLDER) -> Path:
-    """The weights file of one, for `resight.checkpoints.load_model`.
+    """The weights file of one, for `resight.checkpoints.load_checkpoint`.
 
     Raises:
         CheckpointError: if there is none of that name, its file is missing, or is not the one that its card is about.

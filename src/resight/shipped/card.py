@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -10,11 +10,6 @@ from typing import Any
 
 from resight.errors import CheckpointError, RecipeError, ShapeError
 from resight.settings import replaced
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _MAY_BE_EMPTY = ("seed", "by_fault", "transfer")
 

@@ -11,7 +11,7 @@ from resight.clip_losses import clip_loss
 from resight.data.batches import BatchPlan, ClipBatches, divide_persons
 from resight.data.transforms import prepare_clips
 from resight.evaluation.evaluate import evaluate_among
-from resight.features import extract_clip_features
+from resight.features.extract import extract_clip_features
 from resight.models.aggregators import MeanPair
 from resight.models.encoders import ClipEncoder, NeckedEncoder
 from resight.recipe import Recipe, Stage2, TripletFeatures

@@ -16,7 +16,9 @@ from resight.data.batches import BatchPlan, ClipBatches, divide_persons, some_pe
 from resight.data.damage import CORRUPTED, choose_damage
 from resight.errors import RecipeError
 from resight.evaluation.evaluate import evaluate_among
-from resight.features import ClipFeatures, View, encode_clips, extract_clip_features, mixed_damage
+from resight.features.damaged import mixed_damage
+from resight.features.extract import View, encode_clips, extract_clip_features
+from resight.features.types import ClipFeatures
 from resight.losses import stage2_loss
 from resight.models.aggregators import Aggregator, Learned
 from resight.models.encoders import ClipEncoder, inference_copy

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import torch
 
-from resight.checkpoints import Model, load_model, make_aggregator, save_model
+from resight.checkpoints import Checkpoint, load_checkpoint, make_aggregator, save_checkpoint
 from resight.data.batches import divide_persons
 from resight.errors import CheckpointError
 from resight.evaluation.open_set import calibrate_threshold
 from resight.evaluation.threshold import Threshold
-from resight.features import extract_clip_features
+from resight.features.extract import extract_clip_features
 from resight.models.aggregators import AGGREGATORS, Aggregator
 from resight.models.encoders import ClipEncoder, kinetics_target, make_encoder
 from resight.models.kinetics import load_kinetics
@@ -38,7 +38,7 @@ class TrainedModel:
     """
 
     path: Path
-    model: Model
+    model: Checkpoint
     validation: Mapping[str, float]
 
 
@@ -80,7 +80,7 @@ def train_model(
         encoder, validation["stage 1 mAP"] = train_encoder(encoder, tracklets, recipe, options, others)
         aggregator = make_aggregator("mean-pair", encoder.dim, recipe)
     else:
-        before = load_model(path)
+        before = load_checkpoint(path)
         if before.recipe.stage1 != recipe.stage1 or before.card["trained_on"] != trained_on:
             raise CheckpointError(
                 f"the stage 1 in {path} was trained with other settings or data; train stage 1 again, or give the "
@@ -103,8 +103,8 @@ def train_model(
     kept_back = divide_persons(tracklets, others, recipe.validation_share, recipe.seed)[1]
     threshold = _calibrated(encoder, aggregator, kept_back, recipe, options)
     card = {"aggregator": kind, "trained_on": trained_on, "validation": validation, "threshold": threshold.to_json()}
-    model = Model(encoder, aggregator, recipe, card)
-    save_model(path, model)
+    model = Checkpoint(encoder, aggregator, recipe, card)
+    save_checkpoint(path, model)
     return TrainedModel(path, model, validation)
 
 

@@ -11,12 +11,12 @@ from resight.data.frames import read_frame
 from resight.data.readers import READERS, read_splits
 from resight.data.readers.mars import read_mars
 from resight.errors import DatasetError
-from resight.tracklet import DISTRACTOR, JUNK, Split, Tracklet
+from resight.tracklet import DISTRACTOR, JUNK, Dataset, Tracklet
 
 KINDS = ["duke-video", "duke-video-old", "ilids-vid", "ls-vid", "prid2011"]
 
 
-def read(layouts: MakeLayout, kind: str) -> tuple[Split, ...]:
+def read(layouts: MakeLayout, kind: str) -> tuple[Dataset, ...]:
     return read_splits(f"{kind.removesuffix('-old')}:{layouts(kind)}")
 
 
@@ -24,7 +24,7 @@ def pixels(tracklet: Tracklet) -> tuple[bytes, ...]:
     return tuple(read_frame(tracklet.frame(number)).tobytes() for number in range(len(tracklet)))
 
 
-def known(split: Split) -> dict[tuple[bytes, ...], Tracklet]:
+def known(split: Dataset) -> dict[tuple[bytes, ...], Tracklet]:
     return {pixels(tracklet): tracklet for tracklet in (*split.train, *split.query, *split.gallery)}
 
 

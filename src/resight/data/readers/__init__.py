@@ -1,4 +1,4 @@
-"""One function per data set layout: folder in, `Split` out, or one for each official split."""
+"""One function per data set layout: folder in, `Dataset` out, or one for each official split."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from resight.data.readers.manifest import read_manifest, read_manifest_splits
 from resight.data.readers.mars import read_mars
 from resight.data.readers.two_camera import read_ilids_vid, read_prid2011
 from resight.errors import DatasetError
-from resight.tracklet import Split
+from resight.tracklet import Dataset
 
-READERS: dict[str, Callable[[Path], Split | tuple[Split, ...]]] = {
+READERS: dict[str, Callable[[Path], Dataset | tuple[Dataset, ...]]] = {
     "duke-video": read_duke_video,
     "folder": read_folder_splits,
     "ilids-vid": read_ilids_vid,
@@ -26,10 +26,10 @@ READERS: dict[str, Callable[[Path], Split | tuple[Split, ...]]] = {
 }
 """Kind of data set → its reader. To add a layout, write a function and add a line."""
 
-_WHOLE: dict[str, Callable[[Path], Split]] = {"folder": read_folder, "manifest": read_manifest}
+_WHOLE: dict[str, Callable[[Path], Dataset]] = {"folder": read_folder, "manifest": read_manifest}
 
 
-def read_splits(name: str) -> tuple[Split, ...]:
+def read_splits(name: str) -> tuple[Dataset, ...]:
     """Read every split of the data set that a name such as ``prid2011:/data/prid2011`` says.
 
     Most data sets have one. Of those that have more, a number at the end, ``prid2011:/data/prid2011#3``, chooses one.
@@ -64,7 +64,7 @@ def read_splits(name: str) -> tuple[Split, ...]:
     return chosen
 
 
-def read_dataset(name: str) -> Split:
+def read_dataset(name: str) -> Dataset:
     """Read the data set that a name such as ``mars:/data/MARS`` says, as `read_splits`, and one split of it.
 
     Of a data set with several splits and a name without a number this is the first, and its notes say so.
@@ -79,6 +79,6 @@ def read_dataset(name: str) -> Split:
     return replace(first, notes=(*first.notes, note))
 
 
-def _read(kind: str, root: Path) -> tuple[Split, ...]:
+def _read(kind: str, root: Path) -> tuple[Dataset, ...]:
     found = READERS[kind](root)
     return found if isinstance(found, tuple) else (found,)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from resight.data.readers.listing import find_layout, first_few, list_folder
 from resight.errors import DatasetError
-from resight.tracklet import Split, Tracklet
+from resight.tracklet import Dataset, Tracklet
 
 # 0001_C6_F0099_X30823.jpg, and the older form 0001C6F0099X30823.jpg
 _FRAME = re.compile(r"(?P<person>\d{4})_?C(?P<camera>\d)_?F(?P<frame>\d+)_?X\d+\.(?:jpg|jpeg|png)", re.IGNORECASE)
@@ -21,7 +21,7 @@ _LAYOUT = (
 )
 
 
-def read_duke_video(root: Path) -> Split:
+def read_duke_video(root: Path) -> Dataset:
     """Read the layout, with frame names of either form.
 
     A tracklet's id is ``query/0005/0112``. The people whom no query asks for keep their numbers.
@@ -36,7 +36,7 @@ def read_duke_video(root: Path) -> Split:
     root = find_layout(root, ("train", "query", "gallery"), _LAYOUT)
     notes: list[str] = []
     train, query, gallery = (_read_role(root, role, notes) for role in ("train", "query", "gallery"))
-    return Split("duke-video", root, train, query, gallery, tuple(notes))
+    return Dataset("duke-video", root, train, query, gallery, tuple(notes))
 
 
 def _read_role(root: Path, role: str, notes: list[str]) -> tuple[Tracklet, ...]:

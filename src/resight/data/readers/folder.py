@@ -7,12 +7,12 @@ from pathlib import Path
 from resight.data.readers.listing import PICTURES, list_folder, numbered
 from resight.data.readers.own_splits import apply_own_splits
 from resight.errors import DatasetError
-from resight.tracklet import DISTRACTOR, Split, Tracklet
+from resight.tracklet import DISTRACTOR, Dataset, Tracklet
 
 _LAYOUT = "expected <person>/<camera>/<tracklet>/<frame>.jpg (or .jpeg, .png), such as anna/door/0001/000001.jpg"
 
 
-def read_folder(root: Path) -> Split:
+def read_folder(root: Path) -> Dataset:
     """Read tracklets from nested folders; every tracklet is train, query and gallery at once.
 
     Folders and frames go by natural order (``frame9`` before ``frame10``). Persons are numbered 1, 2, … in that order,
@@ -56,10 +56,10 @@ def read_folder(root: Path) -> Split:
         )
         for person, camera, tracklet, names in found
     )
-    return Split("folder", root, tracklets, tracklets, tracklets, tuple(notes), camera_names=tuple(cameras))
+    return Dataset("folder", root, tracklets, tracklets, tracklets, tuple(notes), camera_names=tuple(cameras))
 
 
-def read_folder_splits(root: Path) -> tuple[Split, ...]:
+def read_folder_splits(root: Path) -> tuple[Dataset, ...]:
     """Read the splits that ``splits.json`` in the folder lists, or as `read_folder` if there is no such file.
 
     Raises:

@@ -11,7 +11,7 @@ from pathlib import Path
 from resight.data.readers.listing import find_layout, first_few, list_folder, natural_order, read_text
 from resight.data.readers.matlab import read_table
 from resight.errors import DatasetError
-from resight.tracklet import JUNK, Split, Tracklet
+from resight.tracklet import JUNK, Dataset, Tracklet
 
 _LAYOUT = (
     "an LS-VID folder holds list_sequence/list_seq_train.txt and list_seq_test.txt, the frames that these name, and "
@@ -32,7 +32,7 @@ class _Line:
     camera: int | None
 
 
-def read_ls_vid(root: Path) -> Split:
+def read_ls_vid(root: Path) -> Dataset:
     """Read the lists and find their frames.
 
     A line names what the paths of a tracklet's frames begin with, or their folder, then the person, and in some copies
@@ -41,7 +41,7 @@ def read_ls_vid(root: Path) -> Split:
     because person 0 means somebody who is nobody's right answer.
 
     Query are the test lines that ``query`` in ``info_test.mat`` numbers (from 1), gallery *all* test lines, queries
-    included. A tracklet without frames on disk is left out; `Split.notes` says so.
+    included. A tracklet without frames on disk is left out; `Dataset.notes` says so.
 
     Args:
         root: the folder of ``list_sequence/`` and ``test/``, or one above it. Copies that keep both in ``info/``, as
@@ -67,7 +67,7 @@ def read_ls_vid(root: Path) -> Split:
     query = [test[row] for row in rows.tolist()]
     if lost := query.count(None):
         notes.append(f"{lost} of {len(query)} queries are left out: none of their frames is there")
-    return Split(
+    return Dataset(
         "ls-vid",
         info,
         train=tuple(t for t in train if t),

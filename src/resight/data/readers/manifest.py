@@ -15,7 +15,7 @@ from resight.data.readers.folder import read_tracklet
 from resight.data.readers.listing import natural_order, numbered
 from resight.data.readers.own_splits import apply_own_splits
 from resight.errors import DatasetError
-from resight.tracklet import JUNK, Split, Tracklet
+from resight.tracklet import JUNK, Dataset, Tracklet
 
 _NAMES = ("manifest.jsonl", "manifest.csv")
 _FORM = (
@@ -34,7 +34,7 @@ class _Row:
     frames: list[str] = field(default_factory=list)
 
 
-def read_manifest(root: Path) -> Split:
+def read_manifest(root: Path) -> Dataset:
     """Read the tracklets that ``manifest.jsonl`` (or ``manifest.csv``) names; each is train, query and gallery at once.
 
     A line with ``frames`` is a tracklet: its frames are a folder, whose pictures are taken in natural order, or in
@@ -74,10 +74,10 @@ def read_manifest(root: Path) -> Split:
         folder, names = _find_frames(root, row)
         tracklets.append(Tracklet(id_, persons.get(row.person, JUNK), camera, folder, names))
     all_ = tuple(tracklets)
-    return Split("manifest", root, all_, all_, all_, tuple(_notes(rows)), camera_names=tuple(cameras))
+    return Dataset("manifest", root, all_, all_, all_, tuple(_notes(rows)), camera_names=tuple(cameras))
 
 
-def read_manifest_splits(root: Path) -> tuple[Split, ...]:
+def read_manifest_splits(root: Path) -> tuple[Dataset, ...]:
     """Read the splits that are listed beside the manifest, or as `read_manifest` if none are.
 
     Raises:

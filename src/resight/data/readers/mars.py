@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from resight.data.readers.listing import find_layout, first_few, list_folder, read_text
 from resight.data.readers.matlab import read_table
 from resight.errors import DatasetError
-from resight.tracklet import JUNK, Split, Tracklet
+from resight.tracklet import JUNK, Dataset, Tracklet
 
 _FRAME = re.compile(r"(?P<tracklet>(?:[0-9]{4}|00-1)C[0-9]T[0-9]+)F[0-9]+\.jpg")
 _FRAMES = re.compile(rf"(?:{_FRAME.pattern.replace('?P<tracklet>', '?:')})*")
@@ -47,12 +47,12 @@ class MarsInfo:
     query: NDArray[np.int64]
 
 
-def read_mars(root: Path) -> Split:
+def read_mars(root: Path) -> Dataset:
     """Read the official layout.
 
     Train is every training tracklet, query the tracklets that ``query_IDX`` names, gallery *all* test tracklets:
     queries, junk (person -1) and distractors (person 0) included, as in the official protocol. A frame that is listed
-    but missing on disk is left out of its tracklet, and a tracklet without frames out of the split; `Split.notes`
+    but missing on disk is left out of its tracklet, and a tracklet without frames out of the split; `Dataset.notes`
     says so.
 
     Args:
@@ -69,7 +69,7 @@ def read_mars(root: Path) -> Split:
     query = [test[row] for row in info.query]
     lost = query.count(None)
     query_notes = [f"{lost} of {len(query)} queries are left out: none of their frames is there"] if lost else []
-    return Split(
+    return Dataset(
         name="mars",
         root=root,
         train=tuple(t for t in train if t),

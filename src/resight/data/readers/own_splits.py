@@ -11,7 +11,7 @@ from typing import Any
 
 from resight.data.readers.listing import first_few
 from resight.errors import DatasetError
-from resight.tracklet import Split, Tracklet, by_person
+from resight.tracklet import Dataset, Tracklet, by_person
 
 FORMAT = 1
 """Version of the file's form."""
@@ -53,7 +53,7 @@ class OwnSplits:
         text = json.dumps({"format": FORMAT, **asdict(self)}, indent=1, ensure_ascii=False) + "\n"
         return text.encode(errors=_ODD_NAMES)
 
-    def of(self, whole: Split) -> tuple[Split, ...]:
+    def of(self, whole: Dataset) -> tuple[Dataset, ...]:
         """The splits of a data set whose tracklets are all in `whole.gallery`, each in the order of that."""
         return tuple(
             replace(
@@ -72,7 +72,7 @@ def hash_ids(ids: Iterable[str]) -> str:
     return "sha256:" + hashlib.sha256("\n".join(sorted(ids)).encode(errors=_ODD_NAMES)).hexdigest()
 
 
-def apply_own_splits(whole: Split, path: Path, name: str) -> tuple[Split, ...]:
+def apply_own_splits(whole: Dataset, path: Path, name: str) -> tuple[Dataset, ...]:
     """The splits that a file lists, or the whole data set if there is no such file.
 
     Args:
@@ -151,6 +151,6 @@ def _ids(values: Any) -> tuple[str, ...]:
     return tuple(values)
 
 
-def _chosen(whole: Split, ids: Iterable[str]) -> tuple[Tracklet, ...]:
+def _chosen(whole: Dataset, ids: Iterable[str]) -> tuple[Tracklet, ...]:
     wanted = set(ids)
     return tuple(t for t in whole.gallery if t.id in wanted)

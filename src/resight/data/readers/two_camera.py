@@ -14,7 +14,7 @@ from pathlib import Path
 from resight.data.readers.listing import find_layout, first_few, list_folder
 from resight.data.readers.matlab import read_table
 from resight.errors import DatasetError
-from resight.tracklet import Split, Tracklet
+from resight.tracklet import Dataset, Tracklet
 
 PRID2011_SPLITS = "splits_prid2011.json"
 ILIDS_VID_SPLITS = "train_test_splits_ilidsvid.mat"
@@ -43,7 +43,7 @@ class Halves:
     test: tuple[str, ...]
 
 
-def read_prid2011(root: Path) -> tuple[Split, ...]:
+def read_prid2011(root: Path) -> tuple[Dataset, ...]:
     """Read all official splits; queries are of camera a (1), the gallery is camera b (2).
 
     Persons in no split are not read. A tracklet's id is ``cam_a/person_0001``.
@@ -60,7 +60,7 @@ def read_prid2011(root: Path) -> tuple[Split, ...]:
     return _make_splits("prid2011", base / "multi_shot", ("cam_a", "cam_b"), read_prid2011_splits(splits), splits)
 
 
-def read_ilids_vid(root: Path) -> tuple[Split, ...]:
+def read_ilids_vid(root: Path) -> tuple[Dataset, ...]:
     """Read all official splits; queries are of camera 1, the gallery is camera 2.
 
     ``ls_set`` has a row a split: positions, from 1, in the sorted list of persons; the first half of a row is for
@@ -140,15 +140,15 @@ def _person_folders(folder: Path) -> list[str]:
 
 def _make_splits(
     name: str, root: Path, cameras: tuple[str, str], halves: Sequence[Halves], source: Path
-) -> tuple[Split, ...]:
-    """One `Split` for each pair of halves; the tracklets are shared."""
+) -> tuple[Dataset, ...]:
+    """One `Dataset` for each pair of halves; the tracklets are shared."""
     persons = sorted({person for split in halves for person in (*split.train, *split.test)})
     first, second = (
         {person: _tracklet(root, camera, number, person, source) for person in persons}
         for number, camera in enumerate(cameras, start=1)
     )
     return tuple(
-        Split(
+        Dataset(
             name,
             root,
             train=tuple(role[person] for person in sorted(split.train) for role in (first, second)),

@@ -1,0 +1,101 @@
+"""What a data set consists of, as a figure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter, StrMethodFormatter
+
+from resight.explanation.plots import COLOURS
+
+_TONES = COLOURS["asked"], COLOURS["gallery"]
+_QUIET = "#5c656e"
+_MANY = 12
+"""Different numbers of tracklets a person up to which each has a bar of its own."""
+
+
+def plot_dataset(
+    lengths: Mapping[str, Sequence[int]],
+    per_camera: Mapping[str, Mapping[int, int]],
+    cameras_per_person: Mapping[str, Mapping[int, int]],
+    tracklets_per_person: Mapping[str, Sequence[int]],
+    line: str,
+) -> Figure:
+    """Four panels: length of tracklets, tracklets of each camera, persons by cameras and by tracklets.
+
+    Args:
+        lengths: part of the data set, such as ``train`` and ``test``, → frames of each tracklet.
+        per_camera: the same → camera → tracklets.
+        cameras_per_person: the same → number of cameras → persons.
+        tracklets_per_person: the same → tracklets of each person.
+        line: what data this is, written below.
+    """
+    figure = Figure(figsize=(8.6, 6.2), layout="constrained")
+    grid = figure.subplots(2, 2)
+    _plot_lengths(grid[0, 0], lengths)
+    _plot_bars(grid[0, 1], per_camera, "camera", "tracklets")
+    _plot_bars(grid[1, 0], cameras_per_person, "cameras that see a person", "persons")
+    counts = {part: dict(sorted(Counter(own).items())) for part, own in tracklets_per_person.items()}
+    if len({key for own in counts.values() for key in own}) <= _MANY:
+        _plot_bars(grid[1, 1], counts, "tracklets of a person", "persons")
+    else:
+        _plot_steps(grid[1, 1], tracklets_per_person, "tracklets of a person", "persons", logarithmic=False)
+    if len(lengths) > 1:
+        handles, labels = grid[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper right", ncols=len(labels), frameon=False)
+    figure.supxlabel(line, fontsize=7.5, color=_QUIET, wrap=True, parse_math=False)
+    return figure
+
+
+def _plot_lengths(axes: Axes, lengths: Mapping[str, Sequence[int]]) -> None:
+    _plot_steps(axes, lengths, "frames of a tracklet", "tracklets", logarithmic=True)
+
+
+def _plot_steps(axes: Axes, values: Mapping[str, Sequence[int]], what: str, unit: str, *, logarithmic: bool) -> None:
+    """Histograms as outlines over a light filling."""
+    everything = np.array([value for own in values.values() for value in own] or [1], float)
+    low, high = float(everything.min()), float(everything.max())
+    bins = int(np.clip(len(everything) ** 0.5, 8, 30))
+    if logarithmic and high > low:
+        edges = np.geomspace(low, high * 1.001, bins + 1).tolist()
+        axes.set_xscale("log")
+    else:
+        edges = np.linspace(low - 0.5, high + 0.5, min(bins, int(high - low) + 1) + 1).tolist()
+    for (part, own), colour in zip(values.items(), _TONES, strict=False):
+        axes.hist(
+            own, edges, histtype="stepfilled", facecolor=f"{colour}22", edgecolor=colour, linewidth=1.6, label=part
+        )
+    if logarithmic and high > low:
+        ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000) if low <= tick <= high]
+        axes.set_xticks(ticks)
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    _finish(axes, what, unit)
+
+
+def _plot_bars(axes: Axes, counts: Mapping[str, Mapping[int, int]], what: str, unit: str) -> None:
+    """Bars side by side, one colour a part."""
+    keys = sorted({key for own in counts.values() for key in own})
+    width = 0.8 / max(1, len(counts))
+    for place, ((part, own), colour) in enumerate(zip(counts.items(), _TONES, strict=False)):
+        shift = (place - (len(counts) - 1) / 2) * width
+        heights = [own.get(key, 0) for key in keys]
+        axes.bar(np.arange(len(keys)) + shift, heights, 0.94 * width, color=colour, label=part)
+    every = -(-len(keys) // 20) or 1
+    axes.set_xticks(range(0, len(keys), every), [str(key) for key in keys[::every]])
+    _finish(axes, what, unit)
+
+
+def _finish(axes: Axes, what: str, unit: str) -> None:
+    axes.set_xlabel(what)
+    axes.set_ylabel(unit)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.set_axisbelow(True)
+    axes.grid(axis="y", color="#e3e1dc")
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(length=0, which="both")

@@ -1,0 +1,1 @@
+"""Clip features: their type, their extraction, and the store that keeps them."""

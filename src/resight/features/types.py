@@ -1,0 +1,122 @@
+"""What tracklets look like: M clip features of D values each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from resight.checkpoints import read_tensors, write_tensors
+from resight.errors import ShapeError
+from resight.tracklet import Tracklet
+
+FEATURES_KIND = "resight clip features"
+
+PADDING = -1
+"""Fills `ClipFeatures.frame_numbers` where tracklets have clips of different lengths (sampler ``all``)."""
+
+
+@dataclass(frozen=True)
+class ClipFeatures:
+    """Clip features of some tracklets, with the labels that scoring and judging need.
+
+    Attributes:
+        ids: T tracklet ids.
+        persons: (T,) int64.
+        cameras: (T,) int64.
+        values: (T, M, D) float32, not normalised.
+        frame_numbers: (T, M, L) int64: which frames each clip was made of, `PADDING` where there is none.
+    """
+
+    ids: tuple[str, ...]
+    persons: NDArray[np.int64]
+    cameras: NDArray[np.int64]
+    values: NDArray[np.float32]
+    frame_numbers: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 3 or self.values.shape[0] != len(self.ids):
+            raise ShapeError(f"clip features are {self.values.shape}, expected ({len(self.ids)}, M, D)")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def rows(self, positions: Sequence[int] | NDArray[np.int64]) -> ClipFeatures:
+        """Some of the tracklets, in the order given."""
+        chosen = np.asarray(positions, np.int64)
+        return ClipFeatures(
+            tuple(self.ids[i] for i in chosen),
+            self.persons[chosen],
+            self.cameras[chosen],
+            self.values[chosen],
+            self.frame_numbers[chosen],
+        )
+
+    def of(self, tracklets: Sequence[Tracklet]) -> ClipFeatures:
+        """The rows of these tracklets, in their order."""
+        return self.rows(self.places(tracklets))
+
+    def places(self, tracklets: Sequence[Tracklet]) -> list[int]:
+        """In which rows these tracklets are."""
+        place = {id_: i for i, id_ in enumerate(self.ids)}
+        return [place[t.id] for t in tracklets]
+
+    def mixed_with(self, other: ClipFeatures, chosen: NDArray[np.bool_]) -> ClipFeatures:
+        """These features, with those of `other` where `chosen` (T, M) is True: clean with damaged clips."""
+        if other.ids != self.ids or chosen.shape != self.values.shape[:2]:
+            raise ShapeError(f"cannot mix: the tracklets differ, or chosen {chosen.shape} is not (T, M)")
+        values = np.where(chosen[:, :, None], other.values, self.values)
+        return ClipFeatures(self.ids, self.persons, self.cameras, values, self.frame_numbers)
+
+    def joined_with(self, other: ClipFeatures) -> ClipFeatures:
+        """These tracklets, then those of `other` that are not among them."""
+        known = set(self.ids)
+        rest = other.rows([row for row, id_ in enumerate(other.ids) if id_ not in known])
+        parts = [
+            np.concatenate([mine, others])
+            for mine, others in (
+                (self.persons, rest.persons),
+                (self.cameras, rest.cameras),
+                (self.values, rest.values),
+                (self.frame_numbers, rest.frame_numbers),
+            )
+        ]
+        return ClipFeatures(self.ids + rest.ids, *parts)
+
+    @property
+    def frames(self) -> str:
+        """What was looked at of each tracklet, in words."""
+        _, clips, frames = self.frame_numbers.shape
+        return f"{clips} clip{'s' * (clips > 1)} of {frames} frame{'s' * (frames > 1)}"
+
+    def save(self, path: Path) -> None:
+        """Write as safetensors, by way of a temporary name."""
+        arrays = {
+            "values": torch.from_numpy(self.values),
+            "frame_numbers": torch.from_numpy(self.frame_numbers),
+            "persons": torch.from_numpy(self.persons),
+            "cameras": torch.from_numpy(self.cameras),
+        }
+        write_tensors(path, arrays, FEATURES_KIND, {"ids": self.ids})
+
+    @classmethod
+    def load(cls, path: Path) -> ClipFeatures:
+        """Read what `save` wrote.
+
+        Raises:
+            CheckpointError: if the file is damaged or of another kind.
+        """
+        tensors, header = read_tensors(path, FEATURES_KIND)
+        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+        return cls(
+            tuple(json.loads(header["ids"])),
+            arrays["persons"],
+            arrays["cameras"],
+            arrays["values"],
+            arrays["frame_numbers"],
+        )
