@@ -42,6 +42,7 @@ FLOORS = {
     "resight.recipe": 0,
     "resight.settings": 0,
     "resight.progress": 0,
+    "resight.tables": 0,
     "resight.data": 1,
     "resight.models": 1,
     "resight.losses": 1,
