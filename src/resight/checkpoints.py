@@ -94,12 +94,7 @@ def make_aggregator(kind: str, dim: int, recipe: Recipe) -> Aggregator:
     """An aggregator by its name in `AGGREGATORS`, sized by the recipe."""
     if kind not in AGGREGATORS:
         raise CheckpointError(f"unknown aggregator {kind!r}, expected one of {', '.join(AGGREGATORS)}")
-    stage = recipe.stage2
-    if kind == "learned":
-        return AGGREGATORS[kind](dim=dim, hidden=stage.hidden, dropout=stage.dropout, first=stage.first)
-    if kind == "top-share":
-        return AGGREGATORS[kind](dim=dim)
-    return AGGREGATORS[kind]()
+    return AGGREGATORS[kind].from_recipe(dim, recipe.stage2)
 
 
 def load_into(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:

@@ -24,16 +24,7 @@ from resight.evaluation.protocols import Protocol
 from resight.evaluation.slices import slice_scores
 from resight.evaluation.threshold import Threshold
 from resight.features.types import ClipFeatures
-from resight.models.aggregators import (
-    AGGREGATORS,
-    Aggregator,
-    ImportanceWeighted,
-    Learned,
-    MaxPair,
-    MeanFeature,
-    MeanPair,
-    TopShare,
-)
+from resight.models.aggregators import Aggregator, MaxPair, MeanFeature, MeanPair, TopShare
 from resight.progress import Progress
 from resight.ranking import Ranking
 from resight.scoring.all_pairs import ProductPrecision
@@ -195,18 +186,12 @@ def load_run(path: Path, method: str | None = None) -> Scores:
 
 def usual_aggregators(trained: Aggregator) -> dict[str, Aggregator]:
     """What the paper compares, and last the trained aggregator of a model."""
-    made: dict[str, Aggregator] = {
-        "mean feature, no l2": MeanFeature(normalise=False),
-        "mean feature, l2": MeanFeature(normalise=True),
-        "max of pairs": MaxPair(),
-    }
-    made |= {f"top {share} %": TopShare(share) for share in TOP_SHARES}
-    made["mean of pairs"] = MeanPair()  # what a model is judged by that has only stage 1
-    if isinstance(trained, Learned):
-        made["learned importance"] = trained
-    elif not isinstance(trained, MeanPair):
-        made[next(kind for kind, make in AGGREGATORS.items() if make is type(trained)).replace("-", " ")] = trained
-    return made
+    usual: list[Aggregator] = [MeanFeature(normalise=False), MeanFeature(normalise=True), MaxPair()]
+    usual += [TopShare(share) for share in TOP_SHARES]
+    usual.append(MeanPair())  # the headline of a model that has only stage 1
+    by_label = {aggregator.label: aggregator for aggregator in usual}
+    by_label.pop(trained.label, None)  # so that the trained aggregator comes last
+    return by_label | {trained.label: trained}
 
 
 def compare_aggregators(
@@ -257,7 +242,7 @@ def compare_aggregators(
         if strangers is not None:
             found = search_open_set(ranking.table(), asked, searched, protocol, strangers)
             open_sets[name] = replace(found, frames=frames, reranking=reranking)
-        if isinstance(aggregator, ImportanceWeighted) and faults is not None:
+        if aggregator.learns_importance and faults is not None:
             auroc = auroc_by_fault(clip_weights(query, gallery, ranking, aggregator), faults)
         if progress is not None:
             progress(number + 1, len(aggregators))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from resight.errors import ShapeError
 from resight.features.types import PADDING, ClipFeatures
-from resight.models.aggregators import AGGREGATORS, Aggregator
+from resight.models.aggregators import Aggregator
 from resight.scoring.one_pair import PairScore, score_one_pair
 from resight.tracklet import Tracklet
 
@@ -128,14 +128,13 @@ def explain_match(
                 f"expected the features of {tracklet.id} alone, found {len(features)} rows, the first of "
                 f"{features.ids[0] if features.ids else 'nothing'}; select the row with features.of([tracklet])"
             )
-    kind = next((name for name, made in AGGREGATORS.items() if made is type(aggregator)), type(aggregator).__name__)
     return MatchEvidence(
         query,
         gallery,
         score_one_pair(query_features.values[0], gallery_features.values[0], aggregator),
         query_features.frame_numbers[0],
         gallery_features.frame_numbers[0],
-        kind,
+        aggregator.kind,
         _flags(query_corrupted, query_features),
         _flags(gallery_corrupted, gallery_features),
     )

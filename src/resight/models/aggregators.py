@@ -1,27 +1,36 @@
-"""From clip features to the similarity of two tracklets: the paper's method, and what it is compared with.
+"""Aggregators: from clip features to the similarity of two tracklets. The paper's method and its baselines.
 
-Q query tracklets of M clips, G gallery tracklets of N clips, D features per clip, T = M * N clip pairs, P = Q * G
-tracklet pairs. Similarity: higher is better.
+Legend: Q query tracklets of M clips, G gallery tracklets of N clips, D features per clip, T = M * N clip pairs,
+P = Q * G tracklet pairs. Similarity: higher is better.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Literal
+from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from resight.errors import RecipeError
-from resight.models.contract import Aggregator, PairWeights, check_features, check_order, cosines, shares
-from resight.models.importance_weighted import G, ImportanceWeighted
+from resight.models.contract import (
+    Aggregator,
+    ImportanceRecurrence,
+    PairWeights,
+    check_features,
+    check_order,
+    cosines,
+    shares,
+)
+from resight.models.importance_weighted import ImportanceWeighted, PairImportance
 from resight.models.products import Products
+from resight.recipe import FirstImportance, Stage2
 
 __all__ = [
     "AGGREGATORS",
     "Aggregator",
+    "ImportanceRecurrence",
     "ImportanceWeighted",
     "Learned",
     "MaxPair",
@@ -33,29 +42,40 @@ __all__ = [
     "check_order",
 ]
 
-_TINY = 1e-12  # what `normalize` takes for the length of nothing
+_TINY = 1e-12
+"""Smallest length that `F.normalize` divides by."""
 
 
 class MeanFeature(Aggregator):
     """Cosine of the two mean clip features. Paper: Sec. 4.3 and Fig. 4.
 
     Args:
-        normalise: scale clip features to length 1 before their mean is taken.
+        normalise: Scale clip features to length 1 before averaging them.
     """
+
+    kind = "mean-feature"
 
     def __init__(self, normalise: bool = True) -> None:
         super().__init__()
         self.normalise = normalise
 
+    @property
+    def label(self) -> str:
+        """See `Aggregator.label`."""
+        return "mean feature, l2" if self.normalise else "mean feature, no l2"
+
     def forward(self, query: Tensor, gallery: Tensor) -> Tensor:
-        """Cosines of means, (Q, M, D) and (G, N, D) to (Q, G); see `Aggregator.forward`."""
+        """Return cosines of mean features, (Q, M, D) and (G, N, D) to (Q, G); see `Aggregator.forward`."""
         check_features(query, gallery)
         means = [F.normalize(self._clips(x).mean(1), dim=-1) for x in (query, gallery)]
         return means[0] @ means[1].t()
 
     @torch.no_grad()
     def pair_weights(self, query: Tensor, gallery: Tensor) -> PairWeights:
-        """A clip pair counts by the product of its features' lengths; see `Aggregator.pair_weights`."""
+        """Return weights proportional to the product of two feature lengths; see `Aggregator.pair_weights`.
+
+        They sum to 1 or more: to 1 only if all features of a tracklet have the same direction.
+        """
         q, g = self._clips(query), self._clips(gallery)
         importance = torch.outer(q.norm(dim=-1), g.norm(dim=-1))
         lengths = q.mean(0).norm().clamp(min=_TINY) * g.mean(0).norm().clamp(min=_TINY)
@@ -72,13 +92,20 @@ class MeanFeature(Aggregator):
 class MeanPair(Aggregator):
     """Mean cosine of all clip pairs."""
 
+    kind = "mean-pair"
+
+    @property
+    def label(self) -> str:
+        """See `Aggregator.label`."""
+        return "mean of pairs"
+
     def forward(self, query: Tensor, gallery: Tensor) -> Tensor:
-        """Mean cosines, (Q, M, D) and (G, N, D) to (Q, G); see `Aggregator.forward`."""
+        """Return mean cosines, (Q, M, D) and (G, N, D) to (Q, G); see `Aggregator.forward`."""
         return cosines(query, gallery).mean((2, 3))
 
     @torch.no_grad()
     def pair_weights(self, query: Tensor, gallery: Tensor) -> PairWeights:
-        """All clip pairs count alike; see `Aggregator.pair_weights`."""
+        """Return equal weights for all clip pairs; see `Aggregator.pair_weights`."""
         cosine = cosines(query[None], gallery[None])[0, 0]
         return shares(torch.ones_like(cosine), cosine)
 
@@ -86,13 +113,20 @@ class MeanPair(Aggregator):
 class MaxPair(Aggregator):
     """Cosine of the most similar clip pair."""
 
+    kind = "max-pair"
+
+    @property
+    def label(self) -> str:
+        """See `Aggregator.label`."""
+        return "max of pairs"
+
     def forward(self, query: Tensor, gallery: Tensor) -> Tensor:
-        """Largest cosines, (Q, M, D) and (G, N, D) to (Q, G); see `Aggregator.forward`."""
+        """Return the largest cosines, (Q, M, D) and (G, N, D) to (Q, G); see `Aggregator.forward`."""
         return cosines(query, gallery).flatten(2).max(2).values
 
     @torch.no_grad()
     def pair_weights(self, query: Tensor, gallery: Tensor) -> PairWeights:
-        """One clip pair counts; see `Aggregator.pair_weights`."""
+        """Return weight 1 for the most similar clip pair, 0 for all others; see `Aggregator.pair_weights`."""
         cosine = cosines(query[None], gallery[None])[0, 0]
         importance = torch.zeros_like(cosine).view(-1)
         importance[cosine.argmax()] = 1
@@ -100,15 +134,18 @@ class MaxPair(Aggregator):
 
 
 class TopShare(Aggregator):
-    """Mean cosine of the top-t % most similar clip pairs. Paper: Eq. 9.
+    """Mean cosine of the t % most similar clip pairs. Paper: Eq. 9.
 
     Args:
-        share: t, percent, in (0, 100]. It may be changed after training, which is the paper's top-t %-eval.
-        dim: D of the learned linear layer that features pass first, the identity to begin with; None for no layer.
+        share: t, in percent, in (0, 100]. It may be changed after training (the paper's "top-t %-eval").
+        dim: D of a learned linear layer that is applied to the features first and starts as the identity; None for no
+            layer.
 
     Raises:
-        RecipeError: if `share` is out of its range.
+        RecipeError: If `share` is out of range.
     """
+
+    kind = "top-share"
 
     def __init__(self, share: float = 100.0, dim: int | None = None) -> None:
         super().__init__()
@@ -120,15 +157,25 @@ class TopShare(Aggregator):
             self.projection = nn.Linear(dim, dim, bias=False)
             nn.init.eye_(self.projection.weight)
 
+    @classmethod
+    def from_recipe(cls, dim: int, stage: Stage2) -> Self:
+        """Return an aggregator with a linear layer; see `Aggregator.from_recipe`."""
+        return cls(dim=dim)
+
+    @property
+    def label(self) -> str:
+        """See `Aggregator.label`."""
+        return f"top {self.share:g} %" if self.dim is None else "top share"
+
     def forward(self, query: Tensor, gallery: Tensor) -> Tensor:
-        """Mean of the largest cosines, (Q, M, D) and (G, N, D) to (Q, G); see `Aggregator.forward`."""
+        """Return means of the largest cosines, (Q, M, D) and (G, N, D) to (Q, G); see `Aggregator.forward`."""
         check_features(query, gallery, self.dim)
         cosine = cosines(self.projection(query), self.projection(gallery)).flatten(2)
         return cosine.topk(self._count(cosine.shape[2]), dim=2, sorted=False).values.mean(2)
 
     @torch.no_grad()
     def pair_weights(self, query: Tensor, gallery: Tensor) -> PairWeights:
-        """The top clip pairs count alike, the others not at all; see `Aggregator.pair_weights`."""
+        """Return equal weights for the most similar clip pairs, 0 for all others; see `Aggregator.pair_weights`."""
         query, gallery = query[None], gallery[None]
         check_features(query, gallery, self.dim)
         cosine = cosines(self.projection(query), self.projection(gallery))[0, 0]
@@ -137,78 +184,92 @@ class TopShare(Aggregator):
         return shares(importance.view_as(cosine), cosine)
 
     def _count(self, pairs: int) -> int:
-        # Rounded first: 0.07 * 100 is a little more than 7, and the ceiling would make 8 of it.
+        # Round first: 0.07 * 100 is slightly more than 7, and the ceiling would turn it into 8.
         return max(1, math.ceil(round(self.share * pairs / 100, 9)))
 
 
 class Learned(ImportanceWeighted):
-    """The paper's method: a mean of cosines, weighted by importances that are learned. Paper: Eq. 1-6.
+    """The paper's method: a mean of clip-pair cosines, weighted by learned importance. Paper: Eq. 1-6.
 
-    The importance of each clip pair depends on the running mean of the pairs before it, so their order matters.
-    By default it is query-major: pair t joins query clip t // N and gallery clip t % N, counted from 0.
+    The importance of each clip pair depends on the weighted mean of the pairs before it, so their order matters.
+    The default order is query-major: pair t joins query clip t // N and gallery clip t % N, counted from 0.
 
     Args:
-        dim: features per clip, D.
-        hidden: hidden units of the importance network.
-        dropout: of the importance network, in training.
-        first: how Eq. 1 is read for the first pair. ``constant``: r_0 = c_1, so that its importance is g(0);
-            ``pair``: r_0 = 0, so that it is g(-c_1).
+        dim: Features per clip, D.
+        hidden: Hidden units of the importance network.
+        dropout: Dropout of the importance network in training.
+        first: How Eq. 1 is read for the first pair. ``constant``: r_0 = c_1, so that its importance is g(0);
+            ``pair``: r_0 = 0, so that its importance is g(-c_1).
 
     Raises:
-        RecipeError: if `first` is something else.
+        RecipeError: If `first` is neither.
     """
+
+    kind = "learned"
+    depends_on_order = True
+    bounded_by_cosines = True
 
     def __init__(
         self,
         dim: int = 1024,
         hidden: int = 1024,
         dropout: float = 0.5,
-        first: Literal["constant", "pair"] = "constant",
+        first: FirstImportance = "constant",
     ) -> None:
         super().__init__(dim, hidden, dropout)
         if first not in ("constant", "pair"):
             raise RecipeError(f'expected first = "constant" or "pair", found {first!r}')
         self.first = first
 
+    @classmethod
+    def from_recipe(cls, dim: int, stage: Stage2) -> Self:
+        """See `Aggregator.from_recipe`."""
+        return cls(dim, stage.hidden, stage.dropout, stage.first)
+
+    @property
+    def label(self) -> str:
+        """See `Aggregator.label`."""
+        return "learned importance"
+
     def forward(self, query: Tensor, gallery: Tensor, order: Tensor | None = None) -> Tensor:
-        """Weighted mean cosines, (Q, M, D) and (G, N, D) to (Q, G); see `Aggregator.forward`.
+        """Return weighted mean cosines, (Q, M, D) and (G, N, D) to (Q, G); see `Aggregator.forward`.
 
         Args:
             query: (Q, M, D).
             gallery: (G, N, D).
-            order: (T,) int64, a permutation of 0 ... T - 1: which clip pair (query-major number) comes when.
-                None is query-major. Same for all tracklet pairs.
+            order: (T,) int64, a permutation of 0 ... T - 1: query-major numbers of the clip pairs in the order in
+                which they are visited. None is query-major. The same for all tracklet pairs.
         """
         return self._similarities(query, gallery, order)
 
     @torch.no_grad()
     def pair_weights(self, query: Tensor, gallery: Tensor, order: Tensor | None = None) -> PairWeights:
-        """Learned importances; see `Aggregator.pair_weights`, and `forward` for `order`."""
+        """Return learned importance; see `Aggregator.pair_weights`, and `forward` for `order`."""
         return self._account(query, gallery, order)
 
-    def _alphas(self, products: Products, order: list[int], g: G, at_zero: Tensor) -> Tensor:
+    def recurrence(self) -> ImportanceRecurrence:
+        """See `Aggregator.recurrence`."""
+        return ImportanceRecurrence(self.importance, self.first)
+
+    def _alphas(self, products: Products, order: list[int], importance: PairImportance, at_zero: Tensor) -> Tensor:
         """Eq. 1 and 2: (P, T), in the given order.
 
         The first layer of g is linear, so with h = W r its input W (r - c) is h - W c, and h is the same running mean
-        of W c as r is of c: r itself is never needed.
+        of W c as r is of c: r itself is not needed.
         """
         alphas: list[Tensor] = []
         hidden = total = at_zero.new_zeros(())
         for t, pair in enumerate(order):
             projected = products.pair(pair)
             constant = t == 0 and self.first == "constant"
-            alpha = at_zero.expand(len(projected)) if constant else g(hidden - projected, t)
+            alpha = at_zero.expand(len(projected)) if constant else importance(hidden - projected, t)
             total = total + alpha
             hidden = projected if t == 0 else torch.lerp(hidden, projected, (alpha / total)[:, None])
             alphas.append(alpha)
         return torch.stack(alphas, 1)
 
 
-AGGREGATORS: dict[str, Callable[..., Aggregator]] = {
-    "mean-feature": MeanFeature,
-    "mean-pair": MeanPair,
-    "max-pair": MaxPair,
-    "top-share": TopShare,
-    "learned": Learned,
+AGGREGATORS: dict[str, type[Aggregator]] = {
+    made.kind: made for made in (MeanFeature, MeanPair, MaxPair, TopShare, Learned)
 }
-"""By name; to add one, write a subclass of `Aggregator` and name it here."""
+"""Aggregator classes by their `kind`. To add one, write a subclass of `Aggregator` and list it here."""

@@ -1,29 +1,32 @@
-"""What every way to compare tracklets by their clip features promises, and what they share.
+"""The interface that every aggregator implements, and functions that aggregators share.
 
-Q query tracklets of M clips, G gallery tracklets of N clips, D features per clip, T = M * N clip pairs. Similarity:
-higher is better.
+An aggregator compares two tracklets by their clip features. Legend: Q query tracklets of M clips, G gallery tracklets
+of N clips, D features per clip, T = M * N clip pairs. Similarity: higher is better.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from resight.errors import ShapeError
+from resight.models.importance import Importance
+from resight.recipe import FirstImportance, Stage2
 
 
 @dataclass(frozen=True)
 class PairWeights:
-    """Why two tracklets are as similar as they are: similarity = sum(weight * cosine).
+    """The contribution of each clip pair to one similarity: similarity = sum(weight * cosine).
 
     Attributes:
-        importance: (M, N), what the method makes of each clip pair; only ratios have a meaning.
-        weight: (M, N), the share of each cosine in the similarity.
-        cosine: (M, N), the cosines that the method sums.
+        importance: (M, N), importance of each clip pair before normalisation; only ratios are meaningful.
+        weight: (M, N), factor of each cosine in the similarity.
+        cosine: (M, N), cosine of each clip pair.
     """
 
     importance: Tensor
@@ -31,12 +34,52 @@ class PairWeights:
     cosine: Tensor
 
 
+@dataclass(frozen=True)
+class ImportanceRecurrence:
+    """The recurrence of Eq. 1 and 2, for engines that compute it themselves.
+
+    Attributes:
+        importance: The network g.
+        first: How Eq. 1 is read for the first clip pair, see `Learned`.
+    """
+
+    importance: Importance
+    first: FirstImportance
+
+
 class Aggregator(nn.Module, ABC):
-    """Compares tracklets by their clip features, which come as the encoder gives them, not normalised."""
+    """Compares tracklets by their clip features, given as the encoder returns them, not normalised.
+
+    Attributes:
+        kind: Name of the class, as used in recipes and model files.
+        dim: Number of features D that the aggregator was made for, or None for any number.
+        depends_on_order: Whether the similarity depends on the order of the clip pairs. If so, `forward` and
+            `pair_weights` take an argument `order`.
+        learns_importance: Whether the weights are learned, so that a low weight can point at a damaged clip.
+        bounded_by_cosines: Whether an exact search should bound similarities by the smallest and largest clip-pair
+            cosine before it computes them. This requires that the similarity is a weighted mean of the cosines of
+            unprojected features, and pays only if the similarity costs far more than the cosines.
+    """
+
+    kind: ClassVar[str] = "custom"
+    depends_on_order: ClassVar[bool] = False
+    learns_importance: ClassVar[bool] = False
+    bounded_by_cosines: ClassVar[bool] = False
+    dim: int | None = None
+
+    @classmethod
+    def from_recipe(cls, dim: int, stage: Stage2) -> Self:
+        """Return a new aggregator with the sizes that a recipe sets.
+
+        Args:
+            dim: Features per clip of the encoder, D.
+            stage: Settings of the importance network.
+        """
+        return cls()
 
     @abstractmethod
     def forward(self, query: Tensor, gallery: Tensor) -> Tensor:
-        """Similarities of all pairs of tracklets, differentiable.
+        """Return the similarities of all pairs of tracklets, differentiable.
 
         Args:
             query: (Q, M, D).
@@ -46,28 +89,40 @@ class Aggregator(nn.Module, ABC):
             (Q, G).
 
         Raises:
-            ShapeError: if the two do not have three axes, or differ in D, or D is not the one learned for.
+            ShapeError: If an argument does not have three axes, if the two differ in D, or if D is not `dim`.
         """
 
     @abstractmethod
     def pair_weights(self, query: Tensor, gallery: Tensor) -> PairWeights:
-        """The account of one similarity, as in evaluation mode, without gradients.
+        """Return the weights of all clip pairs of two tracklets, as in evaluation mode and without gradients.
 
         Args:
             query: (M, D).
             gallery: (N, D).
         """
 
+    @property
+    def label(self) -> str:
+        """Name of the aggregator in tables."""
+        return self.kind.replace("-", " ")
+
     def floats_per_pair(self, m: int, n: int) -> int:
-        """About how many numbers `forward` holds at once for one tracklet pair of m and n clips."""
+        """Return roughly how many numbers `forward` holds at once per tracklet pair of m and n clips."""
         return 4 * m * n
+
+    def recurrence(self) -> ImportanceRecurrence | None:
+        """Return the recurrence whose weights this aggregator uses, or None if it uses another method.
+
+        The engines in `resight.scoring` compute a recurrence much faster than `forward`.
+        """
+        return None
 
 
 def check_features(query: Tensor, gallery: Tensor, dim: int | None = None) -> None:
-    """Whether features are (Q, M, D) and (G, N, D), and D is `dim` if that is given.
+    """Check that features are (Q, M, D) and (G, N, D), and that D is `dim` if given.
 
     Raises:
-        ShapeError: if not.
+        ShapeError: If they are not.
     """
     if query.ndim != 3 or gallery.ndim != 3 or query.shape[2] != gallery.shape[2]:
         raise ShapeError(
@@ -75,16 +130,19 @@ def check_features(query: Tensor, gallery: Tensor, dim: int | None = None) -> No
         )
     if dim is not None and query.shape[2] != dim:
         raise ShapeError(
-            f"expected clip features of D = {dim}, for which the aggregator was made, found {query.shape[2]}: "
-            "give features of the encoder that it was trained with"
+            f"expected clip features of D = {dim}, which the aggregator was made for, found {query.shape[2]}: "
+            "use features of the encoder that it was trained with"
         )
 
 
 def check_order(order: Tensor | None, query: Tensor, gallery: Tensor) -> Tensor:
-    """The order of the clip pairs, query-major if None, for (Q, M, D) and (G, N, D): (T,) int64.
+    """Return the order of the clip pairs, query-major if None, for (Q, M, D) and (G, N, D).
+
+    Returns:
+        (T,) int64.
 
     Raises:
-        ShapeError: if the features do not fit together, or `order` is not a permutation of 0 ... T - 1.
+        ShapeError: If the features do not fit together, or `order` is not a permutation of 0 ... T - 1.
     """
     check_features(query, gallery)
     pairs = torch.arange(query.shape[1] * gallery.shape[1], device=query.device)
@@ -97,12 +155,12 @@ def check_order(order: Tensor | None, query: Tensor, gallery: Tensor) -> Tensor:
 
 
 def cosines(query: Tensor, gallery: Tensor) -> Tensor:
-    """Of all clip pairs: (Q, M, D) and (G, N, D) to (Q, G, M, N)."""
+    """Return the cosines of all clip pairs: (Q, M, D) and (G, N, D) to (Q, G, M, N)."""
     check_features(query, gallery)
     q, g = F.normalize(query, dim=-1).flatten(0, 1), F.normalize(gallery, dim=-1).flatten(0, 1)
     return (q @ g.t()).view(*query.shape[:2], *gallery.shape[:2]).transpose(1, 2)
 
 
 def shares(importance: Tensor, cosine: Tensor) -> PairWeights:
-    """The account of a mean of cosines that is weighted by importance: both (M, N)."""
+    """Return the weights of a mean of cosines (M, N) that is weighted by importance (M, N)."""
     return PairWeights(importance, importance / importance.sum(), cosine)

@@ -31,8 +31,8 @@ _LARGE_TILE = 2**28
 _CHUNK = 256
 """Tracklet pairs scored with gradient at once, at most: the 96 of the paper's batch fit, whatever the loss asks for."""
 
-G = Callable[[Tensor, int], Tensor]
-"""g after the product of its first layer: (P, H) and the number of the call, to (P,)."""
+PairImportance = Callable[[Tensor, int], Tensor]
+"""The importance network after the product of its first layer: (P, H) and the number of the call, to (P,)."""
 
 
 class ImportanceWeighted(Aggregator):
@@ -48,13 +48,17 @@ class ImportanceWeighted(Aggregator):
         recompute: whether training keeps nothing for the backward pass and computes again what it needs. Same gradient.
     """
 
+    learns_importance = True
+    dim: int
+
     def __init__(self, dim: int, hidden: int, dropout: float) -> None:
         super().__init__()
+        self.dim = dim
         self.importance = Importance(dim, hidden, dropout)
         self.recompute = True
 
     @abstractmethod
-    def _alphas(self, products: Products, order: list[int], g: G, at_zero: Tensor) -> Tensor:
+    def _alphas(self, products: Products, order: list[int], importance: PairImportance, at_zero: Tensor) -> Tensor:
         """Importances of the clip pairs in the given order: (P, T)."""
 
     def floats_per_pair(self, m: int, n: int) -> int:
@@ -86,20 +90,22 @@ class ImportanceWeighted(Aggregator):
         importance[order] = self._alphas(products, order.tolist(), *self._evaluated())[0]
         return shares(importance.view_as(cosine), cosine)
 
-    def _learning(self, kept: Tensor | None, norms: tuple[FixedNorm, FixedNorm] | None = None) -> G:
-        def g(hidden: Tensor, call: int) -> Tensor:
+    def _learning(self, kept: Tensor | None, norms: tuple[FixedNorm, FixedNorm] | None = None) -> PairImportance:
+        def importance(hidden: Tensor, call: int) -> Tensor:
             return self.importance.from_hidden(hidden, None if kept is None else kept[:, call], norms)
 
-        return g
+        return importance
 
-    def _evaluated(self) -> tuple[G, Tensor]:
+    def _evaluated(self) -> tuple[PairImportance, Tensor]:
         folded = self.importance.folded()
         return lambda x, _: folded.from_hidden(x), self.importance.at_zero()
 
-    def _weighted(self, query: Tensor, gallery: Tensor, order: Tensor, g: G, at_zero: Tensor) -> Tensor:
+    def _weighted(
+        self, query: Tensor, gallery: Tensor, order: Tensor, importance: PairImportance, at_zero: Tensor
+    ) -> Tensor:
         """All pairs, (Q, G)."""
         products = Computed.crossed(query, gallery, self.importance.first.weight)
-        alpha_PT = self._alphas(products, order.tolist(), g, at_zero)
+        alpha_PT = self._alphas(products, order.tolist(), importance, at_zero)
         cosine_PT = cosines(query, gallery).flatten(2).flatten(0, 1)[:, order]
         return _mean(cosine_PT, alpha_PT).view(len(query), len(gallery))
 

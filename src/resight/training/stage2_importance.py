@@ -20,7 +20,7 @@ from resight.features.damaged import mixed_damage
 from resight.features.extract import View, encode_clips, extract_clip_features
 from resight.features.types import ClipFeatures
 from resight.losses import stage2_loss
-from resight.models.aggregators import Aggregator, Learned
+from resight.models.aggregators import Aggregator
 from resight.models.encoders import ClipEncoder, inference_copy
 from resight.progress import Progress
 from resight.recipe import Damage, Recipe
@@ -205,7 +205,7 @@ def train_aggregator(
     optimisation = stage.optimisation
     plan = BatchPlan(train, optimisation, recipe.seed)
     mixed = data.validation.mixed(stage.max_corrupted, stage.damages, recipe.seed)
-    shuffled = stage.random_order and isinstance(aggregator, Learned)
+    shuffled = stage.random_order and aggregator.depends_on_order
     batches: Dataset[Batch]
     if stage.variants:
         batches = FeatureBatches(data, plan, stage.max_corrupted, stage.damages)

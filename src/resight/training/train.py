@@ -14,7 +14,7 @@ from resight.errors import CheckpointError
 from resight.evaluation.open_set import calibrate_threshold
 from resight.evaluation.threshold import Threshold
 from resight.features.extract import extract_clip_features
-from resight.models.aggregators import AGGREGATORS, Aggregator
+from resight.models.aggregators import Aggregator
 from resight.models.encoders import ClipEncoder, kinetics_target, make_encoder
 from resight.models.kinetics import load_kinetics
 from resight.progress import progress_bar
@@ -99,7 +99,7 @@ def train_model(
         aggregator = make_aggregator("learned", encoder.dim, recipe)
         aggregator, best = train_aggregator(aggregator, encoder, data, tracklets, recipe, options, others=others)
         validation["stage 2 mAP"] = best
-    kind = next(name for name, made in AGGREGATORS.items() if made is type(aggregator))
+    kind = aggregator.kind
     kept_back = divide_persons(tracklets, others, recipe.validation_share, recipe.seed)[1]
     threshold = _calibrated(encoder, aggregator, kept_back, recipe, options)
     card = {"aggregator": kind, "trained_on": trained_on, "validation": validation, "threshold": threshold.to_json()}

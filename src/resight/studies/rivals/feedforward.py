@@ -7,6 +7,7 @@ one clip, knows what the pairs before it looked like; all are weighed at once.
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from resight.errors import RecipeError
 from resight.models.contract import Aggregator, PairWeights, check_features, cosines, shares
+from resight.recipe import Stage2
 
 
 class ClipQuality(Aggregator):
@@ -33,10 +35,19 @@ class ClipQuality(Aggregator):
         RecipeError: if `dropout` is out of its range.
     """
 
+    kind = "clip-quality"
+    learns_importance = True
+    dim: int
+
     def __init__(self, dim: int = 1024, hidden: int = 1024, dropout: float = 0.5) -> None:
         super().__init__()
         self.dim, self.width = dim, hidden + hidden * hidden // dim
         self.quality = _Network(dim, (self.width,), dropout)
+
+    @classmethod
+    def from_recipe(cls, dim: int, stage: Stage2) -> Self:
+        """See `Aggregator.from_recipe`."""
+        return cls(dim, stage.hidden, stage.dropout)
 
     def forward(self, query: Tensor, gallery: Tensor) -> Tensor:
         """Weighted mean cosines, (Q, M, D) and (G, N, D) to (Q, G); see `Aggregator.forward`."""
@@ -83,10 +94,19 @@ class PairAttention(Aggregator):
         RecipeError: if `dropout` is out of its range.
     """
 
+    kind = "pair-attention"
+    learns_importance = True
+    dim: int
+
     def __init__(self, dim: int = 1024, hidden: int = 1024, dropout: float = 0.5) -> None:
         super().__init__()
         self.dim, self.hidden = dim, hidden
         self.logit = _Network(dim, (hidden, hidden), dropout)
+
+    @classmethod
+    def from_recipe(cls, dim: int, stage: Stage2) -> Self:
+        """See `Aggregator.from_recipe`."""
+        return cls(dim, stage.hidden, stage.dropout)
 
     def forward(self, query: Tensor, gallery: Tensor) -> Tensor:
         """Weighted mean cosines, (Q, M, D) and (G, N, D) to (Q, G); see `Aggregator.forward`."""

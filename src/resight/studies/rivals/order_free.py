@@ -5,12 +5,15 @@ Q query tracklets of M clips, G gallery tracklets of N clips, D features per cli
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 from torch import Tensor
 
 from resight.models.contract import PairWeights
-from resight.models.importance_weighted import G, ImportanceWeighted
+from resight.models.importance_weighted import ImportanceWeighted, PairImportance
 from resight.models.products import Products
+from resight.recipe import Stage2
 
 _BLOCK = 1024
 """Tracklet pairs held at once in evaluation: enough for the full rate of a product, few enough for the caches."""
@@ -28,8 +31,15 @@ class OrderFree(ImportanceWeighted):
         dropout: of the importance network, in training.
     """
 
+    kind = "order-free"
+
     def __init__(self, dim: int = 1024, hidden: int = 1024, dropout: float = 0.5) -> None:
         super().__init__(dim, hidden, dropout)
+
+    @classmethod
+    def from_recipe(cls, dim: int, stage: Stage2) -> Self:
+        """See `Aggregator.from_recipe`."""
+        return cls(dim, stage.hidden, stage.dropout)
 
     def forward(self, query: Tensor, gallery: Tensor) -> Tensor:
         """Weighted mean cosines, (Q, M, D) and (G, N, D) to (Q, G); see `Aggregator.forward`."""
@@ -43,6 +53,6 @@ class OrderFree(ImportanceWeighted):
         """Learned importances; see `Aggregator.pair_weights`."""
         return self._account(query, gallery, None)
 
-    def _alphas(self, products: Products, order: list[int], g: G, at_zero: Tensor) -> Tensor:
+    def _alphas(self, products: Products, order: list[int], importance: PairImportance, at_zero: Tensor) -> Tensor:
         mean = products.mean()
-        return torch.stack([g(mean - products.pair(pair), t) for t, pair in enumerate(order)], 1)
+        return torch.stack([importance(mean - products.pair(pair), t) for t, pair in enumerate(order)], 1)

@@ -33,6 +33,8 @@ class SlicedWasserstein(Aggregator):
         RecipeError: if `projections` is less than 1.
     """
 
+    kind = "sliced-wasserstein"
+
     def __init__(self, projections: int = 128, seed: int = 0) -> None:
         super().__init__()
         if projections < 1:

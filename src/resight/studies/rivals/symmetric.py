@@ -21,9 +21,11 @@ class Symmetric(Aggregator):
         inner: the other aggregator.
     """
 
+    kind = "symmetric"
+
     def __init__(self, inner: Aggregator) -> None:
         super().__init__()
-        self.inner = inner
+        self.inner, self.dim = inner, inner.dim
 
     def forward(self, query: Tensor, gallery: Tensor) -> Tensor:
         """Mean of both ways, (Q, M, D) and (G, N, D) to (Q, G); see `Aggregator.forward`."""
