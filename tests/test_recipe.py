@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from resight import recipe as recipe_module
 from resight.errors import RecipeError
 from resight.recipe import RECIPES, ClipSpec, Optimisation, Recipe, Stage2, paper, read_recipe
 
@@ -121,11 +123,11 @@ def test_a_whole_recipe_written_as_a_file_is_the_same_recipe(tmp_path: Path, nam
         ("[stage2]\nrandom_order = 1", r"stage2: random_order is 1, expected true or false"),
         ("clips = 3", r"clips is 3, expected a table"),
         ("base = 'best'", r"base is 'best', expected one of paper, demo"),
-        ("seed = ", r"mine.toml is not TOML"),
+        ("seed = ", r"mine.toml is not a valid TOML file"),
         ("validation_share = 0.0", r"validation_share is 0.0"),
         ("validation_share = 0.6", r"validation_share is 0.6"),
         ("seed = -1", r"seed is -1"),
-        ("precision = 'x'", r"precision is 'x', expected one of '32-true'"),
+        ("precision = 'x'", r"precision is 'x', expected one of 'float32', 'half'"),
         ("[stage1]\nflip = 2", r"flip is 2.0, expected 0 to 1"),
         ("[stage1]\nenlarge = 0.5", r"enlarge is 0.5"),
         ("[stage1]\nencoder_width = 0", r"encoder_width is 0.0, expected more than 0"),
@@ -177,6 +179,13 @@ def test_a_recipe_from_before_a_setting_was_known_gets_its_default() -> None:
     assert Recipe.from_json(values) == RECIPES["demo"]()
 
 
+@pytest.mark.parametrize(("former", "precision"), [("32-true", "float32"), ("bf16-mixed", "half")])
+def test_the_former_names_of_precisions_are_read_from_model_files(former: str, precision: str) -> None:
+    assert Recipe.from_json(paper().to_json() | {"precision": former}) == replace(paper(), precision=precision)  # type: ignore[arg-type]
+    with pytest.raises(RecipeError, match="precision is '64-true'"):
+        Recipe.from_json({"precision": "64-true"})
+
+
 def test_modern_and_its_small_twin_differ_in_size_only() -> None:
     modern, small = RECIPES["modern"](), RECIPES["modern_small"]()
     assert (small.clips.height, small.clips.width, small.stage1.encoder_width) == (96, 48, 0.25)
@@ -187,14 +196,14 @@ def test_modern_and_its_small_twin_differ_in_size_only() -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(RecipeError, match=r"no recipe is called 'papre'.*paper, demo"):
+    with pytest.raises(RecipeError, match=r"there is no recipe or file 'papre'.*paper, demo"):
         read_recipe("papre")
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(RecipeError, match="is not TOML"):
+    with pytest.raises(RecipeError, match="is not a valid TOML file"):
         read_recipe(str(path))
 
 
@@ -202,6 +211,15 @@ def test_corruption_may_reach_every_clip_and_no_more() -> None:
     assert Recipe(clips=ClipSpec(count=2), stage2=Stage2(max_corrupted=2)).stage2.max_corrupted == 2
     with pytest.raises(RecipeError, match="max_corrupted"):
         Recipe(clips=ClipSpec(count=2), stage2=Stage2(max_corrupted=3))
+
+
+def test_the_recipe_in_the_docstring_can_be_read(tmp_path: Path) -> None:
+    example = textwrap.dedent((recipe_module.__doc__ or "").split("::", 1)[1])
+    demo = RECIPES["demo"]()
+    optimisation = replace(demo.stage1.optimisation, epochs=40)
+    assert read_recipe(write(tmp_path, example)) == replace(
+        demo, name="mine", seed=3, stage1=replace(demo.stage1, optimisation=optimisation)
+    )
 
 
 def test_the_recipes_of_the_documentation_can_be_read(tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
-"""Every setting of a run, as frozen dataclasses whose defaults are the paper's values.
+"""All settings of a training run as frozen dataclasses. The defaults are the paper's values.
 
-A recipe is named (`RECIPES`) or is a TOML file that starts from a named one and replaces some values::
+A recipe is one of `RECIPES`, or a TOML file that names one of them as its base and replaces some of its values::
 
     base = "demo"
     seed = 3
-    [stage1]
+    [stage1.optimisation]
     epochs = 40
 """
 
@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from resight.compute import Precision
 from resight.errors import RecipeError
 from resight.settings import one_of, positive, replaced, within
 
@@ -27,22 +28,25 @@ Neck = Literal["none", "before", "after"]
 TripletFeatures = Literal["before", "after"]
 TripletDistance = Literal["euclidean", "cosine"]
 Reduction = Literal["sum", "mean"]
-Precision = Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true"]
+
+_FORMER_PRECISIONS = {"32-true": "float32", "bf16-mixed": "half"}
+"""Names of the precisions in model files of version 0.1."""
 
 
 @dataclass(frozen=True)
 class ClipSpec:
-    """How a tracklet is cut into clips, and at which size its frames are looked at (paper, Sec. 3.1 and 4.3).
+    """How to cut a tracklet into clips, and the size of its frames (paper, Sec. 3.1 and 4.3).
 
     Attributes:
-        length: L, frames of a clip.
-        count: M, clips of a tracklet.
-        sampler: ``spaced`` places M clips evenly, which may overlap; ``cover`` deals evenly spaced frames of the whole
-            tracklet out to M clips, every frame if there are no more than M·L; the other four cut one clip (Table 1).
-        height: rows of a frame, in pixels.
-        width: columns of a frame, in pixels.
-        stride: from one frame of a clip to the next, for ``spaced``, ``cover`` and ``consec``; 1 is the paper's. A
-            tracklet too short for it takes the largest stride that fits.
+        length: L, number of frames per clip.
+        count: M, number of clips per tracklet.
+        sampler: ``spaced`` places M clips at even distances; they may overlap. ``cover`` distributes evenly spaced
+            frames of the whole tracklet over M clips, and uses every frame of a tracklet of at most M·L frames. The
+            other four cut a single clip (Table 1).
+        height: Height of a frame in pixels.
+        width: Width of a frame in pixels.
+        stride: Distance between consecutive frames of a clip, for ``spaced``, ``cover`` and ``consec``; the paper uses
+            1. A tracklet that is too short for this stride is cut with the largest one that fits.
     """
 
     length: int = 4
@@ -61,21 +65,21 @@ class ClipSpec:
 
 @dataclass(frozen=True)
 class Optimisation:
-    """Adam with AMSGrad, and how its learning rate falls (paper, Appendix A).
+    """Batches, and the settings of Adam with AMSGrad (paper, Appendix A).
 
     Attributes:
-        epochs: passes in which each identity is drawn once.
-        learning_rate: at the start.
-        schedule: ``steps`` divides by ten at each of `milestones`; ``cosine`` falls to zero at the end.
-        milestones: epochs at which ``steps`` divides.
-        warm_up: epochs over which the rate first rises from zero.
-        weight_decay: of every parameter.
-        persons: P, persons of a batch.
-        tracklets: K, tracklets of each.
-        together: persons who follow each other in the data set are drawn in runs of so many; a synthetic world dresses
-            runs of four alike. 1, each on their own, is the paper's.
-        margin: m of the triplet loss.
-        validate_every: epochs between two validations.
+        epochs: Number of epochs; an epoch draws each person once.
+        learning_rate: Initial learning rate.
+        schedule: ``steps`` divides the learning rate by ten at each milestone; ``cosine`` decreases it to zero.
+        milestones: Epochs at which ``steps`` divides the learning rate.
+        warm_up: Number of epochs in which the learning rate first increases from zero.
+        weight_decay: Weight decay of all parameters.
+        persons: P, number of persons per batch.
+        tracklets: K, number of tracklets per person.
+        together: Number of consecutive persons of the data set that are drawn together. Synthetic worlds dress groups
+            of four consecutive persons alike. The paper uses 1: each person is drawn separately.
+        margin: Margin m of the triplet loss.
+        validate_every: Number of epochs between two validations.
     """
 
     epochs: int = 1200
@@ -105,29 +109,32 @@ class Optimisation:
 
 @dataclass(frozen=True)
 class Stage1:
-    """The clip encoder, and its training with Eq. 7 + Eq. 8, one clip a tracklet (paper, Sec. 3.2, Appendix A.1).
+    """The clip encoder and its training with Eq. 7 + Eq. 8 on one clip per tracklet (paper, Sec. 3.2, Appendix A.1).
 
     Attributes:
-        optimisation: batch and learning rate.
-        encoder_width: multiplies all channel counts of the I3D, and of it only; 1 is the paper's.
-        enlarge: frames are resized to this multiple of the clip size before the random crop (288/256).
-        flip: probability that a clip is mirrored.
-        colour: strength of a random colour cast and contrast per clip, 0 (the paper) … 1.
-        triplet_weight: of Eq. 7 beside Eq. 8; 1 is the paper's. Batch-hard triplets collapse the features of an
-            encoder that starts from random weights, and a tenth does not.
+        optimisation: Batches, learning rate and triplet margin.
+        encoder_width: Factor on all channel counts of the I3D; the paper uses 1. Does not apply to other encoders.
+        enlarge: Frames are resized to this multiple of the clip size before the random crop (the paper: 288/256).
+        flip: Probability that a clip is mirrored.
+        colour: Strength of a random change of colour and contrast per clip, between 0 and 1; the paper uses 0.
+        triplet_weight: Weight of Eq. 7 relative to Eq. 8; the paper uses 1. With random initial weights, batch-hard
+            triplets can collapse the features; a weight of 0.1 avoids that.
         encoder: ``i3d``, or ``frames:FOLDER`` for an image network whose features are averaged over the frames of a
-            clip; the folder holds it as the transformers library saves it.
-        neck: BatchNorm without bias between the features and the identity layer; the clip feature is what comes
-            ``before`` or ``after`` it. ``none`` is the paper's.
-        triplet_features: of a neck, those that triplets compare: ``before`` it or ``after`` it.
-        triplet_distance: of Eq. 7: ``euclidean`` of features as they are (the paper), or ``cosine``, one minus it.
-        reduction: both losses are the ``sum`` over the batch (the paper) or its ``mean``.
-        label_smoothing: share of the target that Eq. 8 spreads over all identities; 0 is the paper's.
-        contrast_weight: of a contrast of the persons of a batch, on the features that triplets compare, beside both
-            losses; 0 is the paper's. It learns from a random start with thousands of persons.
-        erasing: probability that a rectangle of a clip, the same in all its frames, is painted grey; 0 is the paper's.
-        instance_norm: whether half of the I3D's early channels, and of it only, are normalised clip by clip (IBN), for
-            cameras that training never saw; false is the paper's.
+            clip. The folder holds the network in the format of the transformers library.
+        neck: A BatchNorm layer without bias between the clip features and the identity classifier. The output of the
+            encoder is taken ``before`` or ``after`` it. The paper has ``none``.
+        triplet_features: Whether the triplet loss compares features ``before`` or ``after`` the neck.
+        triplet_distance: Distance in Eq. 7: ``euclidean`` between unnormalised features (the paper), or ``cosine``, one
+            minus the cosine similarity.
+        reduction: Both losses are the ``sum`` over the batch (the paper), or its ``mean``.
+        label_smoothing: Share of the target probability that Eq. 8 distributes over all identities; the paper uses 0.
+        contrast_weight: Weight of an additional contrastive loss between the persons of a batch, on the features that
+            the triplet loss compares; the paper uses 0. This loss works with thousands of persons and random initial
+            weights.
+        erasing: Probability that a rectangle of a clip, the same one in all frames, is filled with grey; the paper
+            uses 0.
+        instance_norm: Normalise half of the early channels of the I3D per clip (IBN), for cameras that are not in the
+            training data; the paper does not. Does not apply to other encoders.
     """
 
     optimisation: Optimisation = field(default_factory=Optimisation)
@@ -161,25 +168,25 @@ class Stage1:
                 f"encoder is {self.encoder!r}, expected 'i3d', or 'frames:FOLDER' with the folder of an image network"
             )
         if self.instance_norm and self.encoder != "i3d":
-            raise RecipeError(f"instance_norm is for the I3D, but encoder is {self.encoder!r}: leave one of them away")
+            raise RecipeError(f"instance_norm is for the I3D, but encoder is {self.encoder!r}: omit one of them")
         within(self, 0, float("inf"), "triplet_weight", "contrast_weight")
 
 
 @dataclass(frozen=True)
 class Stage2:
-    """Training of the importance with the encoder frozen (paper, Sec. 3.2, Appendix A.2).
+    """The importance network and its training with a frozen encoder (paper, Sec. 3.2, Appendix A.2).
 
     Attributes:
-        optimisation: batch and learning rate.
-        hidden: units of both hidden layers of g.
-        dropout: probability after both hidden layers.
-        first: α_1 = g(0) (``constant``, r_0 = c_1) or g(-c_1) (``pair``, r_0 = 0).
-        random_order: visit the clip pairs in a new random order in every step.
-        max_corrupted: M_c^max, at most this many clips of a training tracklet are damaged.
-        damages: each of these clips draws one of these kinds; the paper's is ``corrupted`` alone.
-        persons: at most so many of the training persons; 0 is all, as in the paper.
-        variants: augmentations of each tracklet whose features are computed once and drawn from;
-            0 computes the features of fresh augmentations in every step, as the paper does.
+        optimisation: Batches, learning rate and triplet margin.
+        hidden: Number of units in both hidden layers of g.
+        dropout: Dropout probability after both hidden layers.
+        first: Importance of the first clip pair: α_1 = g(0) (``constant``, r_0 = c_1) or g(-c_1) (``pair``, r_0 = 0).
+        random_order: Visit the clip pairs in a new random order in every step.
+        max_corrupted: M_c^max, the largest number of damaged clips in a training tracklet.
+        damages: Kinds of damage; each damaged clip draws one of them. The paper uses ``corrupted`` only.
+        persons: Largest number of persons to train on; 0 uses all, as in the paper.
+        variants: Number of augmentations of each tracklet whose features are computed in advance and drawn from; 0
+            augments and encodes the clips anew in every step, as the paper does.
     """
 
     optimisation: Optimisation = field(
@@ -199,8 +206,10 @@ class Stage2:
     def __post_init__(self) -> None:
         positive(self, "hidden")
         known = get_args(Damage)
-        if not self.damages or any(one not in known or self.damages.count(one) > 1 for one in self.damages):
-            raise RecipeError(f"damages are {self.damages}, expected some of {', '.join(map(repr, known))}, each once")
+        if not self.damages or any(kind not in known or self.damages.count(kind) > 1 for kind in self.damages):
+            raise RecipeError(
+                f"damages are {self.damages}, expected one or more of {', '.join(map(repr, known))}, each at most once"
+            )
         within(self, 0, 0.99, "dropout")
         within(self, 0, float("inf"), "variants", "max_corrupted", "persons")
         one_of(self, "first", FirstImportance)
@@ -208,16 +217,16 @@ class Stage2:
 
 @dataclass(frozen=True)
 class Recipe:
-    """All settings of a model: what a checkpoint carries, so that it can be made again.
+    """All settings of a model and its training; stored in the model file.
 
     Attributes:
-        name: what it is called in tables.
-        clips: clips at test time and in stage 2; stage 1 uses one clip of the same length and size.
-        stage1: of the clip encoder.
-        stage2: of the aggregator.
-        validation_share: share of the training persons kept back for every choice; never trained on.
-        precision: of training, as Lightning Fabric names it, such as ``32-true`` or ``bf16-mixed``.
-        seed: of everything that is drawn.
+        name: Name of the recipe in tables.
+        clips: Clips in evaluation and stage 2; stage 1 uses one clip of the same length and size.
+        stage1: The clip encoder and its training.
+        stage2: The importance network and its training.
+        validation_share: Share of the training persons used for validation and not for training.
+        precision: Precision of training: ``float32``, or ``half`` for 16-bit matrix products.
+        seed: Seed of all random draws.
     """
 
     name: str = "paper"
@@ -225,7 +234,7 @@ class Recipe:
     stage1: Stage1 = field(default_factory=Stage1)
     stage2: Stage2 = field(default_factory=Stage2)
     validation_share: float = 0.1
-    precision: Precision = "32-true"
+    precision: Precision = "float32"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -239,22 +248,27 @@ class Recipe:
             )
 
     def to_json(self) -> dict[str, Any]:
-        """As plain dictionaries and lists."""
+        """Return the settings as plain dictionaries and tuples."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Recipe:
-        """What `to_json` gave; unknown names are a `RecipeError`."""
-        return replaced(cls(), values, "recipe")
+        """Return the recipe that `to_json` described; settings that are missing get their defaults.
+
+        Raises:
+            RecipeError: If a setting is unknown, or has an impossible value.
+        """
+        precision = values.get("precision", cls.precision)
+        return replaced(cls(), {**values, "precision": _FORMER_PRECISIONS.get(str(precision), precision)}, "recipe")
 
 
 def paper() -> Recipe:
-    """The paper's system to the letter."""
+    """Return the system exactly as the paper describes it."""
     return Recipe()
 
 
 def demo() -> Recipe:
-    """A reduced system that trains in minutes on two cores without a GPU."""
+    """Return a reduced system that trains within minutes on two cores without a GPU."""
     return Recipe(
         name="demo",
         clips=ClipSpec(height=96, width=48),
@@ -273,7 +287,7 @@ def demo() -> Recipe:
 
 
 def modern() -> Recipe:
-    """What brings inflated image networks to 83 mAP on MARS without aggregation; docs/recipes.md has the sources."""
+    """Return current practice for inflated image networks, 83 mAP on MARS without aggregation (docs/recipes.md)."""
     return Recipe(
         name="modern",
         clips=ClipSpec(sampler="cover", stride=8),
@@ -288,7 +302,7 @@ def modern() -> Recipe:
 
 
 def modern_small() -> Recipe:
-    """`modern` at the size of `demo`, so that the two can be compared in minutes on two cores."""
+    """Return `modern` at the size of `demo`, to compare the two within minutes on two cores."""
     base, small = modern(), demo()
     return replace(
         small,
@@ -299,7 +313,7 @@ def modern_small() -> Recipe:
 
 
 def open_small() -> Recipe:
-    """What makes the model `open-small` of people who never lived, on two cores; made to meet cameras it never saw."""
+    """Return the recipe of the model `open-small`: synthetic people, for out-of-domain cameras, on two cores."""
     return Recipe(
         name="open_small",
         clips=ClipSpec(height=96, width=48),
@@ -330,11 +344,11 @@ def open_small() -> Recipe:
 
 
 def open_world() -> Recipe:
-    """What makes the model `open`, at full width and the paper's size, on one GPU; else as `open_small`."""
+    """Return `open_small` at full width and with the paper's clip size, for one GPU."""
     small = open_small()
     optimisation = replace(small.stage1.optimisation, epochs=40, persons=32)
     return replace(
-        small, name="open", clips=ClipSpec(), precision="bf16-mixed",
+        small, name="open", clips=ClipSpec(), precision="half",
         stage1=replace(small.stage1, optimisation=optimisation, encoder_width=1.0),
         stage2=replace(small.stage2, hidden=1024, persons=1500),
     )  # fmt: skip
@@ -351,23 +365,25 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
 
 
 def read_recipe(name: str) -> Recipe:
-    """A recipe by its name in `RECIPES`, or from a TOML file.
+    """Return a recipe by its name in `RECIPES`, or from a TOML file.
+
+    Args:
+        name: Name of a recipe, or path of a TOML file.
 
     Raises:
-        RecipeError: if there is no such recipe or file, or the file holds unknown names or impossible values.
+        RecipeError: If there is no such recipe or file, or the file has unknown settings or impossible values.
     """
     if name in RECIPES:
         return RECIPES[name]()
     path = Path(name)
     if not path.is_file():
         raise RecipeError(
-            f"no recipe is called {name!r} and no such file exists: expected one of {', '.join(RECIPES)}, "
-            "or the path of a TOML file"
+            f"there is no recipe or file {name!r}: expected one of {', '.join(RECIPES)}, or the path of a TOML file"
         )
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not TOML: {error}") from error
+        raise RecipeError(f"{path} is not a valid TOML file: {error}") from error
     base = values.pop("base", "paper")
     if base not in RECIPES:
         raise RecipeError(f"{path}: base is {base!r}, expected one of {', '.join(RECIPES)}")

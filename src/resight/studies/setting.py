@@ -97,7 +97,7 @@ def bench() -> Setting:
     whole = paper()
     third = replace(whole.stage1.optimisation, epochs=400, milestones=(133, 267), validate_every=100)
     recipe = replace(
-        whole, name="bench", precision="bf16-mixed",
+        whole, name="bench", precision="half",
         stage1=replace(whole.stage1, optimisation=third, triplet_weight=0.1),
         stage2=replace(whole.stage2, variants=4, max_corrupted=6),
     )  # fmt: skip
