@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,14 @@ from resight.shipped import DEFAULT, file_hash
 from resight.tracklet import Tracklet
 
 MakeTracklets = Callable[..., list[Tracklet]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the user's own feature store out of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RESIGHT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture

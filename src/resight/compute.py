@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -50,16 +51,16 @@ class Compute:
         name = device.strip().lower()
         if name == "auto":
             return cls("cuda" if available else "cpu", precision)
-        if name.isdigit():
-            name = f"cuda:{name}"
-        name = "cuda" if name == "gpu" else name
-        kind, _, number = name.partition(":")
-        if kind not in ("cpu", "cuda") or (number and (kind == "cpu" or not number.isdigit())):
+        form = re.fullmatch(r"cpu|(?:cuda|gpu)|(?:(?:cuda|gpu):)?(\d+)", name)
+        if form is None:
             raise RecipeError(f"device is {device!r}, expected auto, cpu, cuda, or cuda:N with the number of a GPU")
-        if kind == "cuda" and int(number or 0) >= available:
+        if name == "cpu":
+            return cls(name, precision)
+        number = form[1]
+        if int(number or 0) >= available:
             found = f"{available} GPU{'s' * (available != 1)}" if available else "no GPU that this PyTorch can use"
             raise RecipeError(f"device is {device!r}, but this machine has {found}: use --device cpu, or auto")
-        return cls(name, precision)
+        return cls(f"cuda:{int(number)}" if number else "cuda", precision)
 
     @property
     def torch_device(self) -> torch.device:

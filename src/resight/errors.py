@@ -6,7 +6,8 @@
     ├── RecipeError       a setting has a value that cannot work
     ├── CheckpointError   a weights file is damaged, of another kind, or does not fit
     ├── ShapeError        arrays that should fit together do not
-    └── ProtocolError     an evaluation that its protocol does not allow
+    ├── ProtocolError     an evaluation that its protocol does not allow
+    └── CacheError        the feature store cannot be read or cleared
 
 Every message says what was expected, what was found, where, and what to do about it. Library code raises these;
 only the command line turns them into one line and an exit status.
@@ -39,3 +40,7 @@ class ShapeError(ResightError, ValueError):
 
 class ProtocolError(ResightError):
     """An evaluation was asked for that its protocol does not allow."""
+
+
+class CacheError(ResightError):
+    """The feature store cannot be read or cleared."""

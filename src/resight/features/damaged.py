@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from resight.compute import Compute
 from resight.data.damage import choose_damage
-from resight.features.extract import View, extract_clip_features
+from resight.features.extract import extract_clip_features
+from resight.features.store import FeatureStore
 from resight.features.types import ClipFeatures
-from resight.models.i3d_inference import Precision
+from resight.features.view import View
 from resight.progress import Progress
 from resight.recipe import ClipSpec, Damage
 from resight.tracklet import Tracklet
@@ -28,32 +28,31 @@ def extract_damaged_features(
     *,
     kind: Damage = "corrupted",
     donors: Sequence[Tracklet] = (),
-    cache: Path | None = None,
+    store: FeatureStore | None = None,
     workers: int = 0,
-    device: torch.device | str = "cpu",
-    precision: Precision = "float32",
+    compute: Compute = Compute(),
     progress: Progress | None = None,
 ) -> tuple[ClipFeatures, NDArray[np.bool_]]:
-    """Clip features with damage: 0 to M_c^max clips of each tracklet, as the paper corrupts them. Paper: Sec. 4.4.
+    """Return clip features in which 0 to M_c^max clips of each tracklet are damaged. Paper: Sec. 4.4.
 
-    Clean and damaged features are extracted (and cached) apart and then mixed, so that every M_c^max and seed
-    costs nothing more.
+    Clean and damaged features are extracted and stored separately and then mixed, so another M_c^max or seed costs
+    nothing.
 
     Args:
-        encoder: as for `extract_clip_features`, like what is not named here.
-        tracklets: T of them.
-        spec: M clips.
-        max_corrupted: M_c^max, 0 … M; 0 extracts clean features only.
-        seed: which clips are damaged.
-        kind: how, one of `DAMAGES`; the paper's by default.
-        progress: called with (done, all).
+        encoder: See `extract_clip_features`, also for the arguments not listed here.
+        tracklets: T tracklets.
+        spec: M clips per tracklet.
+        max_corrupted: M_c^max, 0 ... M; with 0 only clean features are extracted.
+        seed: Seed of the choice of clips.
+        kind: One of `DAMAGES`; by default the paper's.
+        progress: Called with (passes over tracklets done, all).
 
     Returns:
-        The features, and (T, M) which clips are damaged.
+        The features, and (T, M) whether each clip is damaged.
     """
     passes = 2 if max_corrupted else 1
 
-    def one(number: int) -> ClipFeatures:
+    def extract(number: int) -> ClipFeatures:
         before, total = number * len(tracklets), passes * len(tracklets)
         return extract_clip_features(
             encoder,
@@ -61,38 +60,37 @@ def extract_damaged_features(
             spec,
             view=View(damage=kind if number else None),
             donors=donors,
-            cache=cache,
+            store=store,
             workers=workers,
-            device=device,
-            precision=precision,
+            compute=compute,
             progress=progress and (lambda done, _: progress(before + done, total)),
         )
 
-    clean = one(0)
-    features, kinds = mixed_damage(clean, {kind: one(1) if max_corrupted else clean}, max_corrupted, seed)
+    clean = extract(0)
+    features, kinds = mixed_damage(clean, {kind: extract(1) if max_corrupted else clean}, max_corrupted, seed)
     return features, kinds != ""
 
 
 def mixed_damage(
     clean: ClipFeatures, damaged: Mapping[str, ClipFeatures], max_damaged: int, seed: int
 ) -> tuple[ClipFeatures, NDArray[np.str_]]:
-    """Features in which 0 to M_c^max clips of each tracklet are damaged, each of them in one of some ways.
+    """Mix clean and damaged features so that 0 to M_c^max clips of each tracklet are damaged.
 
     Args:
-        clean: of T tracklets, M clips of each.
-        damaged: kind to features of the same tracklets, all of whose clips have that damage; one kind or several.
-        max_damaged: M_c^max, 0 … M.
-        seed: which clips, and which kinds; see `choose_damage`.
+        clean: Features of T tracklets with M clips each.
+        damaged: Kind of damage to features of the same tracklets with that damage in every clip; one kind or several.
+        max_damaged: M_c^max, 0 ... M.
+        seed: Seed of the choice of clips and kinds, see `choose_damage`.
 
     Returns:
-        The features, and (T, M) the kind of each clip, ``""`` where it is sound.
+        The features, and (T, M) the kind of damage of each clip, ``""`` for none.
 
     Raises:
-        RecipeError: if a kind is unknown, or there is none.
-        ShapeError: if the tracklets differ.
+        RecipeError: If a kind is unknown, or there is none.
+        ShapeError: If the tracklets differ.
     """
     kinds = choose_damage(clean.ids, clean.values.shape[1], max_damaged, tuple(damaged), seed)
     features = clean
-    for kind, others in damaged.items():
-        features = features.mixed_with(others, kinds == kind)
+    for kind, values in damaged.items():
+        features = features.mixed_with(values, kinds == kind)
     return features, kinds

@@ -1,55 +1,29 @@
-"""What tracklets look like: M clip features of D numbers each, computed once and kept under a content hash."""
+"""From tracklets to clip features: sample clips, load and prepare their frames, encode them."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset as TorchDataset
 
-from resight.checkpoints import content_hash
+from resight.compute import Compute
 from resight.data.batches import load_batches
 from resight.data.clips import sample_clips, tracklet_rng
-from resight.data.damage import CORRUPTED, ClipDamage, Donors, check_kind
+from resight.data.damage import ClipDamage, Donors
 from resight.data.frames import load_augmented, load_clips
 from resight.data.transforms import prepare_clips
+from resight.features.keys import FeatureKeys
+from resight.features.store import FeatureStore
 from resight.features.types import PADDING, ClipFeatures
-from resight.models.encoders import encoder_body, inference_copy
-from resight.models.i3d_inference import Precision
+from resight.features.view import View
+from resight.models.encoders import inference_copy
 from resight.progress import Progress
-from resight.recipe import ClipSpec, Damage, Stage1
+from resight.recipe import ClipSpec
 from resight.tracklet import Tracklet
-
-READER_VERSION = 2
-"""Raise when decoding, resizing or sampling changes what the encoder sees, so that old caches are not used."""
-
-
-@dataclass(frozen=True)
-class View:
-    """How pixels are looked at during extraction: as they are, damaged, or augmented as in training.
-
-    Attributes:
-        damage: every clip has this damage, one of `DAMAGES`, or none; mix with the clean features for M_c < M.
-        augmentation: the stage-1 settings to draw crops and flips from; None looks straight.
-        seed: of the augmentation, of the samplers that draw, and of the damage.
-
-    Raises:
-        RecipeError: if the damage is unknown.
-    """
-
-    damage: Damage | None = None
-    augmentation: Stage1 | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.damage is not None:
-            check_kind(self.damage)
 
 
 def extract_clip_features(
@@ -59,82 +33,72 @@ def extract_clip_features(
     *,
     view: View | None = None,
     donors: Sequence[Tracklet] = (),
-    cache: Path | None = None,
+    store: FeatureStore | None = None,
     workers: int = 0,
     batch: int = 8,
-    device: torch.device | str = "cpu",
-    precision: Precision = "float32",
+    compute: Compute = Compute(),
     progress: Progress | None = None,
 ) -> ClipFeatures:
-    """Clip features of tracklets: sample, load, prepare, encode.
+    """Return the clip features of tracklets.
 
     Args:
-        encoder: (B, 3, L, H, W) in [-1, 1] to (B, D); evaluated in evaluation mode, its mode restored.
-        tracklets: T of them.
-        spec: how they are cut.
-        view: clean and unaugmented by default.
-        donors: what damaged clips are made of, see `Donors`: of the training persons to train, of the gallery to test.
-        cache: folder of earlier results; a result is reused when encoder weights, spec, view, reader version and
-            the frame files (name, size, time of change), those of drawn donors too, are the same.
-        workers: processes that decode; 0 decodes in this one.
-        batch: tracklets encoded at once.
-        device: where the encoder runs.
-        precision: what the encoder computes in; one of your own chooses for itself.
-        progress: called with (tracklets done, T).
+        encoder: Maps (B, 3, L, H, W) in [-1, 1] to (B, D). It runs in evaluation mode; its own mode is restored.
+        tracklets: T tracklets.
+        spec: How they are cut into clips.
+        view: How frames are changed first; by default not at all.
+        donors: Tracklets whose frames damage is made of, see `Donors`: training persons in training, the gallery in
+            tests.
+        store: Where features are looked up first, and kept as they are encoded; None keeps nothing.
+        workers: Processes that decode; 0 decodes in this process.
+        batch: Tracklets encoded at once.
+        compute: Where and how precisely the encoder runs. An encoder of another package ignores the precision.
+        progress: Called with (tracklets done, T); tracklets from the store count as done.
 
     Returns:
         Features in the order of `tracklets`.
 
     Raises:
-        FrameError: if a frame cannot be read.
-        DatasetError: if the damage needs donors and there are none.
+        FrameError: If a frame cannot be read. What was encoded before is in the store.
+        DatasetError: If the damage needs donors and there are none.
     """
     view = view or View()
     damage = ClipDamage.of_kind(view.damage or "", spec.count, view.seed, Donors(donors))
     clips = [sample_clips(len(t), spec, tracklet_rng(t.id, view.seed)) for t in tracklets]
-    path = None
-    if cache is not None:
-        path = cache / f"features-{_cache_key(encoder, tracklets, clips, spec, view, damage, precision)}.safetensors"
-        if path.is_file():
-            features = ClipFeatures.load(path)
-            if features.ids == tuple(t.id for t in tracklets):
-                return features
-    batches = _TrackletClips(tracklets, clips, spec, view, damage, 1 if spec.sampler == "all" else batch)
-    loader = load_batches(batches, range(len(batches)), torch.device(device), workers)
-    was_training = encoder.training
-    encoder.eval()
-    fast = inference_copy(encoder, precision)
-    rows: list[Tensor] = []
-    done = 0
-    try:
-        with torch.inference_mode():
-            for pixels in loader:
-                rows.append(encode_clips(fast, pixels).cpu())
-                done += len(pixels)
-                if progress is not None:
-                    progress(done, len(tracklets))
-    finally:
-        encoder.train(was_training)
+    keys: list[bytes] = []
+    values: dict[int, NDArray[np.float32]] = {}
+    if store is not None:
+        hasher = FeatureKeys(encoder, spec, view, damage, compute)
+        keys = [hasher.key(tracklet, numbers) for tracklet, numbers in zip(tracklets, clips, strict=True)]
+        known = store.read(keys)
+        values = {i: known[key] for i, key in enumerate(keys) if key in known}
+    missing = [i for i in range(len(tracklets)) if i not in values]
+    if progress is not None and values:
+        progress(len(values), len(tracklets))
+    if missing:
+        batches = _TrackletClips(tracklets, clips, spec, view, damage, missing, 1 if spec.sampler == "all" else batch)
+        for places, features in _encoded(encoder, batches, workers, compute):
+            values |= zip(places, features, strict=True)
+            if store is not None:
+                store.write({keys[i]: values[i] for i in places})
+            if progress is not None:
+                progress(len(values), len(tracklets))
     longest = max((c.shape[1] for c in clips), default=spec.length)
-    features = ClipFeatures(
+    return ClipFeatures(
         tuple(t.id for t in tracklets),
         np.array([t.person for t in tracklets], np.int64),
         np.array([t.camera for t in tracklets], np.int64),
-        torch.cat(rows).numpy() if rows else np.zeros((0, spec.count, 1), np.float32),
+        np.stack([values[i] for i in range(len(tracklets))]) if values else np.zeros((0, spec.count, 1), np.float32),
         np.array(
             [np.pad(c, ((0, 0), (0, longest - c.shape[1])), constant_values=PADDING) for c in clips], np.int64
         ).reshape(len(tracklets), spec.count, longest),
     )
-    if path is not None:
-        features.save(path)
-    return features
 
 
 def encode_clips(encoder: nn.Module, pixels: Tensor) -> Tensor:
-    """Clip features of decoded clips.
+    """Return the features of decoded clips.
 
     Args:
-        encoder: clip encoder.
+        encoder: The clip encoder.
         pixels: (T, M, L, H, W, 3) uint8.
 
     Returns:
@@ -144,8 +108,25 @@ def encode_clips(encoder: nn.Module, pixels: Tensor) -> Tensor:
     return values.float().view(*pixels.shape[:2], -1)
 
 
-class _TrackletClips(Dataset[Tensor]):
-    """Item b: decoded clips of the b-th few tracklets, (B, M, L, H, W, 3) uint8."""
+def _encoded(
+    encoder: nn.Module, batches: _TrackletClips, workers: int, compute: Compute
+) -> Iterator[tuple[Sequence[int], NDArray[np.float32]]]:
+    """Encode batch by batch: positions of its tracklets, and their features (B, M, D)."""
+    loader = load_batches(batches, range(len(batches)), compute.torch_device, workers)
+    was_training = encoder.training
+    encoder.eval()
+    fast = inference_copy(encoder, compute.encoder_dtype)
+    try:
+        for number, pixels in enumerate(loader):
+            with torch.inference_mode():
+                features = encode_clips(fast, pixels).cpu().numpy()
+            yield batches.places(number), features
+    finally:
+        encoder.train(was_training)
+
+
+class _TrackletClips(TorchDataset[Tensor]):
+    """Decoded clips of chosen tracklets, a few tracklets in each item: (B, M, L, H, W, 3) uint8."""
 
     def __init__(
         self,
@@ -154,6 +135,7 @@ class _TrackletClips(Dataset[Tensor]):
         spec: ClipSpec,
         view: View,
         damage: ClipDamage,
+        chosen: Sequence[int],
         batch: int,
     ) -> None:
         self.tracklets = tracklets
@@ -161,17 +143,22 @@ class _TrackletClips(Dataset[Tensor]):
         self.spec = spec
         self.view = view
         self.damage = damage
+        self.chosen = chosen
         self.batch = batch
 
     def __len__(self) -> int:
-        return -(-len(self.tracklets) // self.batch)
+        return -(-len(self.chosen) // self.batch)
+
+    def places(self, index: int) -> Sequence[int]:
+        """Return the positions of the tracklets of item `index`."""
+        return self.chosen[index * self.batch : (index + 1) * self.batch]
 
     def __getitem__(self, index: int) -> Tensor:
-        chosen = range(len(self.tracklets))[index * self.batch : (index + 1) * self.batch]
+        places = self.places(index)
         size = self.spec.height, self.spec.width
-        # one block, filled in place: stacking would copy every pixel once more
-        pixels = np.empty((len(chosen), *self.clips[chosen[0]].shape, *size, 3), np.uint8)
-        for i, out in zip(chosen, pixels, strict=True):
+        # Fill one array in place: stacking would copy every pixel once more.
+        pixels = np.empty((len(places), *self.clips[places[0]].shape, *size, 3), np.uint8)
+        for i, out in zip(places, pixels, strict=True):
             tracklet, numbers = self.tracklets[i], self.clips[i]
             if self.view.augmentation is None:
                 load_clips(tracklet, numbers, size, self.damage, out=out)
@@ -179,36 +166,3 @@ class _TrackletClips(Dataset[Tensor]):
                 rng = tracklet_rng(tracklet.id, self.view.seed + 1)
                 load_augmented(tracklet, numbers, self.spec, self.view.augmentation, rng, self.damage, out=out)
         return torch.from_numpy(pixels)
-
-
-def _cache_key(
-    encoder: nn.Module,
-    tracklets: Sequence[Tracklet],
-    clips: Sequence[NDArray[np.int64]],
-    spec: ClipSpec,
-    view: View,
-    damage: ClipDamage,
-    precision: Precision,
-) -> str:
-    key = hashlib.sha256()
-    if precision != "float32":
-        key.update(precision.encode())
-    key.update(f"{type(encoder).__qualname__} {content_hash(encoder.state_dict())}".encode())
-    if normalised := getattr(encoder_body(encoder), "normalised", None):  # the same weights give other features
-        key.update(repr(normalised).encode())
-    seen = {"corrupted": view.damage == CORRUPTED} | asdict(view)
-    if view.damage in (None, CORRUPTED):
-        del seen["damage"]  # so that features cached before there were other kinds are found
-    key.update(repr((READER_VERSION, asdict(spec), seen)).encode())
-    for tracklet, numbers in zip(tracklets, clips, strict=True):
-        key.update(f"{tracklet.id} {tracklet.person} {tracklet.camera}".encode())
-        frames = [tracklet.frame(number) for number in np.unique(numbers).tolist()]
-        if view.damage is not None:
-            drawn = (damage.drawn(tracklet, m, numbers.shape[1])[1] for m in range(len(numbers)))
-            for donor, own in filter(None, drawn):
-                key.update(donor.id.encode())
-                frames += [donor.frame(number) for number in np.unique(own).tolist()]
-        for frame in frames:
-            state = frame.stat() if frame.is_file() else None
-            key.update(repr((frame.name, state and (state.st_size, state.st_mtime_ns))).encode())
-    return key.hexdigest()[:24]
