@@ -7,12 +7,10 @@ from pathlib import Path
 
 from resight.cli.app import SHIPPED, Cameras, DatasetName, Device, Json, ModelFile, Precision, Top, app, say
 from resight.cli.inputs import (
-    chosen_device,
     clip_features,
     find_query,
     nothing_to_search,
     open_model,
-    products,
     read_named,
 )
 from resight.errors import DatasetError
@@ -31,23 +29,23 @@ def search(
         out: An HTML page to write, with film strips.
         shortlist: Score only so many tracklets, those of the most similar mean features: faster, and not exact.
     """
+    from resight.compute import Compute
     from resight.evaluation.threshold import Threshold
     from resight.explanation.report import write_search_page
     from resight.scoring.search import search_exactly, search_shortlist
 
+    compute = Compute.resolve(device, precision)
     (loaded, kept), split = open_model(model), read_named(dataset, cameras)
     asked = find_query(query, split)
     others = [t for t in split.gallery if t.id != asked.id and not (t.camera == asked.camera and t.person >= 0)]
     if not others:
         raise DatasetError(nothing_to_search(asked, split, dataset))
-    gallery, _ = clip_features(loaded, kept, device, precision, others)
-    features, _ = clip_features(loaded, kept, device, precision, [asked])
-    loaded.aggregator.to(chosen_device(device))
-    of = products(precision, device)
+    gallery, _ = clip_features(loaded, kept, compute, others)
+    features, _ = clip_features(loaded, kept, compute, [asked])
     if shortlist is None:
-        ranking, effort = search_exactly(features, gallery, loaded.aggregator, k, precision=of)
+        ranking, effort = search_exactly(features, gallery, loaded.aggregator, k, compute=compute)
     else:
-        ranking, effort = search_shortlist(features, gallery, loaded.aggregator, k, size=shortlist, precision=of)
+        ranking, effort = search_shortlist(features, gallery, loaded.aggregator, k, size=shortlist, compute=compute)
     by_id = {t.id: t for t in others}
     best = [(by_id[id_], score) for id_, score in ranking.best(0, k)]
     learned = loaded.card.get("threshold")
@@ -88,13 +86,14 @@ def explain(
         out: Folder for match.html, importance.png, clip_pairs.png and match.json.
     """
     from resight.checkpoints import replace_file
+    from resight.compute import Compute
     from resight.explanation.evidence import explain_match
     from resight.explanation.plots import plot_clip_pairs, plot_importance, save_figure
     from resight.explanation.report import write_match_page
 
     (loaded, kept), split = open_model(model), read_named(dataset)
     pair = find_query(query, split), find_query(gallery, split)
-    first, second = (clip_features(loaded, kept, device, "float32", [t])[0] for t in pair)
+    first, second = (clip_features(loaded, kept, Compute.resolve(device), [t])[0] for t in pair)
     evidence = explain_match(*pair, first, second, loaded.aggregator)
     write_match_page(out / "match.html", evidence)
     save_figure(plot_importance(evidence), out / "importance.png")

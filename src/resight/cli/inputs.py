@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from resight.cli.app import WORKERS, Precision
+from resight.cli.app import WORKERS
 from resight.errors import DatasetError
 from resight.progress import progress_bar
 from resight.shipped import weights_of
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from resight.checkpoints import Checkpoint
+    from resight.compute import Compute
     from resight.features.types import ClipFeatures
-    from resight.scoring.all_pairs import ProductPrecision
     from resight.tracklet import Dataset, Tracklet
 
 _CACHES = {"win32": ("LOCALAPPDATA", "AppData/Local"), "darwin": ("XDG_CACHE_HOME", "Library/Caches")}
@@ -160,28 +160,19 @@ def nothing_to_search(asked: Tracklet, split: Dataset, dataset: str) -> str:
 def clip_features(
     loaded: Checkpoint,
     kept: Path,
-    device: str,
-    precision: Precision,
+    compute: Compute,
     tracklets: Sequence[Tracklet],
     max_corrupted: int = 0,
 ) -> tuple[ClipFeatures, NDArray[np.bool_]]:
     """Features of tracklets, which the folder `kept` keeps, and which of their clips were corrupted."""
     from resight.features.damaged import extract_damaged_features
 
-    where = chosen_device(device)
     with progress_bar("encoding", "tracklets") as progress:
         return extract_damaged_features(
-            loaded.encoder.to(where), tracklets, loaded.recipe.clips, max_corrupted,
+            loaded.encoder.to(compute.torch_device), tracklets, loaded.recipe.clips, max_corrupted,
             cache=kept if len(tracklets) > 1 else None, workers=min(WORKERS, len(tracklets)),
-            device=where, precision="float32" if precision == "float32" else "bfloat16", progress=progress,
+            compute=compute, progress=progress,
         )  # fmt: skip
-
-
-def products(precision: Precision, device: str) -> ProductPrecision:
-    """What the matrix products of scoring compute in: of the 16-bit forms, the one that the device is fast in."""
-    if precision == "float32":
-        return "float32"
-    return "bfloat16" if chosen_device(device) == "cpu" else "float16"
 
 
 def chosen_device(name: str) -> str:

@@ -10,11 +10,9 @@ from cyclopts import Parameter
 
 from resight.cli.app import SHIPPED, Cameras, DatasetName, Device, Json, Precision, app, say
 from resight.cli.inputs import (
-    chosen_device,
     clip_features,
     model_of_split,
     open_model,
-    products,
     read_named_splits,
     seen_in_training,
 )
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from resight.checkpoints import Checkpoint
+    from resight.compute import Compute
     from resight.features.types import ClipFeatures
     from resight.tracklet import Dataset
 
@@ -56,6 +55,7 @@ def evaluate(
         max_corrupted: M_c^max of the paper's Sec. 4.4: corrupt 0 to this many clips of each tracklet.
     """
     from resight.cli.judgement_page import write_judgement
+    from resight.compute import Compute
     from resight.evaluation.compare import Comparison, clip_faults, compare_aggregators, usual_aggregators
     from resight.evaluation.evaluate import labels_of
     from resight.evaluation.open_set import draw_strangers
@@ -67,7 +67,8 @@ def evaluate(
     splits, known = read_named_splits(dataset, cameras)
     rules = find_protocol(protocol) if protocol else default_protocol(splits[0].name)
     parts: dict[int, Comparison] = {}
-    encoded = _encoded(splits, model, device, precision, max_corrupted)
+    compute = Compute.resolve(device, precision)
+    encoded = _encoded(splits, model, compute, max_corrupted)
     for number, (split, loaded, features, damage) in enumerate(encoded, 1):
         query, gallery = features.of(split.query), features.of(split.gallery)
         faults = clip_faults(split.query, query, read_faults(split.root), damage[features.places(split.query)])
@@ -75,8 +76,8 @@ def evaluate(
         words = "scoring" if len(splits) == 1 else f"split {number} of {len(splits)}"
         with progress_bar(words, "methods", not as_json) as progress:
             parts[split.number or 1] = compare_aggregators(
-                usual_aggregators(loaded.aggregator.to(chosen_device(device))), query, gallery, rules,
-                faults=faults, reranked=rerank, precision=products(precision, device),
+                usual_aggregators(loaded.aggregator.to(compute.torch_device)), query, gallery, rules,
+                faults=faults, reranked=rerank, compute=compute,
                 groups=_groups(split, faults), camera_pairs=out is not None,
                 strangers=draw_strangers(labels_of(query)) if open_set else None,
                 threshold=Threshold.from_json(threshold) if threshold else None,
@@ -125,7 +126,7 @@ def compare(first: Path, second: Path, *, method: str | None = None, as_json: Js
 
 
 def _encoded(
-    splits: Sequence[Dataset], model: Path, device: str, precision: Precision, max_corrupted: int
+    splits: Sequence[Dataset], model: Path, compute: Compute, max_corrupted: int
 ) -> Iterator[tuple[Dataset, Checkpoint, ClipFeatures, NDArray[np.bool_]]]:
     """Of each split, its model and the features of its tracklets; a model encodes for all its splits at once."""
     by_model: dict[Path, list[Dataset]] = {}
@@ -134,7 +135,7 @@ def _encoded(
     for path, own in by_model.items():
         loaded, kept = open_model(path)
         everyone = list({t.id: t for split in own for t in (*split.gallery, *split.query)}.values())
-        features, damage = clip_features(loaded, kept, device, precision, everyone, max_corrupted)
+        features, damage = clip_features(loaded, kept, compute, everyone, max_corrupted)
         for split in own:
             yield split, loaded, features, damage
 

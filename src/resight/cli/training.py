@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from resight.cli.app import SHIPPED, WORKERS, DatasetName, Device, Json, ModelFile, Workers, app, say
-from resight.cli.inputs import chosen_device, open_model, show_notes
+from resight.cli.inputs import open_model, show_notes
 from resight.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -70,18 +70,21 @@ def extract(
         role: Which tracklets.
         damage: Damage every clip first: corrupted as in the paper's Sec. 4.4, or by one of the faults of its Fig. 7.
     """
+    from resight.compute import Compute
     from resight.data.readers import read_dataset
-    from resight.features.extract import View, extract_clip_features
+    from resight.features.extract import extract_clip_features
+    from resight.features.view import View
 
+    compute = Compute.resolve(device)
     (loaded, _), split = open_model(model), read_dataset(dataset)
     show_notes(split)
     tracklets: Sequence[Tracklet] = getattr(split, role)
     with progress_bar("encoding", "tracklets") as progress:
         features = extract_clip_features(
-            loaded.encoder.to(chosen_device(device)), tracklets, loaded.recipe.clips,
+            loaded.encoder.to(compute.torch_device), tracklets, loaded.recipe.clips,
             view=View(damage=None if damage == "none" else damage),
             donors=split.train if role == "train" else split.gallery,
-            workers=workers, device=chosen_device(device), progress=progress,
+            workers=workers, compute=compute, progress=progress,
         )  # fmt: skip
     features.save(out)
     print(f"wrote {out}: {features.values.shape} clip features of {len(features)} tracklets")

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.checkpoints import replace_file
+from resight.compute import Compute
 from resight.errors import ProtocolError
 from resight.evaluation.camera_pairs import CameraPairs, score_camera_pairs
 from resight.evaluation.confidence import LEVEL, SAMPLES, Interval, confidence_intervals
@@ -27,7 +28,6 @@ from resight.features.types import ClipFeatures
 from resight.models.aggregators import Aggregator, MaxPair, MeanFeature, MeanPair, TopShare
 from resight.progress import Progress
 from resight.ranking import Ranking
-from resight.scoring.all_pairs import ProductPrecision
 from resight.tracklet import Tracklet
 
 TOP_SHARES = (10, 20, 30, 40, 50, 60, 70, 80, 90)
@@ -202,7 +202,7 @@ def compare_aggregators(
     *,
     faults: NDArray[np.str_] | None = None,
     reranked: bool = False,
-    precision: ProductPrecision = "float32",
+    compute: Compute = Compute(),
     groups: Mapping[str, NDArray[np.str_]] | None = None,
     camera_pairs: bool = False,
     strangers: NDArray[np.int64] | None = None,
@@ -219,7 +219,7 @@ def compare_aggregators(
         protocol: the rules.
         faults: (Q, M) from `clip_faults`, to measure how well low importance points at damage.
         reranked: re-rank every ranking by k-reciprocal neighbours.
-        precision: of the products of `Learned`, see `score_all_pairs`.
+        compute: Device and precision of scoring, see `score_all_pairs`.
         groups: what queries are grouped by, to (Q,) names of groups: see `resight.evaluation.slices`.
         camera_pairs: score them too, if there are two cameras.
         strangers: persons to take out of the gallery for the open set, see `draw_strangers`; None for no open set.
@@ -236,7 +236,7 @@ def compare_aggregators(
     asked, searched = labels_of(query), labels_of(gallery)
     for number, (name, aggregator) in enumerate(aggregators.items()):
         ranking, scores[name] = evaluate_features(
-            query, gallery, aggregator, protocol, reranked=reranked, precision=precision
+            query, gallery, aggregator, protocol, reranked=reranked, compute=compute
         )
         frames, reranking = scores[name].frames, scores[name].reranking
         if strangers is not None:

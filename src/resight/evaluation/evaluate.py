@@ -9,15 +9,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from resight.compute import Compute
 from resight.evaluation.metrics import Scores, score_ranking
 from resight.evaluation.protocols import PROTOCOLS, Labels, Protocol
 from resight.features.types import ClipFeatures
 from resight.models.aggregators import Aggregator
 from resight.progress import Progress
 from resight.ranking import Ranking
-from resight.scoring.all_pairs import ProductPrecision, score_all_pairs
+from resight.scoring.all_pairs import score_all_pairs
 from resight.scoring.rerank import NEIGHBOURS, RERANKING, rerank
-from resight.scoring.search import device_of, pair_scorer, search_exactly
+from resight.scoring.search import pair_scorer, search_exactly
 from resight.tracklet import JUNK
 
 EXPLAINED_MATCHES = 5
@@ -33,15 +34,11 @@ def rank_features(
     aggregator: Aggregator,
     k: int | None = None,
     *,
-    precision: ProductPrecision = "float32",
-    memory_budget: int = 2**30,
+    compute: Compute = Compute(),
     progress: Progress | None = None,
 ) -> Ranking:
     """Rank the gallery for each query by the aggregator's similarity; `k` keeps the best of each."""
-    scores = score_all_pairs(
-        query.values, gallery.values, aggregator,
-        precision=precision, memory_budget=memory_budget, progress=progress,
-    )  # fmt: skip
+    scores = score_all_pairs(query.values, gallery.values, aggregator, compute=compute, progress=progress)
     return Ranking.from_scores(scores, query.ids, gallery.ids, k)
 
 
@@ -52,7 +49,7 @@ def evaluate_features(
     protocol: Protocol,
     *,
     reranked: bool = False,
-    precision: ProductPrecision = "float32",
+    compute: Compute = Compute(),
     progress: Progress | None = None,
 ) -> tuple[Ranking, Scores]:
     """Rank and score.
@@ -63,15 +60,15 @@ def evaluate_features(
         aggregator: how to compare.
         protocol: the rules.
         reranked: re-rank by `rerank_features` first.
-        precision: of the products of `Learned`, see `score_all_pairs`.
+        compute: Device and precision of scoring, see `score_all_pairs`.
         progress: see `score_all_pairs`.
 
     Raises:
         ProtocolError: if no query has a match.
     """
-    ranking = rank_features(query, gallery, aggregator, precision=precision, progress=progress)
+    ranking = rank_features(query, gallery, aggregator, compute=compute, progress=progress)
     if reranked:
-        ranking = rerank_features(ranking, query, gallery, aggregator, precision=precision)
+        ranking = rerank_features(ranking, query, gallery, aggregator, compute=compute)
     scores = score_ranking(ranking, labels_of(query), labels_of(gallery), protocol)
     return ranking, replace(scores, frames=query.frames, reranking=RERANKING if reranked else "none")
 
@@ -82,23 +79,19 @@ def rerank_features(
     gallery: ClipFeatures,
     aggregator: Aggregator,
     *,
-    precision: ProductPrecision = "float32",
-    memory_budget: int = 2**30,
+    compute: Compute = Compute(),
     progress: Progress | None = None,
 ) -> Ranking:
     """Re-rank by k-reciprocal neighbours, see `rerank`: neighbours are sought exactly, among queries and gallery."""
     everyone = gallery.joined_with(query)
-    neighbours, _ = search_exactly(
-        everyone, everyone, aggregator, NEIGHBOURS,
-        precision=precision, memory_budget=memory_budget, progress=progress,
-    )  # fmt: skip
-    score = pair_scorer(everyone, everyone, aggregator, precision, memory_budget)
+    neighbours, _ = search_exactly(everyone, everyone, aggregator, NEIGHBOURS, compute=compute, progress=progress)
+    score = pair_scorer(everyone, everyone, aggregator, compute)
     return rerank(ranking, neighbours, score_pairs=score)
 
 
-def evaluate_among(features: ClipFeatures, aggregator: Aggregator) -> float:
+def evaluate_among(features: ClipFeatures, aggregator: Aggregator, compute: Compute = Compute()) -> float:
     """MAP of tracklets searched among themselves by the ``standard`` protocol: how a training run is judged."""
-    return evaluate_features(features, features, aggregator, PROTOCOLS["standard"])[1].map
+    return evaluate_features(features, features, aggregator, PROTOCOLS["standard"], compute=compute)[1].map
 
 
 def labels_of(features: ClipFeatures) -> Labels:
@@ -125,7 +118,7 @@ def clip_weights(
     Returns:
         (Q, M), rows sum to 1.
     """
-    device = device_of(aggregator)
+    device = next(aggregator.parameters(), torch.zeros(())).device
     pairs = [(q, g) for q in range(len(query)) for g in _explained(query, gallery, ranking, q, passed_over)]
     asked, found = (torch.from_numpy(np.array(side)) for side in zip(*pairs, strict=True))
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from resight.errors import RecipeError
 from resight.models.frame_encoder import FrameEncoder
 from resight.models.i3d import I3D
-from resight.models.i3d_inference import Precision, inference_encoder
+from resight.models.i3d_inference import inference_encoder
 from resight.recipe import Stage1
 
 
@@ -92,22 +92,22 @@ def kinetics_target(encoder: ClipEncoder) -> I3D:
     return body
 
 
-def inference_copy(encoder: nn.Module, precision: Precision = "float32") -> nn.Module:
-    """A copy that does not learn and is as fast as can be; later changes of `encoder` do not reach it.
+def inference_copy(encoder: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module:
+    """Return a faster copy for inference; later changes of `encoder` do not affect it.
 
     Args:
-        encoder: (B, 3, L, H, W) to (B, D), as it is now. One that is not of this module is given back itself.
-        precision: what an encoder of this module computes in.
+        encoder: Encoder from (B, 3, L, H, W) to (B, D). An encoder of another class than those of this module is
+            returned itself, in evaluation mode.
+        dtype: What the copy computes in.
 
     Returns:
-        (B, 3, L, H, W) in [-1, 1] to (B, D) float32, in evaluation mode.
+        Encoder from (B, 3, L, H, W) in [-1, 1] to (B, D) float32, in evaluation mode.
     """
     if isinstance(encoder, I3D):
-        return inference_encoder(encoder, precision)
+        return inference_encoder(encoder, dtype)
     if isinstance(encoder, NeckedEncoder):
-        body = inference_copy(encoder.body, precision)
+        body = inference_copy(encoder.body, dtype)
         return nn.Sequential(body, copy.deepcopy(encoder.neck)).eval() if encoder.after else body
     if isinstance(encoder, FrameEncoder):
-        dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
         return copy.deepcopy(encoder).eval().to_precision(dtype)
     return encoder.eval()

@@ -1,6 +1,6 @@
-"""The similarity of every query to every gallery tracklet, or of chosen pairs: the engine.
+"""The engine: the similarity of every query to every gallery tracklet, or of chosen pairs.
 
-Q query tracklets of M clips, G gallery tracklets of N clips, D features per clip, P chosen tracklet pairs.
+Legend: Q query tracklets of M clips, G gallery tracklets of N clips, D features per clip, P chosen tracklet pairs.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import copy
 import math
 from collections.abc import Callable
 from itertools import pairwise, product
-from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -17,18 +16,26 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from resight.errors import RecipeError, ShapeError
-from resight.models.aggregators import Aggregator, Learned, check_features, check_order
+from resight.compute import Compute
+from resight.errors import ShapeError
+from resight.models.aggregators import Aggregator, ImportanceRecurrence
+from resight.progress import Progress
 from resight.scoring import gpu
-from resight.scoring.inputs import Features, as_tensor
+from resight.scoring.inputs import Features, as_tensor, check_arguments
 from resight.scoring.recurrence import Recurrence, features_first, lay
 from resight.scoring.tiles import Tiling, tiling, work_off
 
-ProductPrecision = Literal["float32", "bfloat16", "float16"]
+MEMORY_BUDGET = 2**30
+"""Bytes to use beside arguments and result, whatever Q and G; a tile has at least one pair."""
 
-_QUERIES = 4  # in a job: with fewer, laying out its gallery clips is felt; with more, so is waiting for the last job
-_WIDE = 64  # gallery tracklets for which a query is worth products of its own
-_COPIES = 4  # of clip features while they are laid out: as they come, of length 1, features first, steps
+_QUERIES = 4
+"""Queries of one job: with fewer, laying out the gallery clips costs too much; with more, cores idle at the end."""
+
+_WIDE = 64
+"""Gallery tracklets from which on a query gets products of its own."""
+
+_COPIES = 4
+"""Copies of clip features while they are laid out: as given, of length 1, features first, steps."""
 
 
 def score_all_pairs(
@@ -37,55 +44,47 @@ def score_all_pairs(
     aggregator: Aggregator,
     *,
     order: Tensor | None = None,
-    memory_budget: int = 2**30,
-    progress: Callable[[int, int], None] | None = None,
-    device: torch.device | str | None = None,
-    precision: ProductPrecision = "float32",
+    compute: Compute = Compute(),
+    progress: Progress | None = None,
 ) -> NDArray[np.float32]:
-    """Similarities of all pairs of tracklets, tile by tile; equal to `score_one_pair` up to rounding.
+    """Return the similarities of all pairs of tracklets, equal to `score_one_pair` up to rounding.
 
     Args:
         query: (Q, M, D) clip features, not normalised.
         gallery: (G, N, D) clip features, not normalised.
-        aggregator: how to compare; used as in evaluation mode, and not changed.
-        order: (M * N,) for `Learned` only: which clip pair (query-major number) comes when; None is query-major.
-        memory_budget: bytes to take beside arguments and result, whatever Q and G; a tile of one pair is always made.
-        progress: called after each tile with the number of tracklet pairs done, and their total Q * G.
-        device: where to compute; None is where the aggregator's weights are.
-        precision: of the matrix products of `Learned`. With ``bfloat16`` similarities are off by 1e-4 as a rule, and by
-            some 1e-3 where importances differ by orders of magnitude; several times as fast where the processor has
-            such products. ``float16`` is for a GPU, where it is as fast as bfloat16 and
-            ten times as exact. Other aggregators cost one product, always in float32.
+        aggregator: Aggregator on any device; used as in evaluation mode, and not changed.
+        order: (M * N,) query-major numbers of the clip pairs in the order in which they are visited, for an aggregator
+            that depends on it; None is query-major.
+        compute: Device and precision. Half precision applies to the matrix products of `Learned`, and is several times
+            as fast where the machine has 16-bit products: similarities are typically off by 1e-4, and by about 1e-3
+            where importance varies by orders of magnitude. Other aggregators always use float32.
+        progress: Called with (tracklet pairs done, Q * G).
 
     Returns:
         (Q, G).
 
     Raises:
-        ShapeError: if the features do not have three axes, or differ in D, or D is not the one learned for, or `order`
-            is not a permutation.
-        RecipeError: if `order` is given and the aggregator does not depend on one, or `precision` is another word, or
-            float16 on a processor.
+        ShapeError: If features do not have three axes, differ in D or do not fit the aggregator, or if `order` is not a
+            permutation.
+        RecipeError: If `order` is given and the aggregator does not depend on it.
     """
-    _check(query, gallery, aggregator, order, precision)
+    pairs = check_arguments(query, gallery, aggregator, order)
     scores = np.empty((len(query), len(gallery)), np.float32)
     total = scores.size
 
-    def tell(done: int) -> None:
+    def report(done: int) -> None:
         if progress is not None:
             progress(done, total)
 
-    if isinstance(aggregator, Learned):
-        if gpu.available(where := _where(aggregator, device)):
-            return gpu.score_table(
-                query, gallery, aggregator, order=order, memory_budget=memory_budget, progress=progress,
-                device=where, precision=precision,
-            )  # fmt: skip
-        engine = _Engine(query, gallery, aggregator, order, total, memory_budget, device, precision)
-        engine.fill(scores, tell)
+    recurrence = aggregator.recurrence()
+    if recurrence is not None:
+        if gpu.available(compute.torch_device):
+            return gpu.score_table(query, gallery, recurrence, order=order, compute=compute, progress=progress)
+        _Engine(query, gallery, recurrence, pairs, total, compute).fill(scores, report)
         return scores
 
-    module, weight = _evaluated(aggregator, device)
-    rows, columns = _tile(query, gallery, module, memory_budget)
+    module, weight = _evaluated(aggregator, compute.torch_device)
+    rows, columns = _tile(query, gallery, module)
 
     @torch.inference_mode()
     def fill(corner: tuple[int, int]) -> int:
@@ -95,7 +94,7 @@ def score_all_pairs(
         scores[top : top + rows, left : left + columns] = tile.float().cpu().numpy()
         return int(tile.numel())
 
-    work_off(fill, product(range(0, len(gallery), columns), range(0, len(query), rows)), 1, tell)
+    work_off(fill, product(range(0, len(gallery), columns), range(0, len(query), rows)), 1, report)
     return scores
 
 
@@ -107,49 +106,46 @@ def score_pairs(
     aggregator: Aggregator,
     *,
     order: Tensor | None = None,
-    memory_budget: int = 2**30,
-    progress: Callable[[int, int], None] | None = None,
-    device: torch.device | str | None = None,
-    precision: ProductPrecision = "float32",
+    compute: Compute = Compute(),
+    progress: Progress | None = None,
 ) -> NDArray[np.float32]:
-    """Similarities of chosen pairs of tracklets: query `rows[p]` with gallery `columns[p]`.
+    """Return the similarities of chosen pairs of tracklets: query `rows[p]` with gallery `columns[p]`.
 
     Args:
         query: (Q, M, D) clip features, not normalised.
         gallery: (G, N, D) clip features, not normalised.
-        rows: (P,) places in `query`, in any order; pairs of the same query next to each other are fastest.
-        columns: (P,) places in `gallery`.
-        aggregator: how to compare; used as in evaluation mode, and not changed.
-        order: see `score_all_pairs`.
-        memory_budget: see `score_all_pairs`.
-        progress: called with the number of pairs done, and their total P.
-        device: see `score_all_pairs`.
-        precision: see `score_all_pairs`.
+        rows: (P,) positions in `query`, in any order; fastest if pairs of the same query are adjacent.
+        columns: (P,) positions in `gallery`.
+        aggregator: Aggregator on any device; used as in evaluation mode, and not changed.
+        order: See `score_all_pairs`.
+        compute: See `score_all_pairs`.
+        progress: Called with (pairs done, P).
 
     Returns:
         (P,), the same numbers as in the table of `score_all_pairs`, up to rounding.
 
     Raises:
-        ShapeError: as `score_all_pairs`, and if `rows` and `columns` are not two lists of the same length.
-        RecipeError: as `score_all_pairs`.
+        ShapeError: As `score_all_pairs`, and if `rows` and `columns` do not have the same length.
+        RecipeError: As `score_all_pairs`.
     """
-    _check(query, gallery, aggregator, order, precision)
+    pairs = check_arguments(query, gallery, aggregator, order)
     if rows.ndim != 1 or rows.shape != columns.shape:
         raise ShapeError(f"expected rows (P,) and columns (P,) of the pairs, found {rows.shape} and {columns.shape}")
     scores = np.empty(len(rows), np.float32)
 
-    def tell(done: int) -> None:
+    def report(done: int) -> None:
         if progress is not None:
             progress(done, len(scores))
 
-    if isinstance(aggregator, Learned):
-        engine = _Engine(query, gallery, aggregator, order, len(scores), memory_budget, device, precision)
-        engine.fill_pairs(scores, lambda part: (rows[part], columns[part]), tell)
+    recurrence = aggregator.recurrence()
+    if recurrence is not None:
+        engine = _Engine(query, gallery, recurrence, pairs, len(scores), compute)
+        engine.fill_pairs(scores, lambda part: (rows[part], columns[part]), report)
         return scores
 
-    module, weight = _evaluated(aggregator, device)
-    _, width = _tile(query, gallery, module, memory_budget)
-    edges = np.flatnonzero(np.diff(rows, prepend=-1, append=-1))  # where another query begins
+    module, weight = _evaluated(aggregator, compute.torch_device)
+    _, width = _tile(query, gallery, module)
+    edges = np.flatnonzero(np.diff(rows, prepend=-1, append=-1))  # where the next query begins
 
     @torch.inference_mode()
     def fill(part: slice) -> int:
@@ -160,50 +156,44 @@ def score_pairs(
     parts = (
         slice(start, min(start + width, end)) for begin, end in pairwise(edges) for start in range(begin, end, width)
     )
-    work_off(fill, parts, 1, tell)
+    work_off(fill, parts, 1, report)
     return scores
 
 
 class _Engine:
-    """Tiles of the learned aggregator, one a core."""
+    """Computes the recurrence tile by tile, one tile per core."""
 
     def __init__(
         self,
         query: Features,
         gallery: Features,
-        learned: Learned,
-        order: Tensor | None,
+        recurrence: ImportanceRecurrence,
+        order: list[int],
         total: int,
-        memory_budget: int,
-        device: torch.device | str | None,
-        precision: ProductPrecision,
+        compute: Compute,
     ) -> None:
-        self.query, self.gallery = query, gallery
-        self.device = _where(learned, device)
+        self.query, self.gallery, self.order = query, gallery, order
+        self.device, self.dtype = compute.torch_device, compute.product_dtype
         (m, dim), n = query.shape[1:], gallery.shape[1]
-        self.order = list(range(m * n)) if order is None else order.tolist()
-        if precision == "float16" and self.device.type == "cpu":
-            raise RecipeError("float16 products are for a GPU: on a processor use float32 or bfloat16")
-        self.dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
-        self.recurrence = Recurrence.of(learned, self.dtype, self.device)
-        # A column of what every step goes through: the change as it is made and as it is multiplied, d, z and y.
+        self.recurrence = Recurrence.of(recurrence, self.dtype, self.device)
+        # Bytes of one tracklet pair that every step passes over: the change as computed and as multiplied, d, z and y.
         wide = 0 if self.dtype == torch.float32 else 4 * dim
-        working = wide + self.dtype.itemsize * (dim + 3 * learned.importance.hidden)
+        working = wide + self.dtype.itemsize * (dim + 3 * recurrence.importance.hidden)
         self.tiling: Tiling = tiling(
             total,
             working=working,
             held=working + 4 * (_COPIES * (m + n) * dim + 4 * m * n),
             each=self.recurrence.weight1.nbytes,
             fixed=2 * (self.recurrence.weight1.nbytes + self.recurrence.weight2.nbytes),
-            budget=memory_budget,
+            budget=MEMORY_BUDGET,
             threads=torch.get_num_threads() if self.device.type == "cpu" else 1,
         )
 
-    def fill(self, scores: NDArray[np.float32], tell: Callable[[int], None]) -> None:
-        """All pairs of tracklets, into (Q, G)."""
+    def fill(self, scores: NDArray[np.float32], report: Callable[[int], None]) -> None:
+        """Write the similarities of all pairs of tracklets into (Q, G)."""
         q, g = scores.shape
-        if g < min(_WIDE, self.tiling.pairs / 2):  # tiles of several queries, whose clips are gathered pair by pair
-            self.fill_pairs(scores.reshape(-1), lambda part: np.divmod(np.arange(part.start, part.stop), g), tell)
+        if g < min(_WIDE, self.tiling.pairs / 2):  # a tile then has pairs of several queries
+            self.fill_pairs(scores.reshape(-1), lambda part: np.divmod(np.arange(part.start, part.stop), g), report)
             return
         blocks = math.ceil(g / self.tiling.pairs)
         width = math.ceil(g / blocks)
@@ -215,21 +205,21 @@ class _Engine:
             right, bottom = min(left + width, g), min(top + height, q)
             laid = lay(self._clips(self.gallery, slice(left, right)), self.dtype)
             for row in range(top, bottom):
-                asked = self._clips(self.query, slice(row, row + 1))[0]
-                cosine = (asked @ laid.clips).transpose(0, 1).flatten(0, 1)[self.order]
-                found = self.recurrence.similarity(asked[:, :, None], laid, cosine, self.order)
-                scores[row, left:right] = found.cpu().numpy()
+                clips = self._clips(self.query, slice(row, row + 1))[0]
+                cosine = (clips @ laid.clips).transpose(0, 1).flatten(0, 1)[self.order]
+                similarity = self.recurrence.similarity(clips[:, :, None], laid, cosine, self.order)
+                scores[row, left:right] = similarity.cpu().numpy()
             return int((right - left) * (bottom - top))
 
-        work_off(fill_tile, product(range(0, g, width), range(0, q, height)), self.tiling.workers, tell)
+        work_off(fill_tile, product(range(0, g, width), range(0, q, height)), self.tiling.workers, report)
 
     def fill_pairs(
         self,
         scores: NDArray[np.float32],
         places: Callable[[slice], tuple[NDArray[np.integer], NDArray[np.integer]]],
-        tell: Callable[[int], None],
+        report: Callable[[int], None],
     ) -> None:
-        """Chosen pairs, into (P,); `places` gives the rows and columns of a part of them."""
+        """Write the similarities of chosen pairs into (P,); `places` returns rows and columns of some of them."""
 
         @torch.inference_mode()
         def fill_tile(start: int) -> int:
@@ -237,40 +227,20 @@ class _Engine:
             rows, columns = places(part)
             q, g = self._clips(self.query, rows), self._clips(self.gallery, columns)
             cosine = (q @ g.transpose(1, 2)).flatten(1).t()[self.order]
-            found = self.recurrence.similarity(features_first(q), lay(g, self.dtype), cosine, self.order)
-            scores[part] = found.cpu().numpy()
+            similarity = self.recurrence.similarity(features_first(q), lay(g, self.dtype), cosine, self.order)
+            scores[part] = similarity.cpu().numpy()
             return len(rows)
 
-        work_off(fill_tile, range(0, len(scores), self.tiling.pairs), self.tiling.workers, tell)
+        work_off(fill_tile, range(0, len(scores), self.tiling.pairs), self.tiling.workers, report)
 
     def _clips(self, features: Features, places: slice | NDArray[np.integer]) -> Tensor:
         return F.normalize(as_tensor(features[places]).to(self.device, torch.float32), dim=-1)
 
 
-def _check(
-    query: Features, gallery: Features, aggregator: Aggregator, order: Tensor | None, precision: ProductPrecision
-) -> None:
-    q, g = (torch.empty(()).expand(x.shape) for x in (query, gallery))  # their shapes alone, as tensors of one number
-    check_features(q, g, aggregator.importance.dim if isinstance(aggregator, Learned) else None)
-    if precision not in get_args(ProductPrecision):
-        raise RecipeError(f"expected precision = {' or '.join(get_args(ProductPrecision))}, found {precision!r}")
-    if isinstance(aggregator, Learned):
-        check_order(order, q, g)
-    elif order is not None:
-        raise RecipeError(
-            f"expected no order for {type(aggregator).__name__}, which does not depend on one: leave it out"
-        )
-
-
-def _where(learned: Learned, device: torch.device | str | None) -> torch.device:
-    return torch.device(device) if device is not None else learned.importance.first.weight.device
-
-
-def _evaluated(aggregator: Aggregator, device: torch.device | str | None) -> tuple[Aggregator, Tensor]:
-    """A copy, because other threads may be using the original, in its own mode and on its own device."""
-    module = copy.deepcopy(aggregator).eval()
-    if device is not None:
-        module.to(device)
+def _evaluated(aggregator: Aggregator, device: torch.device) -> tuple[Aggregator, Tensor]:
+    """A copy in evaluation mode on the device, and one of its weights, whose dtype features must have."""
+    # A copy, because other threads may be using the original in its own mode and on its own device.
+    module = copy.deepcopy(aggregator).eval().to(device)
     return module, next(module.parameters(), torch.zeros((), device=device))
 
 
@@ -278,10 +248,10 @@ def _moved(features: Features, like: Tensor) -> Tensor:
     return as_tensor(features).to(like.device, like.dtype)
 
 
-def _tile(query: Features, gallery: Features, module: Aggregator, memory_budget: int) -> tuple[int, int]:
-    """Rows and columns of a tile of any aggregator: wide rather than high, half of the budget for its clips."""
+def _tile(query: Features, gallery: Features, module: Aggregator) -> tuple[int, int]:
+    """Rows and columns of a tile: wide rather than high, with half of the memory budget for its clips."""
     (q, m, dim), (g, n, _) = query.shape, gallery.shape
-    pairs = max(1, memory_budget // 2 // (4 * module.floats_per_pair(m, n)))
-    columns = max(1, min(g, pairs, memory_budget // 4 // (4 * _COPIES * n * dim)))
-    rows = max(1, min(q, pairs // columns, memory_budget // 4 // (4 * _COPIES * m * dim)))
+    pairs = max(1, MEMORY_BUDGET // 2 // (4 * module.floats_per_pair(m, n)))
+    columns = max(1, min(g, pairs, MEMORY_BUDGET // 4 // (4 * _COPIES * n * dim)))
+    rows = max(1, min(q, pairs // columns, MEMORY_BUDGET // 4 // (4 * _COPIES * m * dim)))
     return rows, columns

@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from resight.compute import Compute
 from resight.errors import ShapeError
-from resight.models.aggregators import Aggregator, Learned
 from resight.scoring.inputs import Features, as_tensor
 
 _GALLERY_BLOCK = 1024
@@ -60,13 +60,8 @@ class Effort:
         return Effort(self.scored + other.scored, self.pairs + other.pairs)
 
 
-def worth_bounding(aggregator: Aggregator) -> bool:
-    """Whether bounds cost less than the similarity, and hold: for learned importance. The others are one product."""
-    return isinstance(aggregator, Learned)
-
-
 @torch.inference_mode()
-def bound_similarities(query: Features, gallery: Features, *, device: torch.device | str | None = None) -> Bounds:
+def bound_similarities(query: Features, gallery: Features, *, compute: Compute = Compute()) -> Bounds:
     """Smallest and largest cosine of each tracklet pair's clip pairs, widened by `rounding_margin`.
 
     They hold for every aggregator whose similarity is a weighted mean of the cosines of the features as they are:
@@ -75,7 +70,7 @@ def bound_similarities(query: Features, gallery: Features, *, device: torch.devi
     Args:
         query: (Q, M, D) clip features, not normalised.
         gallery: (G, N, D) clip features, not normalised.
-        device: where to compute; None is where the features are.
+        compute: Device; cosines are always computed in float32.
 
     Raises:
         ShapeError: if the features do not have three axes, or differ in D, or are not finite.
@@ -86,6 +81,7 @@ def bound_similarities(query: Features, gallery: Features, *, device: torch.devi
         )
     Q, M, D = query.shape
     G, N, _ = gallery.shape
+    device = compute.torch_device
     q_QMD = F.normalize(as_tensor(query).to(device, torch.float32), dim=-1)
     lower, upper = np.empty((2, Q, G), np.float32)
     rows = max(1, _PRODUCT // (_GALLERY_BLOCK * M * N))

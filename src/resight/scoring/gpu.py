@@ -1,15 +1,14 @@
-"""The similarity of all pairs of tracklets with learned importance, on a GPU.
+"""Similarities of all pairs of tracklets by the recurrence of Eq. 1 and 2, on a GPU.
 
-Q query tracklets of M clips, G gallery tracklets of N clips, D features, H hidden units, T = M * N steps; a block is
-B queries against W gallery tracklets, P = B * W tracklet pairs. How a block is worked off, and how fast that can be,
-says `resight.scoring.gpu_steps`.
+Legend: Q query tracklets of M clips, G gallery tracklets of N clips, D features, H hidden units, T = M * N steps. A
+block is B queries against W gallery tracklets, P = B * W tracklet pairs. `resight.scoring.gpu_steps` describes how a
+block is computed and how fast it can be.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Literal
 
 import numpy as np
 import torch
@@ -17,28 +16,34 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from resight.compute import Compute
 from resight.errors import RecipeError, ShapeError
-from resight.models.aggregators import Learned, check_order
+from resight.models.aggregators import ImportanceRecurrence, check_order
 from resight.models.importance import FoldedImportance
+from resight.progress import Progress
+from resight.recipe import FirstImportance
 from resight.scoring.gpu_steps import Advance, Block, Weights, best_advance, recorded
 from resight.scoring.inputs import Features, as_tensor
 
 PAIRS = 12_288
-"""Tracklet pairs of a block, about."""
+"""Tracklet pairs of a block, roughly."""
 
 MOST_QUERIES = 8
-"""Queries of a block at most: each has a copy of W1 for each of its clips, 2 MB at D = H = 1024."""
+"""Largest number of queries of a block: each clip of a query has a copy of W1, 2 MB at D = H = 1024."""
 
-PRECISIONS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
-"""What the matrix products may read and write; they add up in float32, and so do all running means.
+DTYPES = (torch.float16, torch.bfloat16, torch.float32)
+"""What the matrix products may read and write; they always sum in float32, as do all running means.
 
-The first two are equally fast. Where importances differ much, from 0.003 to 3, float16 is ten times as exact (largest
-error of a similarity 2e-3 against 2e-2), and its range is ample for products of unit vectors.
+The first two are equally fast. Where importance varies widely, from 0.003 to 3, float16 is ten times as accurate
+(largest error of a similarity 2e-3, against 2e-2), and its range is ample for products of unit vectors.
 """
+
+MEMORY_BUDGET = 2**30
+"""Bytes of GPU memory to use, roughly."""
 
 
 def available(device: torch.device | str) -> bool:
-    """Whether `score_table` is the way to score on this device: a GPU that multiplies bfloat16."""
+    """Return whether `score_table` can use this device: a GPU with bfloat16 products."""
     device = torch.device(device)
     return device.type == "cuda" and torch.cuda.is_available() and torch.cuda.get_device_capability(device) >= (8, 0)
 
@@ -46,57 +51,52 @@ def available(device: torch.device | str) -> bool:
 def score_table(
     query: Features,
     gallery: Features,
-    learned: Learned,
+    recurrence: ImportanceRecurrence,
     *,
     order: Tensor | None = None,
-    memory_budget: int = 2**30,
-    progress: Callable[[int, int], None] | None = None,
-    device: torch.device | str = "cuda",
-    precision: str = "float16",
+    compute: Compute = Compute(),
+    progress: Progress | None = None,
 ) -> NDArray[np.float32]:
-    """Similarities of all pairs of tracklets, in tiles that the memory of a GPU holds.
+    """Return the similarities of all pairs of tracklets, in tiles that fit into GPU memory.
 
     Args:
         query: (Q, M, D) clip features, not normalised, on any device.
         gallery: (G, N, D), likewise.
-        learned: whose g, as in evaluation mode, on any device; not changed.
-        order: see `score_tile`.
-        memory_budget: bytes of `device` to take, about.
-        progress: called with the number of tracklet pairs done, about, and their total Q * G.
-        device: where to compute.
-        precision: see `score_tile`.
+        recurrence: The recurrence of an aggregator, on any device; used as in evaluation mode, and not changed.
+        order: See `score_tile`.
+        compute: Device and precision.
+        progress: Called with (tracklet pairs done, roughly; Q * G).
 
     Returns:
         (Q, G).
 
     Raises:
-        ShapeError, RecipeError: as `score_tile`.
+        ShapeError, RecipeError: As `score_tile`.
     """
-    (q, m, d), (g, n, _), h = query.shape, gallery.shape, learned.importance.hidden
-    rows = max(1, min(q, memory_budget // 4 // (12 * m * d)))
-    columns = max(1, min(g, memory_budget // 2 // (18 * n * d + 4 * rows)))
-    pairs = max(1, min(PAIRS, memory_budget // 4 // (12 * h)))
-    weights = learned.importance.folded()
+    (q, m, d), (g, n, _), h = query.shape, gallery.shape, recurrence.importance.hidden
+    rows = max(1, min(q, MEMORY_BUDGET // 4 // (12 * m * d)))
+    columns = max(1, min(g, MEMORY_BUDGET // 2 // (18 * n * d + 4 * rows)))
+    pairs = max(1, min(PAIRS, MEMORY_BUDGET // 4 // (12 * h)))
+    weights = recurrence.importance.folded()
     scores = np.empty((q, g), np.float32)
     done = 0
     for left in range(0, g, columns):
-        clips = as_tensor(gallery[left : left + columns]).to(device)
+        clips = as_tensor(gallery[left : left + columns]).to(compute.torch_device)
         for top in range(0, q, rows):
-            asked = as_tensor(query[top : top + rows]).to(device)
 
-            def tell(part: int, _: int, before: int = done) -> None:
+            def report(part: int, _: int, before: int = done) -> None:
                 if progress is not None:
                     progress(before + part, scores.size)
 
             tile = score_tile(
-                asked,
+                as_tensor(query[top : top + rows]).to(compute.torch_device),
                 clips,
                 weights,
-                learned.first,
+                recurrence.first,
                 order=order,
-                precision=precision,
+                dtype=compute.product_dtype,
                 pairs=pairs,
-                progress=tell if progress is not None else None,
+                progress=report if progress is not None else None,
             )
             scores[top : top + rows, left : left + columns] = tile.cpu().numpy()
             done += tile.numel()
@@ -108,47 +108,48 @@ def score_tile(
     query: Tensor,
     gallery: Tensor,
     weights: FoldedImportance,
-    first: Literal["constant", "pair"],
+    first: FirstImportance,
     *,
     order: Tensor | None = None,
-    precision: str = "float16",
+    dtype: torch.dtype = torch.float16,
     pairs: int = PAIRS,
     advance: Advance | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Tensor:
-    """Similarities of all pairs of tracklets; equal to `score_one_pair` up to the rounding of `precision`.
+    """Return the similarities of all pairs of tracklets, equal to `score_one_pair` up to the rounding of `dtype`.
 
-    Large tiles pay, best all queries at once: a call records its steps before it replays them for each block. Beside
-    its arguments it holds about 14 W N D + 12 P H + 2 B M H D bytes, 1.5 GB for all of MARS.
+    Large tiles are faster, ideally with all queries at once: each call first records its steps, then replays them for
+    every block. Memory beside the arguments: about 14 W N D + 12 P H + 2 B M H D bytes, 1.5 GB for all of MARS.
 
     Args:
         query: (Q, M, D) clip features on the device to compute on, not normalised.
         gallery: (G, N, D), likewise.
-        weights: of g as in evaluation mode, on any device: ``learned.importance.folded()``.
-        first: how Eq. 1 is read for the first pair, as `Learned`.
-        order: (T,) which clip pair (query-major number) comes when; None is query-major.
-        precision: of what the matrix products read and write, a name in `PRECISIONS`.
-        pairs: tracklet pairs of a block, about.
-        advance: how to do the pass between the products; None is the Triton kernel on a GPU, or PyTorch's operations
-            where there is no GPU, or where the kernel cannot be had, which is then a warning.
-        progress: called after each block with the number of tracklet pairs done, about, and their total Q * G.
+        weights: Folded importance network on any device: ``recurrence.importance.folded()``.
+        first: How Eq. 1 is read for the first pair, see `Learned`.
+        order: (T,) query-major numbers of the clip pairs in the order in which they are visited; None is query-major.
+        dtype: One of `DTYPES`.
+        pairs: Tracklet pairs of a block, roughly.
+        advance: Function for the pass between the products. None is the Triton kernel on a GPU; without a GPU, or if
+            the kernel cannot be used (which gives a warning), PyTorch's operations.
+        progress: Called after each block with (tracklet pairs done, roughly; Q * G).
 
     Returns:
         (Q, G) float32, on the same device.
 
     Raises:
-        ShapeError: if the features or weights do not fit together, or `order` is not a permutation.
-        RecipeError: if `precision` is unknown or its range too small for these weights, or `pairs` is not positive.
+        ShapeError: If features and weights do not fit together, or `order` is not a permutation.
+        RecipeError: If `dtype` is not supported or its range is too small for these weights, or `pairs` is not
+            positive.
     """
-    if precision not in PRECISIONS or pairs < 1:
+    if dtype not in DTYPES or pairs < 1:
         raise RecipeError(
-            f"expected a precision of {', '.join(PRECISIONS)} and at least 1 pair in a block, found {precision!r}, "
-            f"{pairs}"
+            f"expected dtype to be one of {', '.join(map(str, DTYPES))} and a block of at least 1 tracklet pair, "
+            f"found {dtype} and {pairs}"
         )
     steps = check_order(order, query, gallery).tolist()
     if query.shape[2] != weights.weight1.shape[1]:
         raise ShapeError(
-            f"expected clip features of D = {weights.weight1.shape[1]}, found {query.shape[2]}: give features of the "
+            f"expected clip features of D = {weights.weight1.shape[1]}, found {query.shape[2]}: use features of the "
             "encoder that these weights were trained with"
         )
     scores = query.new_empty((len(query), len(gallery)), dtype=torch.float32)
@@ -158,7 +159,6 @@ def score_tile(
     rows = min(len(query), MOST_QUERIES, max(1, pairs // width))
     tops, lefts = _starts(len(query), rows), _starts(len(gallery), width)
     with torch.cuda.device(query.device) if query.is_cuda else nullcontext():
-        dtype = PRECISIONS[precision]
         block = Block(
             Weights.of(weights, dtype, query.device),
             first,
@@ -184,12 +184,12 @@ def score_tile(
                     progress(scores.numel() * done // (len(tops) * len(lefts)), scores.numel())
     if not scores.isfinite().all():
         raise RecipeError(
-            f"expected finite similarities, but with these features and weights {precision} does not give them: look "
-            'for values that are not finite in the features, else choose another precision, such as "float32"'
+            f"some similarities are not finite when computed in {dtype}: check that all features are finite; if they "
+            "are, use float32"
         )
     return scores
 
 
 def _starts(n: int, size: int) -> list[int]:
-    """Where blocks of one size begin that cover n; the last overlaps the one before it, so that none needs a mask."""
+    """Starts of blocks of one size that cover n; the last block overlaps its predecessor, so that none needs a mask."""
     return [min(start, n - size) for start in range(0, n, size)]

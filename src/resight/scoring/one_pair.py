@@ -13,9 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from resight.errors import RecipeError
-from resight.models.aggregators import Aggregator, Learned, check_order
-from resight.scoring.inputs import Features
+from resight.models.aggregators import Aggregator, ImportanceRecurrence
+from resight.scoring.inputs import Features, check_arguments
 
 
 @dataclass(frozen=True)
@@ -57,19 +56,16 @@ def score_one_pair(
         torch.tensor(x, dtype=torch.float64) if isinstance(x, np.ndarray) else x.detach().to("cpu", torch.float64)
         for x in (query, gallery)
     )
-    pairs = check_order(order, q[None], g[None])
+    pairs = check_arguments(q[None], g[None], aggregator, order)
     exact = copy.deepcopy(aggregator).to("cpu", torch.float64).eval()
-    if isinstance(exact, Learned):
-        return _learned(q, g, exact, pairs.tolist())
-    if order is not None:
-        raise RecipeError(
-            f"expected no order for {type(aggregator).__name__}, which does not depend on one: leave it out"
-        )
-    found = exact.pair_weights(q, g)
-    return _account(found.cosine, found.importance, found.weight)
+    recurrence = exact.recurrence()
+    if recurrence is not None:
+        return _by_recurrence(q, g, recurrence, pairs)
+    weights = exact.pair_weights(q, g)
+    return _account(weights.cosine, weights.importance, weights.weight)
 
 
-def _learned(query: Tensor, gallery: Tensor, learned: Learned, order: list[int]) -> PairScore:
+def _by_recurrence(query: Tensor, gallery: Tensor, recurrence: ImportanceRecurrence, order: list[int]) -> PairScore:
     """Paper: Eq. 1-3, one clip pair after the other."""
     query = query / query.norm(dim=1, keepdim=True).clamp(min=1e-12)
     gallery = gallery / gallery.norm(dim=1, keepdim=True).clamp(min=1e-12)
@@ -78,9 +74,9 @@ def _learned(query: Tensor, gallery: Tensor, learned: Learned, order: list[int])
     for t, pair in enumerate(order):
         i, j = divmod(pair, len(gallery))
         c = query[i] * gallery[j]
-        if t == 0 and learned.first == "constant":
+        if t == 0 and recurrence.first == "constant":
             r = c
-        alpha = learned.importance((r - c)[None])[0]  # Eq. 1
+        alpha = recurrence.importance((r - c)[None])[0]  # Eq. 1
         r = (total * r + alpha * c) / (total + alpha)  # Eq. 2
         total = total + alpha
         cosine[i, j], importance[i, j] = c.sum(), alpha

@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from resight.models.aggregators import Learned
+from resight.models.aggregators import ImportanceRecurrence
 
 _SMALLEST = torch.finfo(torch.float32).tiny
 """Added to sums of importances: where all are too small for float32, the similarity is 0 and not 0 / 0."""
@@ -60,15 +60,15 @@ class Recurrence:
 
     @staticmethod
     @torch.inference_mode()
-    def of(learned: Learned, dtype: torch.dtype, device: torch.device | str) -> Recurrence:
-        """Fold the network and move it.
+    def of(recurrence: ImportanceRecurrence, dtype: torch.dtype, device: torch.device | str) -> Recurrence:
+        """Return the recurrence with the network folded and moved to a device.
 
         Args:
-            learned: used as in evaluation mode, and not changed.
-            dtype: of the products, float32 or bfloat16; sums of importances are float32.
-            device: where to compute.
+            recurrence: The recurrence of an aggregator; used as in evaluation mode, and not changed.
+            dtype: Type of the matrix products; sums of importance are always float32.
+            device: Where to compute.
         """
-        folded = learned.importance.folded()
+        folded = recurrence.importance.folded()
         exact1, bias1, exact2, bias2, exact3, last_bias = (
             x.detach().to(device, torch.float32)
             for x in (folded.weight1, folded.bias1, folded.weight2, folded.bias2, folded.weight3, folded.bias3)
@@ -83,7 +83,9 @@ class Recurrence:
         floor2 = (second - exact_second[:, None]).to(dtype)
         third = (weight3.float() @ torch.maximum(second, floor2.float()))[0]
         bias3 = exact3 @ exact_second.relu() + last_bias - third
-        first = learned.importance.at_zero().to(device, torch.float32) if learned.first == "constant" else None
+        first = None
+        if recurrence.first == "constant":
+            first = recurrence.importance.at_zero().to(device, torch.float32)
         return Recurrence(weight1, floor1, weight2, shift, floor2, weight3, bias3, first)
 
     def similarity(self, query: Tensor, gallery: Laid, cosine: Tensor, order: list[int]) -> Tensor:

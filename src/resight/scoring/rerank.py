@@ -24,6 +24,12 @@ K1, K2, ORIGINAL_SHARE = 20, 6, 0.3
 NEIGHBOURS = max(K1 + 1, K2)
 """What must be listed of each tracklet for these; with k1 the tracklet itself does not count."""
 
+ROWS_BUDGET, JACCARD_BUDGET = 2**27, 2**26
+"""Bytes of a block of similarities in `find_neighbours`, and of a block of the comparison of V in `rerank`, roughly.
+
+Each block has at least one row.
+"""
+
 RERANKING = f"k-reciprocal re-ranking (k1 {K1}, k2 {K2}, λ {ORIGINAL_SHARE:g})"
 """What scores are labelled with that were re-ranked so."""
 
@@ -43,7 +49,7 @@ _NARROWEST = 1e-6
 
 
 def find_neighbours(
-    ids: tuple[str, ...], score_rows: ScoreRows, k: int = NEIGHBOURS, *, memory_budget: int = 2**27
+    ids: tuple[str, ...], score_rows: ScoreRows, k: int = NEIGHBOURS
 ) -> tuple[Ranking, NDArray[np.float32]]:
     """The neighbours of N tracklets by scoring all pairs in blocks of rows; N × N similarities never exist at once.
 
@@ -54,8 +60,6 @@ def find_neighbours(
         score_rows: gives similarities of some tracklets, as queries, to all N, (rows, N), finite; called for
             slices that follow one another. ``lambda rows: similarity[rows]`` for a matrix at hand.
         k: K, how many to keep: at least k1 + 1 and k2 of `rerank`.
-        memory_budget: bytes that a block may take, about, what `score_rows` itself needs not counted; a block has one
-            row at least.
 
     Returns:
         The best K = min(k, N) of each, equal ones in the order of `ids`; and (N,) the least similarity of each row.
@@ -66,7 +70,7 @@ def find_neighbours(
     N = len(ids)
     order, scores = np.empty((N, min(k, N)), np.int32), np.empty((N, min(k, N)), np.float32)
     least = np.empty(N, np.float32)
-    step = max(1, memory_budget // (8 * max(N, 1)))
+    step = max(1, ROWS_BUDGET // (8 * max(N, 1)))
     for start in range(0, N, step):
         rows = slice(start, min(start + step, N))
         block = score_rows(rows)
@@ -87,7 +91,6 @@ def rerank(
     k2: int = K2,
     original_share: float = ORIGINAL_SHARE,
     score_pairs: ScorePairs | None = None,
-    memory_budget: int = 2**26,
 ) -> Ranking:
     """Rank anew by how many near neighbours a query and a gallery tracklet have in common.
 
@@ -118,8 +121,6 @@ def rerank(
         k2: neighbours, with the tracklet itself, that share their V; 1 for none.
         original_share: λ, 0 … 1.
         score_pairs: similarities of pairs that lists lack.
-        memory_budget: bytes that the comparison of V may take, about, beside the result; one query at least is
-            compared at once.
 
     Returns:
         As `ranking`, its scores the new similarities; equal ones keep the order that they had.
@@ -151,7 +152,7 @@ def rerank(
     if k2 > 1:
         V = _membership(neighbours.order[:, :k2]) @ V / min(k2, N)
     order, scores = np.empty_like(ranking.order), np.empty_like(ranking.scores)
-    for rows, jaccard in _jaccard(V[query], V[gallery], memory_budget):
+    for rows, jaccard in _jaccard(V[query], V[gallery]):
         new = _along(jaccard, ranking.order[rows])
         new *= 1 - original_share
         new += original_share * (1 - (1 - ranking.scores[rows]) / span_N[query[rows], None])
@@ -258,7 +259,7 @@ def _encode(
     return csr_array((weight.astype(np.float32), sets.indices, sets.indptr), shape=(N, N))
 
 
-def _jaccard(query: csr_array, gallery: csr_array, memory_budget: int) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+def _jaccard(query: csr_array, gallery: csr_array) -> Iterator[tuple[slice, NDArray[np.float32]]]:
     """Jaccard similarities (rows, G) of some queries after others, V of both given; each row of V sums to 1 or 0.
 
     The sum of minima is gathered from the gallery's columns: for every entry of a query's row, the gallery rows that
@@ -272,7 +273,7 @@ def _jaccard(query: csr_array, gallery: csr_array, memory_budget: int) -> Iterat
     cost = 48 * shared + 32 * G * np.arange(len(shared))
     start = 0
     while start < query.shape[0]:
-        stop = max(start + 1, int(np.searchsorted(cost, cost[start] + memory_budget, side="right")) - 1)
+        stop = max(start + 1, int(np.searchsorted(cost, cost[start] + JACCARD_BUDGET, side="right")) - 1)
         inside = slice(query.indptr[start], query.indptr[stop])
         column, value = query.indices[inside], query.data[inside]
         count = count_N[column]

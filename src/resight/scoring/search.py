@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from resight.compute import Compute
 from resight.errors import RecipeError, ShapeError
 from resight.features.types import ClipFeatures
 from resight.models.aggregators import Aggregator, MeanFeature
 from resight.progress import Progress
 from resight.ranking import Ranking, best_first, check_finite
-from resight.scoring.all_pairs import ProductPrecision, score_all_pairs, score_pairs
-from resight.scoring.bounds import Effort, bound_similarities, worth_bounding
+from resight.scoring.all_pairs import score_all_pairs, score_pairs
+from resight.scoring.bounds import Effort, bound_similarities
 
 SHORTLIST = 100
 """Gallery tracklets on the shortlist of each query, unless told otherwise.
@@ -45,8 +45,7 @@ def search_exactly(
     aggregator: Aggregator,
     k: int,
     *,
-    precision: ProductPrecision = "float32",
-    memory_budget: int = 2**30,
+    compute: Compute = Compute(),
     progress: Progress | None = None,
 ) -> tuple[Ranking, Effort]:
     """The k best of the gallery for each query, scoring only tracklets that can be among them.
@@ -61,8 +60,7 @@ def search_exactly(
         gallery: G tracklets of N clips.
         aggregator: how to compare, used as in evaluation mode.
         k: how many answers, 1 or more.
-        precision: of the products, see `score_all_pairs`.
-        memory_budget: bytes that scoring may take, about.
+        compute: See `score_all_pairs`.
         progress: called with (queries done, Q).
 
     Returns:
@@ -75,7 +73,7 @@ def search_exactly(
     _check_count("k", k)
     Q, G = len(query), len(gallery)
     k = min(k, G)
-    bounded = worth_bounding(aggregator) and k < G
+    bounded = aggregator.bounded_by_cosines and k < G
     order, best = np.empty((Q, k), np.int32), np.empty((Q, k), np.float32)
     effort = Effort(0, 0)
     step = max(1, _BLOCK // max(G, 1))
@@ -84,14 +82,11 @@ def search_exactly(
         some = query.rows(np.arange(Q)[rows])
         scored = len(some) * G
         if bounded:
-            upper = bound_similarities(some.values, gallery.values, device=device_of(aggregator)).upper
-            order[rows], best[rows], scored = best_by_bounds(
-                upper, pair_scorer(some, gallery, aggregator, precision, memory_budget), k
-            )
+            upper = bound_similarities(some.values, gallery.values, compute=compute).upper
+            order[rows], best[rows], scored = best_by_bounds(upper, pair_scorer(some, gallery, aggregator, compute), k)
         else:
             table = score_all_pairs(
-                some.values, gallery.values, aggregator,
-                precision=precision, memory_budget=memory_budget, progress=_by_query(progress, start, Q, G),
+                some.values, gallery.values, aggregator, compute=compute, progress=_by_query(progress, start, Q, G)
             )  # fmt: skip
             check_finite(table, some.ids, gallery.ids)
             order[rows], best[rows] = best_first(table, k)
@@ -110,8 +105,7 @@ def search_shortlist(
     size: int = SHORTLIST,
     by: Aggregator | None = None,
     whole: bool = False,
-    precision: ProductPrecision = "float32",
-    memory_budget: int = 2**30,
+    compute: Compute = Compute(),
     progress: Progress | None = None,
 ) -> tuple[Ranking, Effort]:
     """The best of a shortlist for each query: what a cheap aggregator likes best, scored exactly by the real one.
@@ -128,8 +122,7 @@ def search_shortlist(
         size: gallery tracklets on the shortlist, 1 or more.
         by: makes the shortlist; None is `MeanFeature`. `TopShare(50)` finds more, and takes a product for each clip.
         whole: rank the whole gallery, then `k` must be None.
-        precision: of the products, see `score_all_pairs`.
-        memory_budget: bytes that scoring may take, about.
+        compute: See `score_all_pairs`.
         progress: called with (queries done, Q).
 
     Returns:
@@ -144,11 +137,11 @@ def search_shortlist(
         _check_count("k", k)
         if whole:
             raise RecipeError(f"expected either the best k = {k} or the whole gallery, found both: leave one out")
-    cheap = score_all_pairs(query.values, gallery.values, by or MeanFeature(), memory_budget=memory_budget)
+    cheap = score_all_pairs(query.values, gallery.values, by or MeanFeature(), compute=compute)
     check_finite(cheap, query.ids, gallery.ids)
     order, scores = best_first(cheap, None if whole else size)
     size = min(size, len(gallery))
-    score = pair_scorer(query, gallery, aggregator, precision, memory_budget)
+    score = pair_scorer(query, gallery, aggregator, compute)
     scores += np.float32(NOT_SCORED)
     step = max(1, -(-len(query) // 20))  # in twenty parts, for the progress
     for start in range(0, len(query), step):
@@ -203,14 +196,12 @@ def best_by_bounds(
 
 
 def pair_scorer(
-    query: ClipFeatures, gallery: ClipFeatures, aggregator: Aggregator, precision: ProductPrecision, memory_budget: int
+    query: ClipFeatures, gallery: ClipFeatures, aggregator: Aggregator, compute: Compute = Compute()
 ) -> ScorePairs:
     """`score_pairs` of these features, refusing a score that is not a number with a `ShapeError`."""
 
     def score(rows: NDArray[np.integer], columns: NDArray[np.integer]) -> NDArray[np.float32]:
-        scores = score_pairs(
-            query.values, gallery.values, rows, columns, aggregator, precision=precision, memory_budget=memory_budget
-        )
+        scores = score_pairs(query.values, gallery.values, rows, columns, aggregator, compute=compute)
         if not np.isfinite(scores).all():
             wrong = np.flatnonzero(~np.isfinite(scores))[0]
             raise ShapeError(
@@ -226,11 +217,6 @@ def _sorted(order: NDArray[np.int32], scores: NDArray[np.float32]) -> tuple[NDAr
     """Each row from the best score down, equal scores by gallery position."""
     first = np.lexsort((order, -scores), axis=1)
     return np.take_along_axis(order, first, axis=1), np.take_along_axis(scores, first, axis=1)
-
-
-def device_of(aggregator: Aggregator) -> torch.device:
-    """Where the aggregator's weights are."""
-    return next(aggregator.parameters(), torch.zeros(())).device
 
 
 def _check_count(name: str, value: int) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from resight.compute import Compute
 from resight.errors import RecipeError
 from resight.evaluation.damage import DamageAuroc, auroc_by_fault
 from resight.evaluation.evaluate import clip_weights, labels_of, rank_features
@@ -23,7 +24,6 @@ from resight.features.damaged import mixed_damage
 from resight.features.types import ClipFeatures
 from resight.models.contract import Aggregator
 from resight.progress import Progress
-from resight.scoring.all_pairs import ProductPrecision
 from resight.tracklet import JUNK
 
 Side = Literal["query", "gallery", "both"]
@@ -105,7 +105,7 @@ def damage_curve(
     side: Side = "both",
     seed: int = 0,
     strangers: Strangers | None = None,
-    precision: ProductPrecision = "float32",
+    compute: Compute = Compute(),
     progress: Progress | None = None,
 ) -> DamageCurve:
     """Score an aggregator for each rate of damage.
@@ -122,7 +122,7 @@ def damage_curve(
         side: whose clips are damaged.
         seed: of the damage.
         strangers: whom damage brings in.
-        precision: of the products.
+        compute: Device and precision of scoring, see `score_all_pairs`.
         progress: called with (rates done, all).
 
     Raises:
@@ -136,7 +136,7 @@ def damage_curve(
         found.append(
             score_damaged(
                 aggregator, query, gallery, damaged_query, damaged_gallery, protocol, rate,
-                kinds=kinds, side=side, seed=seed, strangers=strangers, precision=precision,
+                kinds=kinds, side=side, seed=seed, strangers=strangers, compute=compute,
             )
         )  # fmt: skip
         if progress is not None:
@@ -161,7 +161,7 @@ def score_damaged(
     side: Side = "both",
     seed: int = 0,
     strangers: Strangers | None = None,
-    precision: ProductPrecision = "float32",
+    compute: Compute = Compute(),
 ) -> tuple[Scores, Mapping[str, DamageAuroc]]:
     """Score an aggregator at one rate of damage.
 
@@ -180,7 +180,7 @@ def score_damaged(
         strangers: kind to tracklet id to (M,) persons whom that damage brings into each clip, see
             `persons_brought_in`; kinds that bring nobody in may be missing. Tracklets of two persons that show the same
             one after this are junk for each other: to find somebody in a tracklet that does show them is not wrong.
-        precision: of the products of `Learned`, see `score_all_pairs`.
+        compute: Device and precision of scoring, see `score_all_pairs`.
 
     Returns:
         The scores; and by kind, how well low weight of a query clip points at damage: empty if none is damaged.
@@ -197,7 +197,7 @@ def score_damaged(
     asked, searched = _chosen(damaged_query, kinds, side != "gallery"), _chosen(damaged_gallery, kinds, side != "query")
     found, faults = _damaged(query, asked, rate, seed)
     among, others = _damaged(gallery, searched, rate, seed)
-    ranking = rank_features(found, among, aggregator, precision=precision)
+    ranking = rank_features(found, among, aggregator, compute=compute)
     q_labels, g_labels = _labels(found, faults, strangers or {}), _labels(among, others, strangers or {})
     scores = replace(score_ranking(ranking, q_labels, g_labels, protocol), frames=found.frames, reranking="none")
     if not (faults != "").any():
