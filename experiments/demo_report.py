@@ -13,7 +13,7 @@ from resight.data.readers import READERS
 from resight.evaluation.compare import CORRUPTED, Comparison
 from resight.evaluation.metrics import Scores
 from resight.evaluation.protocols import Labels, default_protocol, judge_pairs
-from resight.explanation.blocks import Block, Cell, Commands, Curves, Facts, Section, Table, Text
+from resight.explanation.blocks import Block, Commands, Curves, Facts, Section, Text
 from resight.explanation.evidence import MatchEvidence, explain_match
 from resight.explanation.films import Strips, Verdict
 from resight.explanation.report import write_report
@@ -29,6 +29,7 @@ from resight.features.damaged import extract_damaged_features
 from resight.ranking import Ranking
 from resight.recipe import Recipe
 from resight.shipped import DEFAULT
+from resight.tables import Row, Table
 from resight.tracklet import Dataset, Tracklet, by_person
 
 LEARNED = "learned importance"
@@ -103,30 +104,27 @@ def _result_tables(
     n_seeds: int,
     max_corrupted: int,
 ) -> tuple[Block, ...]:
-    def cells(values: Sequence[Sequence[float]]) -> list[Cell]:
-        return [float(np.mean(v)) if n_seeds == 1 else (float(np.mean(v)), float(np.std(v, ddof=1))) for v in values]
-
     def best(rows: Mapping[str, Sequence[Sequence[float]]], projected: bool) -> str:
         names = [n for n in rows if n.startswith("top") and n.endswith("no projection") != projected]
         return max(names, key=lambda n: _mean(rows[n], 0))
 
     names = [n for n in clean if not n.startswith("top")]
-    rows: list[tuple[Cell, ...]] = [(n, *cells(clean[n]), *cells(damaged[n])) for n in names]
+    rows = [_row(n, clean[n], damaged[n]) for n in names]
     chosen = [(best(clean, projected), best(damaged, projected)) for projected in (False, True)]
     for (on_clean, on_damaged), name in zip(chosen, ("same features", "own trained projection"), strict=True):
-        top = (f"best top-t %, {name}", *cells(clean[on_clean]), *cells(damaged[on_damaged]))
-        rows.insert([row[0] for row in rows].index(LEARNED), top)
+        top = _row(f"best top-t %, {name}", clean[on_clean], damaged[on_damaged])
+        rows.insert([row.name for row in rows].index(LEARNED), top)
     spread = f"; mean ± standard deviation over {n_seeds} trainings" if n_seeds > 1 else "; one training"
     note = (
         f"{first.clean.scores[LEARNED].line()}; 8 clips of 4 frames; no re-ranking{spread}. Best top-t %: t chosen on "
         f"the test set, in the baseline's favour ({', '.join(f'{c} | {d}' for c, d in chosen)})."
     )
-    headings = ("", "mAP", "rank-1", "mINP", "mAP", "rank-1", "mINP")
-    groups = (("", 1), ("clean", 3), (f"M_c^max = {max_corrupted}", 3))
+    headings = ("mAP", "rank-1", "mINP", "mAP", "rank-1", "mINP")
+    groups = (("clean", 3), (f"M_c^max = {max_corrupted}", 3))
     title = "How well the right tracklets come first, in percent"
-    table = Table(title, headings, tuple(rows), note, groups, 1, (1, 2, 3, 4, 5, 6))
+    table = Table(title, headings, tuple(rows), note=note, groups=groups, best=(0, 1, 2, 3, 4, 5))
     tops = [n for n in clean if n.startswith("top")]
-    every = Table("Every top-t %", headings, tuple((n, *cells(clean[n]), *cells(damaged[n])) for n in tops), "", groups)
+    every = Table("Every top-t %", headings, tuple(_row(n, clean[n], damaged[n]) for n in tops), groups=groups)
     shown = ("colour histogram", "mean of pairs", chosen[1][1], LEARNED)
     curves = Curves(
         f"CMC, M_c^max = {max_corrupted}",
@@ -136,19 +134,20 @@ def _result_tables(
     return table, curves, every
 
 
+def _row(name: str, clean: Sequence[Sequence[float]], damaged: Sequence[Sequence[float]]) -> Row:
+    return Row(name, tuple(tuple(seeds) for seeds in (*clean, *damaged)))
+
+
 def _auroc_table(results: Sequence[SeedResult]) -> Table:
     faults = sorted({f for r in results for f in (*r.clean.auroc, *r.damaged.auroc)} - {CORRUPTED})
-    rows: list[tuple[Cell, ...]] = []
+    rows = []
     for fault in (CORRUPTED, *faults):
         found = [(r.damaged if fault == CORRUPTED else r.clean).auroc.get(fault) for r in results]
-        known = [one.auroc for one in found if one is not None and one.auroc is not None]
+        known = tuple(one.auroc for one in found if one is not None and one.auroc is not None)
         clips = sum(one.damaged for one in found if one is not None)
-        spread: Cell = None
-        if known:
-            spread = float(np.mean(known)) if len(known) == 1 else (float(np.mean(known)), float(np.std(known, ddof=1)))
-        rows.append((fault.replace("_", " "), spread, clips))
+        rows.append(Row(fault.replace("_", " "), (known, clips)))
     note = "AUROC of low weight of a query clip, over the query's five best answers; faults of tracking on clean clips."
-    return Table("AUROC by kind of damage", ("damage", "AUROC", "damaged clips"), tuple(rows), note, digits=3)
+    return Table("AUROC by kind of damage", ("AUROC", "damaged clips"), tuple(rows), head="damage", note=note, digits=3)
 
 
 def _answers(result: SeedResult, split: Dataset) -> tuple[Block, ...]:

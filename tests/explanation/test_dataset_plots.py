@@ -8,7 +8,7 @@ def test_four_panels_say_what_they_count() -> None:
     cameras = {"train": {1: 2, 2: 1}, "test": {1: 1, 3: 1}}
     figure = plot_dataset(part, cameras, {"train": {1: 2}, "test": {2: 1}}, {"train": [1, 2], "test": [30]}, "mars:x")
     labels = [axes.get_xlabel() for axes in figure.axes]
-    assert labels == ["frames of a tracklet", "camera", "cameras that see a person", "tracklets of a person"]
+    assert labels == ["frames per tracklet", "camera", "cameras per person", "tracklets per person"]
     assert sum(bar.get_extents().height > 0 for bar in figure.axes[1].patches) == 4
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["train", "test"]
 

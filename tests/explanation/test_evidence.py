@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from resight.errors import ShapeError
-from resight.explanation.evidence import MatchEvidence, clip_numbers, explain_match
+from resight.explanation.evidence import MatchEvidence, explain_match
+from resight.explanation.match_numbers import clip_numbers
 from resight.features.types import ClipFeatures
 from resight.models.aggregators import AGGREGATORS, MeanPair
 from resight.tracklet import Tracklet
@@ -42,18 +43,18 @@ def test_shares_sum_to_one_even_where_weights_do_not(evidence: MatchEvidence) ->
 def test_words_name_the_clips_that_decided(evidence: MatchEvidence) -> None:
     words = " ".join(evidence.in_words())
     assert f"Similarity {evidence.scored.score:.2f}." in words
-    assert "Of the query, the model relied on clip 1 (69% of the decision)." in words
-    assert "Of the gallery tracklet, the model relied on clip 1 (50% of the decision)." in words
+    assert "In the query, the model relied on clip 1 (69% of the weight)." in words
+    assert "In the gallery tracklet, the model relied on clip 1 (50% of the weight)." in words
     assert "Corrupted on purpose: clip 2 of the query." in words
-    assert "A plain mean of all clip pairs would have given 0.74." in words
+    assert "The unweighted mean over all clip pairs is 0.74." in words
 
 
 def test_words_for_even_and_for_ignored_clips(evidence: MatchEvidence) -> None:
     even = " ".join(with_importance(evidence, [[1, 1, 1], [1, 1, 1]]).in_words())
-    assert "All 3 clips of the gallery tracklet had about the same share" in even
+    assert "All 3 clips of the gallery tracklet have about the same weight." in even
     ignoring = " ".join(with_importance(evidence, [[1, 1, 0.01], [1, 1, 0.01]]).in_words())
     assert (
-        "relied on clips 1 and 2 (over 99% of the decision) and nearly ignored clip 3 (under 1% of the decision)"
+        "relied on clips 1 and 2 (over 99% of the weight) and nearly ignored clip 3 (under 1% of the weight)"
         in ignoring
     )
 

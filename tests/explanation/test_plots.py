@@ -18,10 +18,8 @@ from resight.explanation.plots import (
     plot_cmc,
     plot_importance,
     plot_open_set,
-    plot_ranked_strips,
     save_figure,
 )
-from resight.tracklet import Tracklet
 
 
 def written(figure: Figure) -> str:
@@ -79,12 +77,6 @@ def test_clip_pairs_stand_side_by_side(evidence: MatchEvidence) -> None:
     assert "importance 4.00\ncosine 0.90" in words
     assert "importance 0.01\ncosine 0.95" in words
     assert words.index("highest: clips 1 and 1") < words.index("lowest: clips 2 and 1")
-
-
-def test_ranked_strips_are_outlined_by_verdict(query: Tracklet, gallery: Tracklet) -> None:
-    figure = plot_ranked_strips(query, [(gallery, 0.9, "right"), (gallery, 0.8, "wrong"), (gallery, 0.7, "unknown")])
-    assert outlines(figure) == [COLOURS[tone] for tone in ("asked", "right", "wrong", "unknown")]
-    assert "1.  0.90  ✓" in written(figure)
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])

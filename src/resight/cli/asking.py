@@ -89,13 +89,12 @@ def explain(
     from resight.compute import Compute
     from resight.explanation.evidence import explain_match
     from resight.explanation.plots import plot_clip_pairs, plot_importance, save_figure
-    from resight.explanation.report import write_match_page
 
     (loaded, kept), split = open_model(model), read_named(dataset)
     pair = find_query(query, split), find_query(gallery, split)
     first, second = (clip_features(loaded, kept, Compute.resolve(device), [t])[0] for t in pair)
     evidence = explain_match(*pair, first, second, loaded.aggregator)
-    write_match_page(out / "match.html", evidence)
+    evidence.save(out / "match.html")
     save_figure(plot_importance(evidence), out / "importance.png")
     save_figure(plot_clip_pairs(evidence), out / "clip_pairs.png")
     with replace_file(out / "match.json") as temporary:

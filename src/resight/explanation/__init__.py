@@ -1,1 +1,1 @@
-"""Why two tracklets match: evidence, pictures, a page."""
+"""Explanations of matches, figures and HTML pages."""

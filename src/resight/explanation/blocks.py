@@ -1,104 +1,50 @@
-"""What a page is made of: a handful of parts, each with one macro of the same name in ``templates/blocks.html``.
+"""The parts of a page. Each type, and `resight.tables.Table`, has a macro of its name in ``templates/blocks.html``.
 
-A part holds values and pictures, never HTML; the templates escape every string.
+Parts hold values and images, never HTML. The templates escape all strings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from resight.errors import ShapeError
 from resight.explanation.films import ClipPairs, ClipShares, Matrix, Sheet, Strips, Verdict
-
-Cell: TypeAlias = "str | int | float | tuple[float, float] | None"
-"""Of a table: text, a number, (mean, spread), or None where nothing was measured."""
+from resight.tables import Table
 
 
 @dataclass(frozen=True)
 class Text:
-    """Paragraphs."""
+    """Paragraphs of text."""
 
-    kind: ClassVar[str] = "text"
     paragraphs: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Facts:
-    """A few large numbers in a row.
+    """A few key figures in large type.
 
     Attributes:
-        items: (number as written, what it is).
+        items: (Formatted number, caption).
     """
 
-    kind: ClassVar[str] = "facts"
     items: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
-class Table:
-    """Rows of text and numbers.
-
-    Attributes:
-        title: above the table.
-        columns: headings; the first column names the rows.
-        rows: cells, one for each column.
-        note: below the table: protocol, kind of AP, number of valid queries.
-        groups: headings over several columns, (text, how many), together covering all columns.
-        digits: after the decimal point.
-        best: positions of columns whose highest number is set in bold.
-    """
-
-    kind: ClassVar[str] = "table"
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    note: str = ""
-    groups: tuple[tuple[str, int], ...] = ()
-    digits: int = 1
-    best: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        for row in self.rows:
-            if len(row) != len(self.columns):
-                raise ShapeError(f"table {self.title!r}: a row has {len(row)} cells for {len(self.columns)} columns")
-        if self.groups and sum(span for _, span in self.groups) != len(self.columns):
-            raise ShapeError(f"table {self.title!r}: the groups do not cover its {len(self.columns)} columns")
-
-    def written(self, cell: Cell) -> str:
-        """A cell as it is read."""
-        if cell is None:
-            return "–"
-        if isinstance(cell, tuple):
-            return f"{cell[0]:.{self.digits}f} ± {cell[1]:.{self.digits}f}"
-        return f"{cell:.{self.digits}f}" if isinstance(cell, float) else str(cell)
-
-    def alignment(self, column: int) -> str:
-        """``words`` if a column holds text alone, which is set flush left, else ``number``."""
-        return "words" if all(isinstance(row[column], str) for row in self.rows) else "number"
-
-    def is_best(self, cell: Cell, column: int) -> bool:
-        """Whether a cell holds the highest number of a column that has a best."""
-        own = _number(cell)
-        others = [n for n in (_number(row[column]) for row in self.rows) if n is not None]
-        return column in self.best and own is not None and len(others) > 1 and own == max(others)
-
-
-@dataclass(frozen=True)
 class Curves:
-    """A line chart, drawn in the page itself.
+    """A line chart, drawn as inline SVG.
 
     Attributes:
-        title: above the chart.
-        curves: name to values at 1, 2, 3, … in parts of one.
-        x_label: below.
-        note: below the chart: protocol and number of valid queries.
+        title: Heading of the chart.
+        curves: Name to values at 1, 2, 3, …, each in 0 … 1.
+        x_label: Label of the horizontal axis.
+        note: Text below the chart: protocol and number of valid queries.
     """
 
-    kind: ClassVar[str] = "curves"
     title: str
     curves: Mapping[str, Sequence[float]]
     x_label: str = "rank"
@@ -106,7 +52,7 @@ class Curves:
 
     @property
     def floor(self) -> float:
-        """Where the vertical axis starts: the lowest value, rounded down to a tenth, at most 0.9."""
+        """Lower end of the vertical axis: the lowest value, rounded down to a tenth, at most 0.9."""
         lowest = min(min(v) for v in self.curves.values())
         return min(0.9, float(np.floor(lowest * 10 + 1e-9)) / 10)
 
@@ -116,35 +62,37 @@ class Curves:
         return max(len(v) for v in self.curves.values())
 
     def path(self, name: str, width: float, height: float) -> str:
-        """The points of one curve for an SVG ``polyline`` of that size."""
+        """Return the points of a curve for an SVG ``polyline`` of this size."""
         step = width / max(self.longest - 1, 1)
         scale = height / (1 - self.floor)
         return " ".join(f"{i * step:.1f},{(1 - v) * scale:.1f}" for i, v in enumerate(self.curves[name]))
 
     @property
     def y_ticks(self) -> list[float]:
-        """Values on the vertical axis that get a line."""
+        """Values on the vertical axis with a grid line."""
         step = 0.2 if self.floor < 0.5 else 0.1 if self.floor < 0.9 else 0.05
         return [round(float(v), 2) for v in np.arange(1, self.floor - 1e-9, -step)]
 
     @property
     def x_ticks(self) -> list[int]:
-        """Positions on the horizontal axis that get a number, counted from 1."""
+        """Labelled positions on the horizontal axis, counted from 1."""
         return [n for n in (1, 5, 10, 20, 30, 40, 50, 100) if n <= self.longest]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture, inlined.
+    """An inlined image.
 
     Attributes:
-        title: above it.
-        uri: ``data:`` address that holds the picture.
-        alt: what it shows, for who cannot see it.
-        note: below it.
+        title: Heading of the image.
+        uri: ``data:`` address with the image.
+        alt: Alternative text.
+        note: Text below the image.
+
+    Raises:
+        ShapeError: If `uri` is not a ``data:image/`` address.
     """
 
-    kind: ClassVar[str] = "picture"
     title: str
     uri: str
     alt: str
@@ -156,30 +104,34 @@ class Picture:
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
-    """Parts side by side where there is room, below each other where there is not."""
+class SideBySide:
+    """Parts next to each other on a wide screen, below each other on a narrow one."""
 
-    kind: ClassVar[str] = "row"
     blocks: tuple[Block, ...]
 
 
 @dataclass(frozen=True)
 class Commands:
-    """Commands to copy, one a line, exactly as they were run."""
+    """Shell commands to copy, one per line."""
 
-    kind: ClassVar[str] = "commands"
     title: str
     lines: tuple[str, ...]
 
 
 Block: TypeAlias = (
-    "Text | Facts | Table | Curves | Picture | Strips | ClipPairs | ClipShares | Matrix | Row | Sheet | Commands"
+    "Text | Facts | Table | Curves | Picture | Strips | ClipPairs | ClipShares | Matrix | SideBySide | Sheet | Commands"
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """A heading with what stands below it."""
+    """A heading with the parts below it.
+
+    Attributes:
+        title: Heading.
+        blocks: Parts from top to bottom.
+        lead: Introductory line below the heading.
+    """
 
     title: str
     blocks: tuple[Block, ...]
@@ -188,16 +140,16 @@ class Section:
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """A whole page.
+    """The content of a page.
 
     Attributes:
-        title: what it is about.
-        lead: what a hurried reader must know, one paragraph or several.
-        sections: the rest.
-        kicker: a quiet line above the title.
-        similarity: set large beside the lead, on a page about one match.
-        verdict: of that match.
-        evidence: plain values for scripts, embedded as JSON.
+        title: Title of the page.
+        lead: Summary, one paragraph or several.
+        sections: Sections from top to bottom.
+        kicker: Short line above the title.
+        similarity: Similarity shown in large type beside the summary, on a page about one match.
+        verdict: Whether that match shows the same person.
+        evidence: Plain values for scripts, embedded as JSON.
     """
 
     title: str
@@ -207,8 +159,3 @@ class Page:
     similarity: float | None = None
     verdict: Verdict = "unknown"
     evidence: Mapping[str, object] = field(default_factory=dict)
-
-
-def _number(cell: Cell) -> float | None:
-    value = cell[0] if isinstance(cell, tuple) else cell
-    return None if value is None or isinstance(value, str) else float(value)

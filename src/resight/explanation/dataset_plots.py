@@ -1,4 +1,4 @@
-"""What a data set consists of, as a figure."""
+"""A figure that summarises a data set."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter, StrMe
 
 from resight.explanation.plots import COLOURS
 
-_TONES = COLOURS["asked"], COLOURS["gallery"]
+_TONES = COLOURS["probe"], COLOURS["gallery"]
 _QUIET = "#5c656e"
 _MANY = 12
-"""Different numbers of tracklets a person up to which each has a bar of its own."""
+"""Maximum number of bars: more different numbers of tracklets per person are shown as a histogram."""
 
 
 def plot_dataset(
@@ -25,25 +25,25 @@ def plot_dataset(
     tracklets_per_person: Mapping[str, Sequence[int]],
     line: str,
 ) -> Figure:
-    """Four panels: length of tracklets, tracklets of each camera, persons by cameras and by tracklets.
+    """Return four panels: tracklet lengths, tracklets per camera, persons by cameras and by tracklets.
 
     Args:
-        lengths: part of the data set, such as ``train`` and ``test``, → frames of each tracklet.
-        per_camera: the same → camera → tracklets.
-        cameras_per_person: the same → number of cameras → persons.
-        tracklets_per_person: the same → tracklets of each person.
-        line: what data this is, written below.
+        lengths: Part of the data set, such as ``train`` and ``test``, to the number of frames of each tracklet.
+        per_camera: Part to camera to number of tracklets.
+        cameras_per_person: Part to number of cameras to number of persons.
+        tracklets_per_person: Part to the number of tracklets of each person.
+        line: Description of the data, written below the figure.
     """
     figure = Figure(figsize=(8.6, 6.2), layout="constrained")
     grid = figure.subplots(2, 2)
     _plot_lengths(grid[0, 0], lengths)
     _plot_bars(grid[0, 1], per_camera, "camera", "tracklets")
-    _plot_bars(grid[1, 0], cameras_per_person, "cameras that see a person", "persons")
+    _plot_bars(grid[1, 0], cameras_per_person, "cameras per person", "persons")
     counts = {part: dict(sorted(Counter(own).items())) for part, own in tracklets_per_person.items()}
     if len({key for own in counts.values() for key in own}) <= _MANY:
-        _plot_bars(grid[1, 1], counts, "tracklets of a person", "persons")
+        _plot_bars(grid[1, 1], counts, "tracklets per person", "persons")
     else:
-        _plot_steps(grid[1, 1], tracklets_per_person, "tracklets of a person", "persons", logarithmic=False)
+        _plot_steps(grid[1, 1], tracklets_per_person, "tracklets per person", "persons", logarithmic=False)
     if len(lengths) > 1:
         handles, labels = grid[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper right", ncols=len(labels), frameon=False)
@@ -52,11 +52,11 @@ def plot_dataset(
 
 
 def _plot_lengths(axes: Axes, lengths: Mapping[str, Sequence[int]]) -> None:
-    _plot_steps(axes, lengths, "frames of a tracklet", "tracklets", logarithmic=True)
+    _plot_steps(axes, lengths, "frames per tracklet", "tracklets", logarithmic=True)
 
 
 def _plot_steps(axes: Axes, values: Mapping[str, Sequence[int]], what: str, unit: str, *, logarithmic: bool) -> None:
-    """Histograms as outlines over a light filling."""
+    """Draw histograms as outlines with a light fill."""
     everything = np.array([value for own in values.values() for value in own] or [1], float)
     low, high = float(everything.min()), float(everything.max())
     bins = int(np.clip(len(everything) ** 0.5, 8, 30))
@@ -78,7 +78,7 @@ def _plot_steps(axes: Axes, values: Mapping[str, Sequence[int]], what: str, unit
 
 
 def _plot_bars(axes: Axes, counts: Mapping[str, Mapping[int, int]], what: str, unit: str) -> None:
-    """Bars side by side, one colour a part."""
+    """Draw bars side by side, with one colour per part of the data set."""
     keys = sorted({key for own in counts.values() for key in own})
     width = 0.8 / max(1, len(counts))
     for place, ((part, own), colour) in enumerate(zip(counts.items(), _TONES, strict=False)):

@@ -1,9 +1,9 @@
-"""Parts of a page that show frames: film strips, clip pairs, shares of the decision, matrices over clip pairs."""
+"""Parts of a page that show frames: film strips, clip pairs, weights of clips, matrices over clip pairs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from resight.explanation.strips import Tile
 
 Verdict = Literal["right", "wrong", "unknown"]
-Tone = Literal["query", "gallery", "asked", "right", "wrong", "unknown"]
-"""Colour of an outline: green query clips and orange gallery clips (Fig. 7); a blue question with right (green),
-wrong (red) and unjudged (grey) answers."""
+Tone = Literal["query", "gallery", "probe", "right", "wrong", "unknown"]
+"""Colour of an outline. In a clip pair: green query clips and orange gallery clips (Fig. 7). In a search: a blue query
+(``probe``), and right (green), wrong (red) and unlabelled (grey) candidates."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,12 +21,12 @@ class Strip:
     """Frames of one tracklet or clip, side by side in one outline.
 
     Attributes:
-        tiles: the frames.
-        tone: colour of the outline.
-        title: whose frames.
-        detail: a second, quieter line.
-        similarity: to what was asked; None where nothing was compared.
-        link: relative address of a page that explains this answer.
+        tiles: Frames.
+        tone: Colour of the outline.
+        title: Name of the tracklet or clip.
+        detail: Second line in smaller type.
+        similarity: Similarity to the query; None if there is none.
+        link: Relative address of a page that explains this candidate.
     """
 
     tiles: tuple[Tile, ...]
@@ -39,9 +39,14 @@ class Strip:
 
 @dataclass(frozen=True, eq=False)
 class Strips:
-    """Film strips below each other: a question and its answers."""
+    """Film strips below each other, such as the candidates of a search.
 
-    kind: ClassVar[str] = "strips"
+    Attributes:
+        title: Heading.
+        strips: Film strips from top to bottom.
+        note: Text below the strips.
+    """
+
     title: str
     strips: tuple[Strip, ...]
     note: str = ""
@@ -49,7 +54,17 @@ class Strips:
 
 @dataclass(frozen=True, eq=False)
 class ClipPair:
-    """One query clip beside one gallery clip, with its part in the decision (clips counted from 1)."""
+    """One query clip beside one gallery clip.
+
+    Attributes:
+        query: Frames of the query clip.
+        gallery: Frames of the gallery clip.
+        query_clip: Number of the query clip, counted from 1.
+        gallery_clip: Number of the gallery clip, counted from 1.
+        importance: Importance of the pair.
+        share: Share of the weight, 0 … 1.
+        cosine: Cosine of the two clip features.
+    """
 
     query: Strip
     gallery: Strip
@@ -60,21 +75,26 @@ class ClipPair:
     cosine: float
 
     @property
-    def importance_written(self) -> str:
-        """Two digits that count, however small."""
-        return write_importance(self.importance)
+    def importance_text(self) -> str:
+        """Importance with two significant digits."""
+        return format_importance(self.importance)
 
     @property
-    def share_written(self) -> str:
-        """In per cent."""
+    def share_text(self) -> str:
+        """Share of the weight in percent."""
         return f"{self.share:.1%}" if self.share >= 0.0005 else "under 0.1%"
 
 
 @dataclass(frozen=True, eq=False)
 class ClipPairs:
-    """Clip pairs below each other. Paper: Fig. 7."""
+    """Clip pairs below each other. Paper: Fig. 7.
 
-    kind: ClassVar[str] = "pairs"
+    Attributes:
+        title: Heading.
+        pairs: Clip pairs from top to bottom.
+        note: Text below the pairs.
+    """
+
     title: str
     pairs: tuple[ClipPair, ...]
     note: str = ""
@@ -82,17 +102,16 @@ class ClipPairs:
 
 @dataclass(frozen=True, eq=False)
 class ClipShares:
-    """The clips of one tracklet in order, each above a bar: its share of the decision.
+    """The clips of one tracklet in order, each above a bar of its share of the weight.
 
     Attributes:
-        title: whose clips.
-        tone: colour of the bars.
-        tiles: M middle frames.
-        shares: (M,) parts of one.
-        corrupted: (M,) clips that were corrupted on purpose.
+        title: Name of the tracklet.
+        tone: Colour of the bars.
+        tiles: Middle frames of the M clips.
+        shares: (M,) shares of the weight, 0 … 1.
+        corrupted: (M,) True for clips that were corrupted on purpose.
     """
 
-    kind: ClassVar[str] = "shares"
     title: str
     tone: Tone
     tiles: tuple[Tile, ...]
@@ -100,33 +119,32 @@ class ClipShares:
     corrupted: NDArray[np.bool_]
 
     @property
-    def even(self) -> float:
-        """The share of each clip if all were alike."""
+    def equal(self) -> float:
+        """Share of each clip if all had the same weight."""
         return 1 / len(self.shares)
 
     @property
     def top(self) -> float:
-        """The share that a full bar stands for."""
-        return max(float(self.shares.max()), 1.25 * self.even)
+        """Share at the full height of a bar."""
+        return max(float(self.shares.max()), 1.25 * self.equal)
 
 
 @dataclass(frozen=True, eq=False)
 class Matrix:
-    """One number for each clip pair, as a table of shaded cells, query clips down and gallery clips across.
+    """One number per clip pair as a heat map: rows are query clips, columns are gallery clips.
 
     Attributes:
-        title: what the numbers are.
-        values: (M, N).
-        note: below.
-        low: value of an unshaded cell; None: the lowest in `values`.
-        high: value of a fully shaded cell; None: the highest in `values`.
-        factor: numbers are written multiplied by this (100 for per cent).
-        digits: after the decimal point.
-        rows: M middle frames of the query's clips, or none.
-        columns: N middle frames of the gallery's clips, or none.
+        title: What the numbers are.
+        values: (M, N) numbers.
+        note: Text below the heat map.
+        low: Value of an unshaded cell; None: the lowest in `values`.
+        high: Value of a fully shaded cell; None: the highest in `values`.
+        factor: Factor by which numbers are multiplied for display, such as 100 for percent.
+        digits: Decimal places.
+        rows: Middle frames of the M query clips, or none.
+        columns: Middle frames of the N gallery clips, or none.
     """
 
-    kind: ClassVar[str] = "matrix"
     title: str
     values: NDArray[np.float64]
     note: str = ""
@@ -137,8 +155,8 @@ class Matrix:
     rows: tuple[Tile, ...] = ()
     columns: tuple[Tile, ...] = ()
 
-    def written(self, value: float) -> str:
-        """A cell as it is read."""
+    def shown(self, value: float) -> str:
+        """Return the text of a cell."""
         return f"{value * self.factor:.{self.digits}f}"
 
     @property
@@ -148,25 +166,30 @@ class Matrix:
         return low, float(self.values.max()) if self.high is None else self.high
 
     def shade(self, value: float) -> float:
-        """0 … 1, from no colour to full colour."""
+        """Return the shade of a cell, 0 … 1."""
         low, high = self.ends
         return float(np.clip((value - low) / (high - low), 0, 1)) if high > low else 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class Sheet:
-    """Many small pictures, as on a photographer's contact sheet."""
+    """A contact sheet of many small images.
 
-    kind: ClassVar[str] = "sheet"
+    Attributes:
+        title: Heading.
+        tiles: Images.
+        note: Text below the images.
+    """
+
     title: str
     tiles: tuple[Tile, ...]
     note: str = ""
 
 
-def write_importance(importance: float) -> str:
-    """Two digits that count, however small.
+def format_importance(importance: float) -> str:
+    """Return an importance with two significant digits.
 
-    >>> write_importance(1.7), write_importance(0.00623)
+    >>> format_importance(1.7), format_importance(0.00623)
     ('1.70', '0.0062')
     """
     return f"{importance:.2f}" if importance >= 0.1 else f"{importance:.2g}"

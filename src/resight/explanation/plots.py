@@ -1,6 +1,6 @@
-"""Figures for papers and slides: curves, the importance matrix, clip pairs, ranked film strips.
+"""Figures for papers and slides: curves, camera pairs, importance matrices, clip pairs.
 
-Figures are made as objects, never through pyplot: nothing is shared between threads, nothing stays in memory.
+Figures are created as objects and not through pyplot, which keeps global state and every open figure in memory.
 """
 
 from __future__ import annotations
@@ -21,15 +21,14 @@ from resight.checkpoints import replace_file
 from resight.data.frames import Pixels
 from resight.errors import RecipeError
 from resight.explanation.blocks import Picture
-from resight.explanation.evidence import MatchEvidence
-from resight.explanation.films import Tone, Verdict, write_importance
-from resight.explanation.strips import TILE_SIZE, Tile, clip_frames, clip_middles, data_uri, load_tiles, tracklet_frames
-from resight.tracklet import Tracklet
+from resight.explanation.films import Tone, format_importance
+from resight.explanation.match_numbers import MatchNumbers
+from resight.explanation.strips import TILE_SIZE, Tile, clip_frames, clip_middles, data_uri, load_tiles
 
 COLOURS: Mapping[Tone, str] = {
     "query": "#2c9a4b",
     "gallery": "#e07b16",
-    "asked": "#2a68a8",
+    "probe": "#2a68a8",
     "right": "#2c9a4b",
     "wrong": "#cf3a2f",
     "unknown": "#9aa1a9",
@@ -38,17 +37,17 @@ _LINES = (("#2a68a8", "-"), ("#d9730d", "--"), ("#2c9a4b", ":"), ("#8757b5", "-.
 _QUIET = "#5c656e"
 _DPI = 200
 _STRIP = 1.0
-"""Inches, height of a film strip."""
+"""Height of a film strip in inches."""
 _GAP = 3
-"""Pixels between two frames of a strip."""
+"""Gap between two frames of a strip in pixels."""
 
 
 def plot_cmc(curves: Mapping[str, ArrayLike], protocol_line: str) -> Figure:
-    """Cumulative match characteristics of some methods.
+    """Return a figure of cumulative match characteristics.
 
     Args:
-        curves: method to (R,) share of queries with a match at rank 1 … R or better, in parts of one.
-        protocol_line: what the numbers are worth, written below.
+        curves: Method to (R,) share of queries with a match at rank 1 … R or better, 0 … 1.
+        protocol_line: Conditions of the scores, written below the chart.
     """
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.add_subplot()
@@ -66,26 +65,27 @@ def plot_cmc(curves: Mapping[str, ArrayLike], protocol_line: str) -> Figure:
 def plot_open_set(
     curves: Mapping[str, tuple[ArrayLike, ArrayLike]], line: str, threshold: tuple[float, float] | None = None
 ) -> Figure:
-    """Open-set ROC of some methods: queries identified at rank 1 over false alarms, on a logarithmic axis.
+    """Return a figure of open-set ROC curves: identification rate at rank 1 over false-alarm rate (logarithmic).
 
     Args:
-        curves: method to false-alarm rates, rising from 0 to 1, and identification rates, (points,) each.
-        line: what the curves are worth, written below.
-        threshold: the two rates at the model's own threshold, to be marked.
+        curves: Method to false-alarm rates, increasing from 0 to 1, and identification rates, (points,) each.
+        line: Conditions of the curves, written below the chart.
+        threshold: (False-alarm rate, identification rate) at the model's threshold, marked in the chart.
     """
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    drawn = {name: tuple(np.asarray(values, float) for values in one) for name, one in curves.items()}
-    # A logarithmic axis has no zero: what is possible without any alarm is drawn at half of the least rate.
+    drawn = {name: tuple(np.asarray(values, float) for values in curve) for name, curve in curves.items()}
+    # A logarithmic axis has no zero: a false-alarm rate of 0 is drawn at half of the lowest positive rate.
     least = min(float(rates[rates > 0].min()) for rates, _ in drawn.values()) / 2
-    for (name, (rates, found)), (colour, style) in zip(drawn.items(), cycle(_LINES), strict=False):
-        label = f"{name} (rank-1 {found[-1]:.1%})"
-        axes.step(rates.clip(least), found, colour, linestyle=style, where="post", linewidth=2, label=label)
+    for (name, (rates, identified)), (colour, style) in zip(drawn.items(), cycle(_LINES), strict=False):
+        label = f"{name} (rank-1 {identified[-1]:.1%})"
+        axes.step(rates.clip(least), identified, colour, linestyle=style, where="post", linewidth=2, label=label)
     if threshold is not None:
-        rate, identified = threshold
-        axes.plot(max(rate, least), identified, "o", color="#1c2126", markersize=7, label="threshold of the model")
+        axes.plot(
+            max(threshold[0], least), threshold[1], "o", color="#1c2126", markersize=7, label="the model's threshold"
+        )
     axes.set(xscale="log", xlim=(least, 1.02), ylim=(0, 1.005))
-    axes.set(xlabel="strangers answered (false-alarm rate)", ylabel="others identified at rank 1")
+    axes.set(xlabel="false-alarm rate", ylabel="identification rate at rank 1")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1, decimals=None))
     axes.tick_params(which="minor", length=0)
@@ -96,14 +96,14 @@ def plot_open_set(
 def plot_camera_pairs(
     cameras: Sequence[int], shares: NDArray[np.float64], queries: NDArray[np.int64], title: str, line: str
 ) -> Figure:
-    """A score by camera of the query and of the match, in percent, with the number of queries behind each cell.
+    """Return a heat map of a score by camera of the query and of the match, with the number of queries per cell.
 
     Args:
         cameras: C camera numbers.
-        shares: (C, C), rows by the camera of the query, in parts of one; not looked at where there is no query.
-        queries: (C, C).
-        title: of the score, such as ``rank-1``.
-        line: what the numbers are worth, written below.
+        shares: (C, C) scores in 0 … 1, rows by the camera of the query; ignored where there is no query.
+        queries: (C, C) numbers of queries.
+        title: Name of the score, such as ``rank-1``.
+        line: Conditions of the scores, written below the heat map.
     """
     C = len(cameras)
     figure = Figure(figsize=(1.6 + 0.75 * C, 1.4 + 0.65 * C), layout="constrained")
@@ -122,19 +122,20 @@ def plot_camera_pairs(
     return figure
 
 
-def plot_importance(evidence: MatchEvidence) -> Figure:
-    """Importance, cosine and contribution of every clip pair, with the middle frame of each clip at the margins.
+def plot_importance(numbers: MatchNumbers) -> Figure:
+    """Return heat maps of importance, cosine and contribution of every clip pair.
 
-    Twelve panels: per matrix the cells, a colour bar, the gallery's frames above and the query's at the left.
+    The middle frames of the clips are at the margins. There are twelve panels: per matrix the cells, a colour bar, the
+    gallery frames above and the query frames at the left.
     """
-    scored = evidence.scored
+    scored = numbers.scored
     m, n = scored.importance.shape
     cell = min(0.45, 3.6 / max(m, n))
     block = 0.55 * cell + n * cell + 1.35
     figure = Figure(figsize=(3 * block + 0.1, (m + 2.1) * cell + 1.5))
-    _headline(figure, evidence)
-    query = clip_middles(evidence.query, evidence.query_frames, evidence.query_corrupted)
-    gallery = clip_middles(evidence.gallery, evidence.gallery_frames, evidence.gallery_corrupted)
+    _headline(figure, numbers)
+    query = clip_middles(numbers.query, numbers.query_frames, numbers.query_corrupted)
+    gallery = clip_middles(numbers.gallery, numbers.gallery_frames, numbers.gallery_corrupted)
     matrices = (
         ("importance", scored.importance, 0.0),
         ("cosine", scored.cosine, float(scored.cosine.min())),
@@ -163,86 +164,61 @@ def plot_importance(evidence: MatchEvidence) -> Figure:
     return figure
 
 
-def plot_clip_pairs(evidence: MatchEvidence, k: int = 2) -> Figure:
-    """The `k` clip pairs of highest and the `k` of lowest importance, as film strips. Paper: Fig. 7.
+def plot_clip_pairs(numbers: MatchNumbers, k: int = 2) -> Figure:
+    """Return the `k` clip pairs of highest and the `k` of lowest importance as film strips. Paper: Fig. 7.
 
-    Query clips are outlined green, gallery clips orange; importance and cosine stand beside each pair. Two panels a
-    pair, for at most four frames of each clip; no pair is shown twice.
+    Query clips are outlined green, gallery clips orange, with importance and cosine beside each pair. There are two
+    panels per pair, with at most four frames per clip. No pair is shown twice.
     """
-    strongest = evidence.strongest_pairs(k)
-    weakest = [pair for pair in evidence.weakest_pairs(k) if pair not in strongest]
+    strongest = numbers.strongest_pairs(k)
+    weakest = [pair for pair in numbers.weakest_pairs(k) if pair not in strongest]
     pairs = [*strongest, *weakest]
     width = _strip_width(4)
     figure = Figure(figsize=(2 * width + 2.1, 0.5 + (_STRIP + 0.2) * len(pairs)))
-    _headline(figure, evidence)
+    _headline(figure, numbers)
     for row, (i, j) in enumerate(pairs):
         bottom = (_STRIP + 0.2) * (len(pairs) - 1 - row) + 0.1
         query = load_tiles(
-            evidence.query, clip_frames(evidence.query_frames[i], 4), corrupted=bool(evidence.query_corrupted[i])
+            numbers.query, clip_frames(numbers.query_frames[i], 4), corrupted=bool(numbers.query_corrupted[i])
         )
         gallery = load_tiles(
-            evidence.gallery, clip_frames(evidence.gallery_frames[j], 4), corrupted=bool(evidence.gallery_corrupted[j])
+            numbers.gallery, clip_frames(numbers.gallery_frames[j], 4), corrupted=bool(numbers.gallery_corrupted[j])
         )
         _draw_strip(_panel(figure, 0.1, bottom, width, _STRIP), query, "query")
         beside = _panel(figure, width + 0.2, bottom, width, _STRIP)
         _draw_strip(beside, gallery, "gallery")
-        importance, cosine = evidence.scored.importance[i, j], evidence.scored.cosine[i, j]
+        importance, cosine = numbers.scored.importance[i, j], numbers.scored.cosine[i, j]
         end = "highest" if row < len(strongest) else "lowest"
         _write_beside(
             beside,
-            f"importance {write_importance(importance)}\ncosine {cosine:.2f}",
+            f"importance {format_importance(importance)}\ncosine {cosine:.2f}",
             f"{end}: clips {i + 1} and {j + 1}",
         )
     return figure
 
 
-def plot_ranked_strips(query: Tracklet, ranked: Sequence[tuple[Tracklet, float, Verdict]], most: int = 8) -> Figure:
-    """A query's film strip, and below it its answers, best first, outlined green if right, red if wrong, else grey.
-
-    Args:
-        query: what was asked.
-        ranked: (tracklet, similarity, whether it is the right person), best first.
-        most: frames of a strip.
-
-    Returns:
-        One panel a strip.
-    """
-    rows: list[tuple[Tracklet, Tone, str]] = [(query, "asked", "query")]
-    rows += [(t, verdict, f"{rank}.  {score:.2f}") for rank, (t, score, verdict) in enumerate(ranked, start=1)]
-    width = _strip_width(most)
-    figure = Figure(figsize=(width + 2.4, (_STRIP + 0.2) * len(rows)))
-    for row, (tracklet, tone, words) in enumerate(rows):
-        axes = _panel(figure, 0.1, (_STRIP + 0.2) * (len(rows) - 1 - row) + 0.1, width, _STRIP)
-        _draw_strip(axes, load_tiles(tracklet, tracklet_frames(tracklet, most)), tone)
-        mark = {"right": "  ✓", "wrong": "  ✗"}.get(tone, "")
-        _write_beside(
-            axes, words + mark, f"{tracklet.id}, camera {tracklet.camera}", COLOURS[tone] if mark else "#1c2126"
-        )
-    return figure
-
-
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, SVG or PDF, by the suffix of `path`, replacing an older one in one step.
+    """Write a figure as PNG, SVG or PDF, by the suffix of `path`, replacing an existing file in one step.
 
     Raises:
-        RecipeError: if the suffix is another.
+        RecipeError: If the path has another suffix.
     """
     kind = path.suffix.lower().removeprefix(".")
     if kind not in ("png", "svg", "pdf"):
-        raise RecipeError(f"cannot write a figure as {path.name}: expected a name that ends in .png, .svg or .pdf")
+        raise RecipeError(f"cannot write a figure as {path.name}; expected a name that ends in .png, .svg or .pdf")
     with replace_file(path) as temporary:
         figure.savefig(temporary, format=kind, dpi=_DPI)
 
 
 def picture(figure: Figure, title: str, alt: str, note: str = "") -> Picture:
-    """A figure as part of a page."""
+    """Return a figure as a part of a page."""
     with io.BytesIO() as file:
         figure.savefig(file, format="png", dpi=_DPI)
         return Picture(title, data_uri(file.getvalue(), "image/png"), alt, note)
 
 
 def _finish(figure: Figure, axes: Axes, legend: Literal["upper left", "lower right"], line: str) -> None:
-    """Grid, legend, and below it what the curves are worth."""
+    """Add grid, legend, and the conditions below the chart."""
     axes.grid(axis="y", color="#e3e1dc")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(length=0)
@@ -252,13 +228,13 @@ def _finish(figure: Figure, axes: Axes, legend: Literal["upper left", "lower rig
 
 
 def _panel(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
-    """A panel placed in inches, so that pictures keep their shape and gaps their size."""
+    """Return a panel placed in inches, so that images keep their aspect ratio and gaps their size."""
     across, up = figure.get_size_inches()
     return figure.add_axes((left / across, bottom / up, width / across, height / up))
 
 
 def _draw_strip(axes: Axes, tiles: Sequence[Tile], tone: Tone) -> None:
-    """Frames side by side in one outline; a shorter strip stays at the left."""
+    """Draw frames side by side in one outline, aligned left."""
     axes.imshow(_montage([t.pixels for t in tiles]), aspect="equal", interpolation="antialiased")
     axes.set(xticks=[], yticks=[], anchor="W")
     for spine in axes.spines.values():
@@ -266,7 +242,7 @@ def _draw_strip(axes: Axes, tiles: Sequence[Tile], tone: Tone) -> None:
 
 
 def _write_beside(axes: Axes, words: str, quiet: str, colour: str = "#1c2126") -> None:
-    """Two lines at the right of a strip, the second one small."""
+    """Write two lines at the right of a strip, the second one in smaller type."""
     for text, height, size, ink in ((words, 0.62, 11, colour), (quiet, 0.2, 8, _QUIET)):
         axes.annotate(
             text,
@@ -282,7 +258,7 @@ def _write_beside(axes: Axes, words: str, quiet: str, colour: str = "#1c2126") -
 
 
 def _draw_margin(axes: Axes, tiles: Sequence[Tile], *, down: bool) -> None:
-    """Middle frames in line with the rows (`down`) or the columns of a matrix."""
+    """Draw middle frames in line with the rows (`down`) or the columns of a matrix."""
     for place, tile in enumerate(tiles):
         low, high = place - 0.46, place + 0.46
         axes.imshow(tile.pixels, extent=(0, 1, high, low) if down else (low, high, 0, 1), aspect="auto")
@@ -298,21 +274,21 @@ def _draw_margin(axes: Axes, tiles: Sequence[Tile], *, down: bool) -> None:
 
 
 def _montage(frames: Sequence[Pixels]) -> Pixels:
-    """Frames side by side with white gaps: (h, sum of widths and gaps, 3)."""
+    """Return frames side by side with white gaps: (h, sum of widths and gaps, 3)."""
     gap = np.full((frames[0].shape[0], _GAP, 3), 255, np.uint8)
     parts = [part for frame in frames for part in (frame, gap)]
     return np.concatenate(parts[:-1], axis=1)
 
 
 def _strip_width(frames: int) -> float:
-    """Inches of a strip of so many frames."""
+    """Return the width of a strip in inches."""
     height, width = TILE_SIZE
     return _STRIP * (frames * (width + _GAP) - _GAP) / height
 
 
-def _headline(figure: Figure, evidence: MatchEvidence) -> None:
+def _headline(figure: Figure, numbers: MatchNumbers) -> None:
     across, up = figure.get_size_inches()
-    words = f"similarity {evidence.scored.score:.2f}:  {evidence.query.id}  and  {evidence.gallery.id}"
+    words = f"similarity {numbers.scored.score:.2f}:  {numbers.query.id}  and  {numbers.gallery.id}"
     figure.suptitle(
         words, x=0.1 / across, y=1 - 0.12 / up, ha="left", va="top", fontsize=11, fontweight="bold", parse_math=False
     )

@@ -1,4 +1,4 @@
-"""Tracklets as rows of small pictures, as the model saw them, ready for a figure or to be inlined in a page."""
+"""Frames of tracklets as small images, for figures and pages."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from resight.features.types import PADDING
 from resight.tracklet import Tracklet
 
 TILE_SIZE = (128, 64)
-"""Height and width of a small picture, in pixels: the shape in which the model sees a person, at half its size."""
+"""Height and width of a small image in pixels: half the input size of the paper's encoder."""
 
 JPEG_QUALITY = 82
 
 
 @dataclass(frozen=True, eq=False)
 class Tile:
-    """One frame, small.
+    """One frame as a small image.
 
     Attributes:
         pixels: (h, w, 3) RGB uint8.
-        label: what it shows, in words.
-        missing: the frame could not be read, and `pixels` is a placeholder.
+        label: Description, such as tracklet and frame number.
+        missing: Whether the frame could not be read and `pixels` is a placeholder.
     """
 
     pixels: Pixels
@@ -38,7 +38,7 @@ class Tile:
 
     @property
     def uri(self) -> str:
-        """The picture itself as a ``data:`` address."""
+        """``data:`` address with the image as JPEG."""
         encoded = simplejpeg.encode_jpeg(
             np.ascontiguousarray(self.pixels), quality=JPEG_QUALITY, colorspace="RGB", colorsubsampling="420"
         )
@@ -48,16 +48,16 @@ class Tile:
 def load_tiles(
     tracklet: Tracklet, numbers: Sequence[int], *, corrupted: bool = False, size: tuple[int, int] = TILE_SIZE
 ) -> tuple[Tile, ...]:
-    """Frames of a tracklet as small pictures.
+    """Return frames of a tracklet as small images.
 
-    A frame that is missing or cannot be decoded becomes a placeholder that says so: the numbers on a page were
-    computed when the frame was there, and a page with a hole tells more than no page.
+    A frame that is missing or cannot be decoded becomes a labelled placeholder. The numbers on a page were computed
+    when the frame was available, so the page is still worth writing.
 
     Args:
-        tracklet: whose frames.
-        numbers: which, counted from 0.
-        corrupted: show them corrupted (paper, Sec. 4.4), as the model saw them.
-        size: (height, width) of a picture; frames are stretched to it, as the model's are.
+        tracklet: Tracklet to read frames from.
+        numbers: Frame numbers, counted from 0.
+        corrupted: Whether to corrupt the frames (paper, Sec. 4.4), as in the model's input.
+        size: (height, width) of an image; frames are stretched to it, as in the model's input.
     """
     tiles: dict[int, Tile] = {}
     for number in numbers:
@@ -76,12 +76,12 @@ def _load_tile(tracklet: Tracklet, number: int, corrupted: bool, size: tuple[int
 
 
 def clip_frames(clip: NDArray[np.int64], most: int = 8) -> list[int]:
-    """Frame numbers of one clip, (L,), without padding, at most `most` of them, evenly taken."""
+    """Return at most `most` frame numbers of a clip, (L,), evenly spaced and without padding."""
     return _thin([n for n in clip.tolist() if n != PADDING], most)
 
 
 def clip_middles(tracklet: Tracklet, clips: NDArray[np.int64], corrupted: NDArray[np.bool_]) -> tuple[Tile, ...]:
-    """The middle frame of each clip, (M, L), those of `corrupted` (M,) clips shown corrupted."""
+    """Return the middle frame of each clip, (M, L); clips flagged in `corrupted`, (M,), are shown corrupted."""
     middles = []
     for clip, is_corrupted in zip(clips, corrupted.tolist(), strict=True):
         numbers = [n for n in clip.tolist() if n != PADDING]
@@ -90,12 +90,12 @@ def clip_middles(tracklet: Tracklet, clips: NDArray[np.int64], corrupted: NDArra
 
 
 def tracklet_frames(tracklet: Tracklet, most: int = 8) -> list[int]:
-    """At most `most` frame numbers of a tracklet, evenly taken, first and last included."""
+    """Return at most `most` frame numbers of a tracklet, evenly spaced, including the first and the last."""
     return _thin(list(range(len(tracklet))), most)
 
 
 def placeholder(size: tuple[int, int]) -> Pixels:
-    """A grey picture with a cross: here should be a frame."""
+    """Return a grey image with a cross that stands for a missing frame, (height, width, 3)."""
     height, width = size
     rows, columns = np.mgrid[:height, :width]
     falling = np.abs(rows / height - columns / width)
@@ -105,7 +105,7 @@ def placeholder(size: tuple[int, int]) -> Pixels:
 
 
 def data_uri(content: bytes, media_type: str) -> str:
-    """Bytes as an address that holds them."""
+    """Return a ``data:`` address with these bytes."""
     return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
 
 
