@@ -42,7 +42,7 @@ def test_what_is_printed(crops: Path, capsys: pytest.CaptureFixture[str]) -> Non
     name = f"folder:{crops}"
     main(["splits", name])
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("0.5 of the persons seen under two cameras or more are asked for")
+    assert lines[0].startswith("50 % of the persons seen in two or more cameras are test persons")
     assert lines[-5:] == [
         "train     4 persons, 8 tracklets",
         "query     4 persons, 8 tracklets",
@@ -56,9 +56,9 @@ def test_what_is_printed(crops: Path, capsys: pytest.CaptureFixture[str]) -> Non
     ("options", "message"),
     [
         (["--test-share", "1.5"], "the test share must be between 0 and 1"),
-        (["--test-share", "0.1"], "makes 1 to ask for and 7 to train on"),
-        (["--number", "71"], "can be chosen in 70 ways"),
-        (["--queries", "camera:roof"], "it has door, gate"),
+        (["--test-share", "0.1"], "gives 1 test persons and 7 training persons"),
+        (["--number", "71"], "in 70 ways"),
+        (["--queries", "camera:roof"], "its cameras are door, gate"),
         (["--min-frames", "2"], "0 of 0 persons"),
     ],
 )

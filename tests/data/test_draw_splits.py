@@ -92,7 +92,10 @@ def test_all_divisions_can_be_had_but_not_one_more() -> None:
     whole = make_set([[1, 2]] * 4)
     own = draw_splits(whole, SplitRule(6))
     assert len({split.query for split in own.splits}) == 6
-    with pytest.raises(DatasetError, match=r"2 of 4 persons can be chosen in 6 ways, fewer than 7 splits: ask for 6"):
+    with pytest.raises(
+        DatasetError,
+        match=r"2 test persons can be chosen from 4 in 6 ways, which is fewer than 7 splits: draw at most 6",
+    ):
         draw_splits(whole, SplitRule(7))
 
 
@@ -110,13 +113,17 @@ def test_short_tracklets_are_in_no_split() -> None:
     ("whole", "rule", "message"),
     [
         (make_set([[1]] * 9), SplitRule(), r"crops has one camera only \(door\).* protocol any-camera"),
-        (make_set([[1, 2]] * 3), SplitRule(), "makes 2 to ask for and 1 to train on, but 2 of each are needed"),
-        (make_set([[1, 2], [1], [2], [3]]), SplitRule(), "1 of 4 persons in crops are seen by two cameras or more;"),
-        (make_set([[1, 2]] * 9), SplitRule(test_share=0.05), "share of 0.05 that makes 0 to ask for and 9 to train"),
+        (
+            make_set([[1, 2]] * 3),
+            SplitRule(),
+            "gives 2 test persons and 1 training persons, but at least 2 of each are needed",
+        ),
+        (make_set([[1, 2], [1], [2], [3]]), SplitRule(), "1 of 4 persons in crops are seen in two or more cameras;"),
+        (make_set([[1, 2]] * 9), SplitRule(test_share=0.05), "share of 0.05 gives 0 test persons and 9 training"),
         (make_set([], unknown=4), SplitRule(), "one camera only"),
-        (PAIRS, SplitRule(min_frames=9), "0 of 0 persons .* in tracklets of 9 frames or more"),
-        (PAIRS, SplitRule(queries="camera:roof"), "no camera is called 'roof' in crops; it has door, gate, hall"),
-        (PAIRS, SplitRule(queries="camera:hall"), "0 of 8 persons .* by camera hall and another one"),
+        (PAIRS, SplitRule(min_frames=9), "0 of 0 persons .* with tracklets of at least 9 frames"),
+        (PAIRS, SplitRule(queries="camera:roof"), "no camera 'roof' in crops; its cameras are door, gate, hall"),
+        (PAIRS, SplitRule(queries="camera:hall"), "0 of 8 persons .* in camera hall and another camera"),
     ],
 )
 def test_why_there_are_no_splits(whole: Dataset, rule: SplitRule, message: str) -> None:
@@ -131,7 +138,7 @@ def test_why_there_are_no_splits(whole: Dataset, rule: SplitRule, message: str) 
         ({"test_share": 1.0}, "between 0 and 1"),
         ({"test_share": float("nan")}, "between 0 and 1"),
         ({"number": 0}, "number of splits must be at least 1, found 0"),
-        ({"min_frames": 0}, "least number of frames must be at least 1"),
+        ({"min_frames": 0}, "minimum number of frames must be at least 1"),
         ({"seed": -1}, "seed must be at least 0"),
         ({"queries": "some"}, "one-per-camera, all, or camera:NAME, .* found 'some'"),
         ({"queries": "camera:"}, "camera:NAME"),
@@ -148,7 +155,7 @@ def test_other_splits_are_overwritten_on_purpose_only(tmp_path: Path) -> None:
     write_splits(path, first)
     before = path.read_bytes()
     write_splits(path, first)
-    with pytest.raises(DatasetError, match=r"holds other splits already.* --replace"):
+    with pytest.raises(DatasetError, match=r"already contains other splits.* --replace"):
         write_splits(path, second)
     assert path.read_bytes() == before
     write_splits(path, second, replace=True)

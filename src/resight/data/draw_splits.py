@@ -1,14 +1,14 @@
-"""Splits of your own data: persons to train on and persons to test on, drawn from a seed.
+"""Draw splits of your own data into training and test persons, from a seed.
 
-As in the official splits of PRID2011 and iLIDS-VID, persons are halved at random several times, and scores are means
-over the splits; as in MARS, by default one tracklet of each test person and camera is a query.
+As in the official splits of PRID2011 and iLIDS-VID, persons are divided at random several times, and a score is the
+mean over the splits. As in MARS, by default one tracklet of each test person and camera is a query.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
@@ -16,17 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from resight.data.readers.folder import folder_splits_file, read_folder
+from resight.data.readers import OWN_DATA
 from resight.data.readers.listing import natural_order
-from resight.data.readers.manifest import manifest_splits_file, read_manifest
 from resight.data.readers.own_splits import OwnSplit, OwnSplits, hash_ids
 from resight.errors import DatasetError, RecipeError
 from resight.tracklet import DISTRACTOR, Dataset, Tracklet, by_person
 
-_OWN: dict[str, tuple[Callable[[Path], Dataset], Callable[[Path], Path]]] = {
-    "folder": (read_folder, folder_splits_file),
-    "manifest": (read_manifest, manifest_splits_file),
-}
 _CAMERA = "camera:"
 _LEAST = 2
 _WIDTH = 100
@@ -37,15 +32,15 @@ class SplitRule:
     """How splits are drawn.
 
     Attributes:
-        number: how many, ≥ 1.
-        test_share: share of the persons to test on, between 0 and 1.
-        queries: ``one-per-camera``, a drawn tracklet of each test person under each camera, as in MARS; ``all``, each
-            of their tracklets; or ``camera:NAME``, a drawn tracklet of each under that camera.
-        min_frames: tracklets of fewer frames are in no split, ≥ 1.
-        seed: ≥ 0.
+        number: Number of splits, at least 1.
+        test_share: Share of the persons used for testing, between 0 and 1.
+        queries: ``one-per-camera``: one random tracklet of each test person in each camera, as in MARS. ``all``: every
+            tracklet of each test person. ``camera:NAME``: one random tracklet of each test person in that camera.
+        min_frames: Tracklets with fewer frames are in no split; at least 1.
+        seed: Seed of the random numbers, at least 0.
 
     Raises:
-        RecipeError: if a value cannot work.
+        RecipeError: If a value is out of range.
     """
 
     number: int = 10
@@ -59,7 +54,7 @@ class SplitRule:
             raise RecipeError(
                 f"the test share must be between 0 and 1, such as 0.5 for half of the persons, found {self.test_share}"
             )
-        numbers = (("number of splits", self.number, 1), ("least number of frames", self.min_frames, 1))
+        numbers = (("number of splits", self.number, 1), ("minimum number of frames", self.min_frames, 1))
         for name, value, least in (*numbers, ("seed", self.seed, 0)):
             if value < least:
                 raise RecipeError(f"the {name} must be at least {least}, found {value}")
@@ -70,33 +65,34 @@ class SplitRule:
 
     @property
     def camera(self) -> str | None:
-        """Name of the only camera that asks, or None."""
+        """Name of the only camera with queries, or None."""
         return self.queries.removeprefix(_CAMERA) if self.queries.startswith(_CAMERA) else None
 
     def in_words(self) -> str:
-        """The whole rule, to be kept beside what was drawn by it."""
-        asking = {
-            "one-per-camera": "one drawn tracklet of each of these persons under each camera",
-            "all": "all tracklets of these persons",
-        }.get(self.queries, f"one drawn tracklet of each of these persons under camera {self.camera}")
-        seen = "under two cameras or more" if self.camera is None else f"under camera {self.camera} and another one"
-        short = f"Tracklets of fewer than {self.min_frames} frames are left out. " if self.min_frames > 1 else ""
+        """Return the complete rule as text, which is stored with the splits."""
+        share = f"{100 * self.test_share:g} %"
+        queries = {
+            "one-per-camera": "one random tracklet of each test person in each camera",
+            "all": "all tracklets of the test persons",
+        }.get(self.queries, f"one random tracklet of each test person in camera {self.camera}")
+        seen = "in two or more cameras" if self.camera is None else f"in camera {self.camera} and another camera"
+        short = f"Tracklets with fewer than {self.min_frames} frames are left out. " if self.min_frames > 1 else ""
         return (
-            f"{self.test_share:g} of the persons seen {seen} are asked for; queries are {asking}. Of all other "
-            f"persons, {self.test_share:g} are in the gallery and never asked for. The gallery is all tracklets of "
-            "both, queries included, and of unknown persons, which are junk. Everybody else is to be trained on. "
-            f"{short}No two splits ask for exactly the same persons."
+            f"{share} of the persons seen {seen} are test persons. Queries are {queries}. {share} of all other persons "
+            "are in the gallery without queries. The gallery also contains all tracklets of the test persons, "
+            "including the queries, and unknown persons as junk. All remaining persons are for training. "
+            f"{short}No two splits have exactly the same test persons."
         )
 
 
 @dataclass(frozen=True)
 class MadeSplits:
-    """What was drawn and written.
+    """Splits that were drawn and written.
 
     Attributes:
-        path: the file.
-        own: what it says.
-        splits: the same as splits of the data set.
+        path: The file.
+        own: Its content.
+        splits: The data sets that the reader returns from now on.
     """
 
     path: Path
@@ -104,7 +100,7 @@ class MadeSplits:
     splits: tuple[Dataset, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """File, seed, rule, and how many persons and tracklets each split has, as plain values."""
+        """Return file, seed, rule, and the number of persons and tracklets of each split, as plain values."""
         return {
             "file": str(self.path),
             "seed": self.own.seed,
@@ -113,18 +109,18 @@ class MadeSplits:
             "splits": [
                 {
                     role: {"persons": len(by_person(tracklets)), "tracklets": len(tracklets)}
-                    for role, tracklets in (("train", one.train), ("query", one.query), ("gallery", one.gallery))
+                    for role, tracklets in (("train", split.train), ("query", split.query), ("gallery", split.gallery))
                 }
-                for one in self.splits
+                for split in self.splits
             ],
         }
 
     def to_text(self) -> str:
-        """The same in a few lines, with the least and the most of any split."""
+        """Return the same in a few lines, with the minimum and the maximum over the splits."""
         rows = self.to_json()["splits"]
         lines = [fill(self.own.rule, _WIDTH), ""]
         for role in ("train", "query", "gallery"):
-            persons, tracklets = (_span([row[role][what] for row in rows]) for what in ("persons", "tracklets"))
+            persons, tracklets = (_range([row[role][what] for row in rows]) for what in ("persons", "tracklets"))
             lines.append(f"{role:8}  {persons} persons, {tracklets} tracklets")
         unknown = sum(t.person <= DISTRACTOR for t in self.splits[0].gallery)
         lines[-1] += f", {unknown} of them of unknown persons" if unknown else ""
@@ -135,88 +131,88 @@ class MadeSplits:
 
 
 def make_splits(name: str, rule: SplitRule, *, replace: bool = False) -> MadeSplits:
-    """Draw splits of a data set of your own and write them beside it, where its reader looks for them.
+    """Draw splits of your own data and write them to the file that its reader looks for.
+
+    The file is ``splits.json`` in a folder, or ``manifest.splits.json`` beside ``manifest.jsonl``.
 
     Args:
         name: ``folder:PATH`` or ``manifest:PATH``.
-        rule: how to draw.
-        replace: whether other splits that are there may be overwritten.
-
-    Returns:
-        what was written: ``splits.json`` in the folder, or ``manifest.splits.json`` beside ``manifest.jsonl``.
+        rule: How to draw.
+        replace: Whether to overwrite a file with other splits.
 
     Raises:
-        DatasetError: if it is another kind of data set or cannot be read, or as `draw_splits`, or if there is a file of
-            other splits and `replace` is not set.
+        DatasetError: If the data set is of another kind or cannot be read, as `draw_splits`, or if the file has other
+            splits and `replace` is False.
     """
     kind, _, text = name.partition(":")
-    if kind not in _OWN or not text:
+    if kind not in OWN_DATA or not text:
         raise DatasetError(
-            f"splits are drawn for your own data, folder:PATH or manifest:PATH, found {name!r}; other kinds have "
-            "official ones"
+            f"splits can be drawn only for your own data, folder:PATH or manifest:PATH, found {name!r}; other kinds "
+            "have official splits"
         )
     root = Path(text).expanduser()
-    read, splits_file = _OWN[kind]
-    whole = read(root)
+    whole = OWN_DATA[kind].read(root)
     own = draw_splits(whole, rule)
-    path = splits_file(root)
+    path = OWN_DATA[kind].splits_file(root)
     write_splits(path, own, replace=replace)
     return MadeSplits(path, own, own.of(whole))
 
 
 def draw_splits(whole: Dataset, rule: SplitRule) -> OwnSplits:
-    """Draw splits with nobody on both sides.
+    """Draw splits in which no person is in both training and test.
 
-    Persons who can be asked for, those with a tracklet to ask with and another under another camera, are drawn into
-    the test side with the test share; so are, apart from them, all others, whose tracklets then only make the gallery
-    larger. Person `JUNK` is in every gallery and in no training. The first n splits do not depend on how many are
-    drawn, nor on the order of the tracklets.
+    Candidates for test persons have a possible query and another tracklet in another camera. The test share of them
+    is drawn as test persons. All other persons are divided separately with the same share; those on the test side
+    only enlarge the gallery. Person `JUNK` is in every gallery and never in training. The first n splits depend
+    neither on the number of splits nor on the order of the tracklets.
 
     Args:
-        whole: a data set with every tracklet in its gallery.
-        rule: how to draw.
+        whole: A data set with every tracklet in its gallery.
+        rule: How to draw.
 
     Raises:
-        DatasetError: if there is no such camera, there are fewer than two persons to ask for or to train on, or the
-            persons cannot be divided in so many ways.
+        DatasetError: If the camera does not exist, there are fewer than two test or training persons, or there are
+            fewer different sets of test persons than splits.
     """
-    everyone = sorted(whole.gallery, key=lambda tracklet: natural_order(tracklet.id))
-    usable = [t for t in everyone if len(t) >= rule.min_frames]
-    asking = _find_camera(whole, rule.camera)
-    own = by_person(usable)
-    askable = [person for person, seen in own.items() if _can_be_asked_for(seen, asking)]
-    others = [person for person in own if person not in set(askable)]
-    n_asked, n_others = (math.floor(rule.test_share * len(persons) + 0.5) for persons in (askable, others))
+    everything = sorted(whole.gallery, key=lambda tracklet: natural_order(tracklet.id))
+    usable = [t for t in everything if len(t) >= rule.min_frames]
+    query_camera = _find_camera(whole, rule.camera)
+    tracklets = by_person(usable)
+    candidates = [person for person, seen in tracklets.items() if _can_be_test_person(seen, query_camera)]
+    others = [person for person in tracklets if person not in set(candidates)]
+    n_test, n_others = (math.floor(rule.test_share * len(persons) + 0.5) for persons in (candidates, others))
     _check_cameras(whole, usable)
-    _check_numbers(whole, rule, len(askable), len(others), n_asked, len(own) - n_asked - n_others)
+    _check_numbers(whole, rule, len(candidates), len(others), n_test, len(tracklets) - n_test - n_others)
     rng = np.random.default_rng(rule.seed)
     drawn: dict[frozenset[int], OwnSplit] = {}
     while len(drawn) < rule.number:
-        asked = frozenset(rng.permutation(askable)[:n_asked].tolist())
-        if asked in drawn:
+        test_persons = frozenset(rng.permutation(candidates)[:n_test].tolist())
+        if test_persons in drawn:
             continue
-        test = asked | set(rng.permutation(others)[:n_others].tolist())
-        query = [t for person in sorted(asked) for t in _draw_queries(own[person], rule, asking, rng)]
-        drawn[asked] = OwnSplit(
+        test = test_persons | set(rng.permutation(others)[:n_others].tolist())
+        query = [
+            t for person in sorted(test_persons) for t in _draw_queries(tracklets[person], rule, query_camera, rng)
+        ]
+        drawn[test_persons] = OwnSplit(
             train=tuple(t.id for t in usable if t.person > DISTRACTOR and t.person not in test),
             query=tuple(t.id for t in query),
             gallery=tuple(t.id for t in usable if t.person <= DISTRACTOR or t.person in test),
         )
-    left_out = tuple(t.id for t in everyone if len(t) < rule.min_frames)
-    return OwnSplits(rule.seed, rule.in_words(), hash_ids(t.id for t in everyone), left_out, tuple(drawn.values()))
+    left_out = tuple(t.id for t in everything if len(t) < rule.min_frames)
+    return OwnSplits(rule.seed, rule.in_words(), hash_ids(t.id for t in everything), left_out, tuple(drawn.values()))
 
 
 def write_splits(path: Path, own: OwnSplits, *, replace: bool = False) -> None:
-    """Write splits to a temporary name, then rename it.
+    """Write splits to a file. The file is complete or not changed, even if writing is interrupted.
 
     Raises:
-        DatasetError: if other splits are there and `replace` is not set.
+        DatasetError: If the file has other splits and `replace` is False.
     """
     content = own.to_bytes()
     if path.exists() and not replace and path.read_bytes() != content:
         raise DatasetError(
-            f"{path} holds other splits already, and scores made with them could not be repeated; keep it, move it "
-            "away, or overwrite it with --replace"
+            f"{path} already contains other splits, and scores computed with them could not be repeated without it; "
+            "keep it, move it, or overwrite it with --replace"
         )
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -230,52 +226,55 @@ def _find_camera(whole: Dataset, name: str | None) -> int | None:
     if name is None:
         return None
     if name not in whole.camera_names:
-        raise DatasetError(f"no camera is called {name!r} in {whole.root}; it has {', '.join(whole.camera_names)}")
+        raise DatasetError(
+            f"there is no camera {name!r} in {whole.root}; its cameras are {', '.join(whole.camera_names)}"
+        )
     return whole.camera_names.index(name) + 1
 
 
-def _can_be_asked_for(seen: Sequence[Tracklet], asking: int | None) -> bool:
+def _can_be_test_person(seen: Sequence[Tracklet], query_camera: int | None) -> bool:
     cameras = {t.camera for t in seen}
-    return len(cameras) > 1 and (asking is None or asking in cameras)
+    return len(cameras) > 1 and (query_camera is None or query_camera in cameras)
 
 
 def _draw_queries(
-    seen: Sequence[Tracklet], rule: SplitRule, asking: int | None, rng: np.random.Generator
+    seen: Sequence[Tracklet], rule: SplitRule, query_camera: int | None, rng: np.random.Generator
 ) -> Sequence[Tracklet]:
     if rule.queries == "all":
         return seen
-    cameras = [asking] if asking is not None else sorted({t.camera for t in seen})
+    cameras = [query_camera] if query_camera is not None else sorted({t.camera for t in seen})
     by_camera = [[t for t in seen if t.camera == camera] for camera in cameras]
-    return [own[int(rng.integers(len(own)))] for own in by_camera]
+    return [tracklets[int(rng.integers(len(tracklets)))] for tracklets in by_camera]
 
 
 def _check_cameras(whole: Dataset, usable: Sequence[Tracklet]) -> None:
     cameras = {t.camera for t in usable}
     if len(cameras) == 1:
         raise DatasetError(
-            f"{whole.root} has one camera only ({whole.camera_name(min(cameras))}), and nobody can be found again "
-            "under another; give the tracklets of different cameras different camera names, or judge the set as it is "
-            "by protocol any-camera"
+            f"{whole.root} has one camera only ({whole.camera_name(min(cameras))}), so that no person has a match in "
+            "another camera; name the cameras of the tracklets, or evaluate the whole data set with protocol any-camera"
         )
 
 
-def _check_numbers(whole: Dataset, rule: SplitRule, n_askable: int, n_others: int, n_asked: int, n_train: int) -> None:
-    if n_asked < _LEAST or n_train < _LEAST:
-        seen = "by two cameras or more" if rule.camera is None else f"by camera {rule.camera} and another one"
-        long = f", in tracklets of {rule.min_frames} frames or more" if rule.min_frames > 1 else ""
+def _check_numbers(
+    whole: Dataset, rule: SplitRule, n_candidates: int, n_others: int, n_test: int, n_train: int
+) -> None:
+    if n_test < _LEAST or n_train < _LEAST:
+        seen = "in two or more cameras" if rule.camera is None else f"in camera {rule.camera} and another camera"
+        long = f", with tracklets of at least {rule.min_frames} frames" if rule.min_frames > 1 else ""
         raise DatasetError(
-            f"{n_askable} of {n_askable + n_others} persons in {whole.root} are seen {seen}{long}; with a test share "
-            f"of {rule.test_share:g} that makes {n_asked} to ask for and {n_train} to train on, but {_LEAST} of each "
-            "are needed: change the share, or bring more persons"
+            f"{n_candidates} of {n_candidates + n_others} persons in {whole.root} are seen {seen}{long}; a test share "
+            f"of {rule.test_share:g} gives {n_test} test persons and {n_train} training persons, but at least {_LEAST} "
+            "of each are needed: change the share, or add persons"
         )
-    ways = math.comb(n_askable, n_asked)
+    ways = math.comb(n_candidates, n_test)
     if ways < rule.number:
         raise DatasetError(
-            f"{n_asked} of {n_askable} persons can be chosen in {ways} ways, fewer than {rule.number} splits: ask for "
-            f"{ways} at most, or bring more persons"
+            f"{n_test} test persons can be chosen from {n_candidates} in {ways} ways, which is fewer than "
+            f"{rule.number} splits: draw at most {ways} splits, or add persons"
         )
 
 
-def _span(numbers: Sequence[int]) -> str:
+def _range(numbers: Sequence[int]) -> str:
     least, most = min(numbers), max(numbers)
     return str(least) if least == most else f"{least} to {most}"

@@ -26,15 +26,17 @@ def first_tracklet(root: Path, role: str = "gallery") -> Path:
 
 
 def test_reads_every_role(root: Path, world: Path) -> None:
-    split, mars = read_duke_video(root), read_mars(world)
-    assert (split.name, split.root, split.notes, split.number) == ("duke-video", root, (), None)
-    assert [(t.person, t.camera, len(t)) for t in split.train] == [(t.person, t.camera, len(t)) for t in mars.train]
+    dataset, mars = read_duke_video(root), read_mars(world)
+    assert (dataset.name, dataset.root, dataset.notes, dataset.number) == ("duke-video", root, (), None)
+    assert [(t.person, t.camera, len(t)) for t in dataset.train] == [(t.person, t.camera, len(t)) for t in mars.train]
     # One query a person; everybody nobody asks for keeps a number of his own.
-    assert sorted(t.person for t in split.query) == sorted({t.person for t in mars.query})
-    unasked = {t.person for t in split.gallery} - {t.person for t in split.query}
+    assert sorted(t.person for t in dataset.query) == sorted({t.person for t in mars.query})
+    unasked = {t.person for t in dataset.gallery} - {t.person for t in dataset.query}
     assert len(unasked) >= SCALE.distractors
     assert min(unasked) > 0
-    assert all(t.id == t.folder.relative_to(root).as_posix() for t in (*split.train, *split.query, *split.gallery))
+    assert all(
+        t.id == t.folder.relative_to(root).as_posix() for t in (*dataset.train, *dataset.query, *dataset.gallery)
+    )
 
 
 def test_both_forms_of_frame_names_give_the_same(root: Path, layouts: MakeLayout) -> None:
@@ -67,11 +69,11 @@ def test_what_is_left_out_is_noted(root: Path) -> None:
     (empty / "Thumbs.db").touch()
     (root / "train" / "@eaDir" / "thumbnails").mkdir(parents=True)
     (root / "train" / ".DS_Store").touch()
-    split = read_duke_video(root)
-    assert empty.relative_to(root).as_posix() not in {t.id for t in split.gallery}
-    assert Counter(note.split(":")[0] for note in split.notes) == {"train": 1, "gallery": 1}
-    assert "@eaDir" in split.notes[0]
-    assert "1 tracklets hold no picture" in split.notes[1]
+    dataset = read_duke_video(root)
+    assert empty.relative_to(root).as_posix() not in {t.id for t in dataset.gallery}
+    assert Counter(note.split(":")[0] for note in dataset.notes) == {"train": 1, "gallery": 1}
+    assert "@eaDir" in dataset.notes[0]
+    assert "1 tracklets are left out because they hold no picture" in dataset.notes[1]
 
 
 @pytest.mark.parametrize("role", ["train", "query", "gallery"])
@@ -101,9 +103,9 @@ def _frame_of_another_camera(tracklet: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (_frame_of_nobody, r"000001.jpg is not named like a frame, such as 0001_C6_F0099_X30823.jpg"),
+        (_frame_of_nobody, r"000001.jpg does not have the name of a frame, such as 0001_C6_F0099_X30823.jpg"),
         (_frame_of_another_person, r"frames of person \d+ under one camera, but '9999_C1.* copy"),
-        (_frame_of_another_camera, r"under one camera, but '.*_F9999_X99999.jpg' is among them"),
+        (_frame_of_another_camera, r"under one camera, but '.*_F9999_X99999.jpg' is different"),
     ],
 )
 def test_a_frame_that_does_not_belong_is_named(root: Path, damage: Callable[[Path], None], message: str) -> None:

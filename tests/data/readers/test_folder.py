@@ -20,29 +20,29 @@ def touch(root: Path, *paths: str) -> Path:
 
 def test_every_tracklet_has_every_role(tmp_path: Path) -> None:
     touch(tmp_path, "bob/gate/1/1.jpg", "anna/door/1/1.jpg", "anna/door/2/1.jpg", "anna/gate/1/1.jpg")
-    split = read_folder(tmp_path)
-    assert split.name == "folder"
-    assert split.train == split.query == split.gallery
-    assert [(t.id, t.person, t.camera) for t in split.train] == [
+    dataset = read_folder(tmp_path)
+    assert dataset.name == "folder"
+    assert dataset.train == dataset.query == dataset.gallery
+    assert [(t.id, t.person, t.camera) for t in dataset.train] == [
         ("anna/door/1", 1, 1),
         ("anna/door/2", 1, 1),
         ("anna/gate/1", 1, 2),
         ("bob/gate/1", 2, 2),
     ]
-    assert split.notes == ()
+    assert dataset.notes == ()
 
 
 def test_order_is_natural(tmp_path: Path) -> None:
     touch(tmp_path, *(f"{person}/c{camera}/1/1.jpg" for person in (10, 9) for camera in (10, 9)))
     touch(tmp_path, "9/c9/1/frame10.jpg", "9/c9/1/frame9.jpg", "9/c9/1/frame010.jpg")
-    split = read_folder(tmp_path)
-    assert [(t.id, t.person, t.camera) for t in split.train] == [
+    dataset = read_folder(tmp_path)
+    assert [(t.id, t.person, t.camera) for t in dataset.train] == [
         ("9/c9/1", 1, 1),
         ("9/c10/1", 1, 2),
         ("10/c9/1", 2, 1),
         ("10/c10/1", 2, 2),
     ]
-    assert split.train[0].names == ("1.jpg", "frame9.jpg", "frame010.jpg", "frame10.jpg")
+    assert dataset.train[0].names == ("1.jpg", "frame9.jpg", "frame010.jpg", "frame10.jpg")
 
 
 def test_suffixes_in_any_case_and_nothing_hidden(tmp_path: Path) -> None:
@@ -54,9 +54,9 @@ def test_suffixes_in_any_case_and_nothing_hidden(tmp_path: Path) -> None:
 
 def test_an_empty_tracklet_is_noted_and_its_camera_not_counted(tmp_path: Path) -> None:
     touch(tmp_path, "a/c1/1/notes.txt", "a/c2/1/1.jpg")
-    split = read_folder(tmp_path)
-    assert [(t.id, t.camera) for t in split.train] == [("a/c2/1", 1)]
-    assert split.notes == ("a/c1/1 holds no picture and is left out",)
+    dataset = read_folder(tmp_path)
+    assert [(t.id, t.camera) for t in dataset.train] == [("a/c2/1", 1)]
+    assert dataset.notes == ("a/c1/1 holds no picture and is left out",)
 
 
 @pytest.mark.parametrize("path", ["1.jpg", "a/1.jpg", "a/c/1.PNG"])

@@ -24,8 +24,8 @@ def pixels(tracklet: Tracklet) -> tuple[bytes, ...]:
     return tuple(read_frame(tracklet.frame(number)).tobytes() for number in range(len(tracklet)))
 
 
-def known(split: Dataset) -> dict[tuple[bytes, ...], Tracklet]:
-    return {pixels(tracklet): tracklet for tracklet in (*split.train, *split.query, *split.gallery)}
+def known(dataset: Dataset) -> dict[tuple[bytes, ...], Tracklet]:
+    return {pixels(tracklet): tracklet for tracklet in (*dataset.train, *dataset.query, *dataset.gallery)}
 
 
 @pytest.mark.parametrize("kind", KINDS)

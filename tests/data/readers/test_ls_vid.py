@@ -45,14 +45,14 @@ def write_query(root: Path, rows: list[int]) -> None:
 
 
 def test_reads_every_role(root: Path, world: Path) -> None:
-    split, mars = read_ls_vid(root), read_mars(world)
-    assert (split.name, split.root, split.notes, split.number) == ("ls-vid", root, (), None)
-    assert [(t.person, t.camera, len(t)) for t in split.train] == [(t.person, t.camera, len(t)) for t in mars.train]
-    assert [(t.person, t.camera, len(t)) for t in split.query] == [(t.person, t.camera, len(t)) for t in mars.query]
-    assert set(split.query) < set(split.gallery)
-    assert len(split.gallery) == sum(t.person != JUNK for t in mars.gallery)
-    assert all(t.frame(n).is_file() for t in (*split.train, *split.gallery) for n in range(len(t)))
-    assert split.train[0].id == "tracklet_train/0001/0001_0000"
+    dataset, mars = read_ls_vid(root), read_mars(world)
+    assert (dataset.name, dataset.root, dataset.notes, dataset.number) == ("ls-vid", root, (), None)
+    assert [(t.person, t.camera, len(t)) for t in dataset.train] == [(t.person, t.camera, len(t)) for t in mars.train]
+    assert [(t.person, t.camera, len(t)) for t in dataset.query] == [(t.person, t.camera, len(t)) for t in mars.query]
+    assert set(dataset.query) < set(dataset.gallery)
+    assert len(dataset.gallery) == sum(t.person != JUNK for t in mars.gallery)
+    assert all(t.frame(n).is_file() for t in (*dataset.train, *dataset.gallery) for n in range(len(t)))
+    assert dataset.train[0].id == "tracklet_train/0001/0001_0000"
 
 
 def test_one_tracklet_does_not_take_the_frames_of_a_longer_name(tmp_path: Path) -> None:
@@ -65,12 +65,12 @@ def test_one_tracklet_does_not_take_the_frames_of_a_longer_name(tmp_path: Path) 
         # Windows line ends, a tracklet name that ends in the separator, an empty line
         list_of(tmp_path, part).write_text("frames/1_1_ 1\r\nframes/1_10 1\r\n\r\n", newline="")
     savemat(table_of(tmp_path), {"query": np.array([[2]])})
-    split = read_ls_vid(tmp_path)
-    assert [(t.id, t.camera, t.names) for t in split.gallery] == [
+    dataset = read_ls_vid(tmp_path)
+    assert [(t.id, t.camera, t.names) for t in dataset.gallery] == [
         ("frames/1_1", 3, ("1_1_3_9.jpg", "1_1_3_10.jpg")),
         ("frames/1_10", 4, ("1_10_4_1.jpg",)),
     ]
-    assert split.query == split.gallery[1:]
+    assert dataset.query == dataset.gallery[1:]
 
 
 def test_copies_with_both_in_info_are_read(root: Path) -> None:
@@ -170,13 +170,13 @@ def _other_names(root: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (_no_list, r"no list .*list_seq_test.txt: an LS-VID folder holds"),
+        (_no_list, r"no list .*list_seq_test.txt: an LS-VID folder contains"),
         (_empty_list, r"list_seq_test.txt lists no tracklet"),
         (
             _broken_line,
             r"list_seq_test.txt, line 2: expected the path of a tracklet, its person .*found 'tracklet_test",
         ),
-        (_no_table, r"no table .*test/data/info_test.mat: an LS-VID folder holds"),
+        (_no_table, r"no table .*test/data/info_test.mat: an LS-VID folder contains"),
         (_query_too_large, r"info_test.mat: expected lines of list_seq_test.txt, 1 to \d+, found 1 to 99"),
         (_query_from_0, r"1 to \d+, found 0 to 1"),
         (_no_query, r"1 to \d+, found none"),

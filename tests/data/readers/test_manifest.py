@@ -27,7 +27,7 @@ def write(root: Path, *lines: dict[str, Any]) -> Path:
 
 
 def test_a_line_per_tracklet(pictures: Path) -> None:
-    split = read_manifest(
+    dataset = read_manifest(
         write(
             pictures,
             {"frames": "anna/gate", "person": "anna", "camera": "gate", "start": "2024-05-01T10:00:00Z"},
@@ -35,13 +35,13 @@ def test_a_line_per_tracklet(pictures: Path) -> None:
             {"frames": ["x/1.jpg"], "person": "bob", "camera": "gate", "start": 12.5},
         )
     )
-    assert [(t.id, t.person, t.camera) for t in split.gallery] == [("anna/gate", 1, 2), ("first", 1, 1), ("x", 2, 2)]
-    by_id = {t.id: t for t in split.gallery}
+    assert [(t.id, t.person, t.camera) for t in dataset.gallery] == [("anna/gate", 1, 2), ("first", 1, 1), ("x", 2, 2)]
+    by_id = {t.id: t for t in dataset.gallery}
     assert by_id["first"].names == ("2.jpg", "1.jpg"), "the order of a list is kept"
     assert by_id["anna/gate"].names[8:] == ("9.jpg", "10.jpg", "11.jpg", "12.jpg"), "a folder goes by number"
-    assert all(t.frame(n).is_file() for t in split.gallery for n in range(len(t)))
-    assert split.train == split.query == split.gallery
-    assert split.notes == ()
+    assert all(t.frame(n).is_file() for t in dataset.gallery for n in range(len(t)))
+    assert dataset.train == dataset.query == dataset.gallery
+    assert dataset.notes == ()
 
 
 def test_a_line_per_frame(pictures: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_line_per_frame(pictures: Path) -> None:
 
 
 def test_without_person_nobody_and_without_camera_one_of_its_own(pictures: Path) -> None:
-    split = read_manifest(
+    dataset = read_manifest(
         write(
             pictures,
             {"frames": "anna/door"},
@@ -65,14 +65,14 @@ def test_without_person_nobody_and_without_camera_one_of_its_own(pictures: Path)
             {"frames": "x", "person": ""},
         )
     )
-    assert [(t.id, t.person, t.camera) for t in split.gallery] == [
+    assert [(t.id, t.person, t.camera) for t in dataset.gallery] == [
         ("anna/door", JUNK, 2),
         ("anna/gate", JUNK, 1),
         ("x", JUNK, 3),
     ]
-    assert split.notes == (
-        "3 of 3 tracklets have no person: they can be searched, not learned from or scored",
-        "2 of 3 tracklets have no camera: each counts as under a camera of its own",
+    assert dataset.notes == (
+        "3 of 3 tracklets have no person: they can be searched, but not used for training or evaluation",
+        "2 of 3 tracklets have no camera: each is treated as a camera of its own",
     )
 
 
@@ -88,7 +88,7 @@ def test_it_is_read_by_its_kind_and_by_its_own_name(pictures: Path) -> None:
         ({"frames": ["x/1.jpg", "x/2.jpg"]}, "there is no picture .*x/2.jpg"),
         ({"frames": [1]}, "expected frames to be a folder or a list"),
         ({"frame": "x/1.jpg"}, "found \\['frame'\\]"),
-        ({"person": "anna"}, "a line is a tracklet with frames"),
+        ({"person": "anna"}, "a line is either a tracklet with frames"),
         ({"frames": "x", "start": "noon"}, "expected start to be seconds or a time .*'noon'"),
         ({"frames": "x", "person": ["anna"]}, "expected person to be a name"),
     ],
@@ -114,7 +114,7 @@ def test_a_broken_table_is_refused(pictures: Path) -> None:
     with pytest.raises(DatasetError, match="line 2: not JSON"):
         read_manifest(pictures)
     (pictures / "manifest.jsonl").write_text("\n")
-    with pytest.raises(DatasetError, match="names no tracklet"):
+    with pytest.raises(DatasetError, match="lists no tracklet"):
         read_manifest(pictures)
     (pictures / "manifest.jsonl").unlink()
     (pictures / "manifest.csv").write_text("frames,person\nx,anna,bob\n")

@@ -55,18 +55,18 @@ def write_name_lists(root: Path) -> None:
 
 
 def test_reads_every_role(root: Path) -> None:
-    split = read_mars(root)
-    assert split.name == "mars"
-    assert split.notes == ()
-    assert [(t.id, t.person, t.camera, len(t)) for t in split.train] == [
+    dataset = read_mars(root)
+    assert dataset.name == "mars"
+    assert dataset.notes == ()
+    assert [(t.id, t.person, t.camera, len(t)) for t in dataset.train] == [
         ("0001C1T0001", 1, 1, 3),
         ("0001C2T0001", 1, 2, 4),
         ("0003C1T0001", 3, 1, 2),
     ]
-    assert [t.person for t in split.gallery] == [JUNK, DISTRACTOR, 2, 2, 2, 4]
-    assert [t.id for t in split.query] == ["0002C1T0001", "0002C4T0001"]
-    assert all(query in split.gallery for query in split.query)
-    assert all(t.frame(number).is_file() for t in (*split.train, *split.gallery) for number in range(len(t)))
+    assert [t.person for t in dataset.gallery] == [JUNK, DISTRACTOR, 2, 2, 2, 4]
+    assert [t.id for t in dataset.query] == ["0002C1T0001", "0002C4T0001"]
+    assert all(query in dataset.gallery for query in dataset.query)
+    assert all(t.frame(number).is_file() for t in (*dataset.train, *dataset.gallery) for number in range(len(t)))
 
 
 def test_a_tracklet_need_not_begin_at_the_first_frame(root: Path) -> None:
@@ -86,29 +86,29 @@ def test_missing_frames_are_left_out_and_noted(root: Path) -> None:
     write_name_lists(root)
     (root / "bbox_test" / "0002" / "0002C1T0002F017.jpg").unlink()
     shutil.rmtree(root / "bbox_train" / "0003")
-    split = read_mars(root)
-    tracklet = split.find("0002C1T0002")
+    dataset = read_mars(root)
+    tracklet = dataset.find("0002C1T0002")
     assert tracklet is not None
     assert tracklet.names == ("0002C1T0002F018.jpg",)
-    assert split.find("0003C1T0001") is None
-    assert any("bbox_test: 1 listed frames" in note and "0002C1T0002F017.jpg" in note for note in split.notes)
-    assert any("bbox_train: 1 tracklets" in note and "0003C1T0001" in note for note in split.notes)
+    assert dataset.find("0003C1T0001") is None
+    assert any("bbox_test: 1 listed frames" in note and "0002C1T0002F017.jpg" in note for note in dataset.notes)
+    assert any("bbox_train: 1 tracklets" in note and "0003C1T0001" in note for note in dataset.notes)
 
 
 def test_a_query_without_frames_is_left_out(root: Path) -> None:
     write_name_lists(root)
     for path in (root / "bbox_test" / "0002").glob("0002C4*"):
         path.unlink()
-    split = read_mars(root)
-    assert [t.id for t in split.query] == ["0002C1T0001"]
-    assert len(split.gallery) == len(TEST) - 1
-    assert any("1 of 2 queries" in note for note in split.notes)
+    dataset = read_mars(root)
+    assert [t.id for t in dataset.query] == ["0002C1T0001"]
+    assert len(dataset.gallery) == len(TEST) - 1
+    assert any("1 of 2 queries" in note for note in dataset.notes)
 
 
 @pytest.mark.parametrize("folder", ["info", "bbox_train", "bbox_test"])
 def test_a_missing_folder_is_named(root: Path, folder: str) -> None:
     shutil.rmtree(root / folder)
-    with pytest.raises(DatasetError, match=rf"no folder .*{folder}.*holds bbox_train"):
+    with pytest.raises(DatasetError, match=rf"no folder .*{folder}.*contains bbox_train"):
         read_mars(root)
 
 
@@ -173,7 +173,7 @@ def test_without_name_lists_every_frame_must_be_there(root: Path, extra: bool) -
 @pytest.mark.parametrize("row", [(0, 2, 1, 1), (1, 3, 1, 1), (2, 1, 1, 1)])
 def test_a_row_outside_the_list_is_an_error(row: tuple[int, int, int, int]) -> None:
     names = [frame_name(1, 1, 1, frame) for frame in (1, 2)]
-    with pytest.raises(DatasetError, match=r"row 2 .* says frames \d to \d, but there are 2 names.*test_name.txt"):
+    with pytest.raises(DatasetError, match=r"row 2 .* has frames \d to \d, but there are 2 names.*test_name.txt"):
         tracklets_from_rows(np.array([(1, 2, 1, 1), row]), names, Path("bbox"))
 
 

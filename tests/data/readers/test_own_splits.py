@@ -41,14 +41,14 @@ def test_a_folder_is_read_as_its_splits(crops: Path, shuffled_disk: None) -> Non
     made = make_splits(name, SplitRule(4))
     assert made.path == crops / "splits.json"
     splits = read_splits(name)
-    note = f"{crops / 'splits.json'} says what is train, query and gallery; {name}#all is everything"
+    note = f"{crops / 'splits.json'} defines train, query and gallery; {name}#all is the whole data set"
     assert splits == tuple(replace(split, notes=(note,)) for split in made.splits)
     assert [split.number for split in splits] == [1, 2, 3, 4]
     assert {split.name for split in splits} == {"folder"}
     assert read_splits(f"{name}#3") == splits[2:3]
     assert read_dataset(f"{name}#all") == before
-    assert read_dataset(name).notes == (note, f"this is split 1 of 4; {name}#2 names the second")
-    with pytest.raises(DatasetError, match=r"names split 5, but .* has splits 1 to 4"):
+    assert read_dataset(name).notes == (note, f"this is split 1 of 4; {name}#2 selects the second")
+    with pytest.raises(DatasetError, match=r"selects split 5, but .* has splits 1 to 4"):
         read_splits(f"{name}#5")
     made.path.unlink()
     assert read_splits(name) == (before,)
@@ -74,7 +74,9 @@ def test_somebody_who_was_named_since_is_found_on_both_sides(crops: Path) -> Non
     make_splits(f"manifest:{crops}", SplitRule(1))
     person = PERSONS[by_person(read_dataset(f"manifest:{crops}").train).popitem()[0] - 1]
     manifest.write_text(manifest.read_text().replace('"camera": "gate", "id"', f'"person": "{person}", "id"'))
-    with pytest.raises(DatasetError, match=rf"1 persons are both trained on .* {person}/\w+/1 \(train\) and somebody"):
+    with pytest.raises(
+        DatasetError, match=rf"1 persons are in both training and test.* {person}/\w+/1 \(train\) and somebody"
+    ):
         read_splits(f"manifest:{crops}")
 
 
@@ -131,12 +133,12 @@ def _adopt_by_hand(root: Path, file: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (_grow, r"made for other tracklets .*: 1 are new \(the first: zoe/door/1\); .*--replace\), or delete"),
-        (_shrink, r"made for other tracklets .*: 1 are gone \(the first: anna/door/1\); put the data back"),
-        (_overlap, r"in split 2, 1 persons are both trained on and tested on.* --replace"),
+        (_grow, r"made for other tracklets .*: 1 were added \(the first: zoe/door/1\); .*--replace\), or delete"),
+        (_shrink, r"made for other tracklets .*: 1 were removed \(the first: anna/door/1\); restore the data"),
+        (_overlap, r"in split 2, 1 persons are in both training and test.* --replace"),
         (_name_a_stranger, r"lists 1 tracklets that folder:.* never had \(the first: zoe/door/1\)"),
         (_take_a_query_out, "split 1 has no query"),
-        (_adopt_by_hand, r"if you changed these on purpose, write made_for: sha256:[0-9a-f]{64}"),
+        (_adopt_by_hand, r"if you edited these on purpose, set made_for to sha256:[0-9a-f]{64}"),
     ],
 )
 def test_splits_that_do_not_fit_are_explained(
@@ -165,9 +167,9 @@ def test_a_correction_by_hand_is_taken(crops: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "does not list splits .*JSONDecodeError.*draw them again: resight splits folder:"),
-        ("[]", "does not list splits"),
-        ('{"format": 2}', "has format 2, and this version of Resight reads 1; update Resight"),
+        ("", "is not a file of splits .*JSONDecodeError.*draw the splits again: resight splits folder:"),
+        ("[]", "is not a file of splits"),
+        ('{"format": 2}', "has format 2, but this version of Resight reads format 1; update Resight"),
         ('{"format": 1, "splits": [{"train": []}]}', "KeyError: 'query'"),
         ('{"format": 1, "splits": [{"train": "anna", "query": [], "gallery": []}]}', "expected a list .*found anna"),
         ('{"format": 1, "seed": 0, "rule": "", "made_for": "", "left_out": [], "splits": []}', "lists no split"),

@@ -42,20 +42,20 @@ def test_a_number_chooses_one_of_several_splits(layouts: MakeLayout) -> None:
     assert len(splits) == 10
     assert read_splits(f"{name}#3") == splits[2:3]
     assert read_dataset(f"{name}#3") == splits[2]
-    with pytest.raises(DatasetError, match=r"names split 11, but .* has splits 1 to 10"):
+    with pytest.raises(DatasetError, match=r"selects split 11, but .* has splits 1 to 10"):
         read_splits(f"{name}#11")
 
 
 def test_the_first_of_several_splits_says_that_it_is_one(layouts: MakeLayout) -> None:
     name = f"prid2011:{layouts('prid2011')}"
-    split = read_dataset(name)
-    assert split.query == read_splits(name)[0].query
-    assert split.notes == (f"this is split 1 of 10; {name}#2 names the second",)
+    dataset = read_dataset(name)
+    assert dataset.query == read_splits(name)[0].query
+    assert dataset.notes == (f"this is split 1 of 10; {name}#2 selects the second",)
 
 
 def test_a_data_set_with_one_split_has_no_number(world: Path, tmp_path: Path) -> None:
     assert read_splits(f"mars:{world}") == (read_dataset(f"mars:{world}"),)
-    with pytest.raises(DatasetError, match=r"names split 1, but .* has one split, and no number"):
+    with pytest.raises(DatasetError, match=r"selects split 1, but .* has one split, and no number"):
         read_dataset(f"mars:{world}#1")
     (tmp_path / "crops#2" / "a" / "c" / "1").mkdir(parents=True)
     (tmp_path / "crops#2" / "a" / "c" / "1" / "1.jpg").touch()

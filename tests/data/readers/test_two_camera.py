@@ -105,7 +105,7 @@ def _write_splits(root: Path, splits: Any) -> None:
         ({"train": [], "test": []}, r"expected a list of .*TypeError"),
         ([{"train": ["person_0001"]}], r"expected a list of .*KeyError: 'test'"),
         ([], r"lists no split"),
-        ([{"train": ["person_0001"], "test": []}], r"expected split 1 to have persons to train and to test on"),
+        ([{"train": ["person_0001"], "test": []}], r"expected split 1 to have training and test persons"),
         ([{"train": ["person_0001"], "test": ["person_0001"]}], r"expected split 1 .* each listed once"),
         ([{"train": ["person_0001"], "test": ["../passwords"]}], r"lists '../passwords': expected a folder such as"),
         ([{"train": ["person_0001"], "test": ["person_9999"]}], r"lists person_9999, but .*person_9999 holds no frame"),

@@ -1,84 +1,137 @@
-"""One function per data set layout: folder in, `Dataset` out, or one for each official split."""
+"""Read data sets: one function per layout, which takes a folder and returns a `Dataset` for each official split."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
-from resight.data.readers.duke_video import read_duke_video
-from resight.data.readers.folder import read_folder, read_folder_splits
-from resight.data.readers.ls_vid import read_ls_vid
-from resight.data.readers.manifest import read_manifest, read_manifest_splits
-from resight.data.readers.mars import read_mars
-from resight.data.readers.two_camera import read_ilids_vid, read_prid2011
+from resight.data.readers import duke_video, folder, ls_vid, manifest, mars, two_camera
+from resight.data.readers.layout import Layout
 from resight.errors import DatasetError
 from resight.tracklet import Dataset
 
 READERS: dict[str, Callable[[Path], Dataset | tuple[Dataset, ...]]] = {
-    "duke-video": read_duke_video,
-    "folder": read_folder_splits,
-    "ilids-vid": read_ilids_vid,
-    "ls-vid": read_ls_vid,
-    "manifest": read_manifest_splits,
-    "mars": read_mars,
-    "prid2011": read_prid2011,
+    "duke-video": duke_video.read_duke_video,
+    "folder": folder.read_folder_splits,
+    "ilids-vid": two_camera.read_ilids_vid,
+    "ls-vid": ls_vid.read_ls_vid,
+    "manifest": manifest.read_manifest_splits,
+    "mars": mars.read_mars,
+    "prid2011": two_camera.read_prid2011,
 }
-"""Kind of data set → its reader. To add a layout, write a function and add a line."""
+"""Kind of data set → its reader. To add a layout, write a function and add a line here and in `LAYOUTS`."""
 
-_WHOLE: dict[str, Callable[[Path], Dataset]] = {"folder": read_folder, "manifest": read_manifest}
+LAYOUTS: Mapping[str, Layout] = MappingProxyType(
+    {
+        "mars": mars.LAYOUT,
+        "duke-video": duke_video.LAYOUT,
+        "ls-vid": ls_vid.LAYOUT,
+        "prid2011": two_camera.PRID2011,
+        "ilids-vid": two_camera.ILIDS_VID,
+        "folder": folder.LAYOUT,
+        "manifest": manifest.LAYOUT,
+    }
+)
+"""Kind of data set → what its folder contains."""
+
+
+@dataclass(frozen=True)
+class OwnData:
+    """A kind of data set for your own tracklets.
+
+    Attributes:
+        read: Reads all tracklets, each in every role, without splits.
+        splits_file: Returns the path of the file that lists the splits of a data set.
+    """
+
+    read: Callable[[Path], Dataset]
+    splits_file: Callable[[Path], Path]
+
+
+OWN_DATA: Mapping[str, OwnData] = MappingProxyType(
+    {
+        "folder": OwnData(folder.read_folder, folder.folder_splits_file),
+        "manifest": OwnData(manifest.read_manifest, manifest.manifest_splits_file),
+    }
+)
+"""Kinds of data set that have no official splits."""
 
 
 def read_splits(name: str) -> tuple[Dataset, ...]:
-    """Read every split of the data set that a name such as ``prid2011:/data/prid2011`` says.
+    """Read every split of a data set.
 
-    Most data sets have one. Of those that have more, a number at the end, ``prid2011:/data/prid2011#3``, chooses one.
-    Your own data may have splits that you drew; ``folder:crops#all`` is then still all of it in every role.
+    Most data sets have one split. If a data set has several, ``prid2011:/data/prid2011#3`` selects the third.
+    Your own data may have splits that you drew; ``folder:crops#all`` still reads all tracklets in every role.
 
     Args:
-        name: ``KIND:PATH``, ``KIND:PATH#NUMBER`` or, of a ``folder`` or ``manifest``, ``KIND:PATH#all``, with a
-            kind from `READERS`; ``~`` in the path is your home.
+        name: ``KIND:PATH``, ``KIND:PATH#NUMBER`` or, for a ``folder`` or ``manifest``, ``KIND:PATH#all``. KIND is a
+            key of `READERS`; ``~`` in the path is your home folder.
 
     Raises:
-        DatasetError: if the name has another form, the kind is not known, there is no split of that number, or what
-            lies at the path is not of that kind.
+        DatasetError: If the name has another form, the kind is unknown, the split does not exist, or the data at the
+            path is not of that kind.
     """
     kind, colon, path = name.partition(":")
     known = ", ".join(sorted(READERS))
     if not colon or not path:
-        raise DatasetError(f"a data set is named KIND:PATH, such as mars:/data/MARS, found {name!r}; kinds: {known}")
+        raise DatasetError(
+            f"expected the name of a data set as KIND:PATH, such as mars:/data/MARS, found {name!r}; kinds: {known}"
+        )
     if kind not in READERS:
         raise DatasetError(f"{kind!r} in {name!r} is not a kind of data set; known: {known}")
-    whole = Path(path).expanduser()
-    folder, hash_, number = path.rpartition("#")
-    # A folder may be called crops#2.
-    if not (hash_ and (number.isdecimal() or (number == "all" and kind in _WHOLE))) or whole.exists():
-        return _read(kind, whole)
+    root, number = split_path(kind, path)
     if number == "all":
-        return (_WHOLE[kind](Path(folder).expanduser()),)
-    splits = _read(kind, Path(folder).expanduser())
+        return (OWN_DATA[kind].read(root),)
+    splits = _read(kind, root)
+    if not number:
+        return splits
     chosen = tuple(split for split in splits if split.number == int(number))
     if not chosen:
-        has = f"splits 1 to {len(splits)}" if splits[0].number else "one split, and no number"
-        raise DatasetError(f"{name!r} names split {number}, but the {kind} data set in {folder} has {has}")
+        available = f"splits 1 to {len(splits)}" if splits[0].number else "one split, and no number"
+        raise DatasetError(f"{name!r} selects split {number}, but the {kind} data set in {root} has {available}")
     return chosen
 
 
-def read_dataset(name: str) -> Dataset:
-    """Read the data set that a name such as ``mars:/data/MARS`` says, as `read_splits`, and one split of it.
+def split_path(kind: str, path: str) -> tuple[Path, str]:
+    """Separate a path from the number of a split: ``/data/prid2011#3`` gives ``/data/prid2011`` and ``3``.
 
-    Of a data set with several splits and a name without a number this is the first, and its notes say so.
+    Args:
+        kind: A key of `READERS`.
+        path: A path, optionally followed by ``#NUMBER``, or by ``#all`` for a kind in `OWN_DATA`.
+
+    Returns:
+        The path, with ``~`` replaced by your home folder; and the number, ``all``, or ``""`` if there is none.
+    """
+    whole = Path(path).expanduser()
+    base, hash_, number = path.rpartition("#")
+    is_number = number.isdecimal() or (number == "all" and kind in OWN_DATA)
+    # The name of a folder may end in #2.
+    if hash_ and is_number and not whole.exists():
+        return Path(base).expanduser(), number
+    return whole, ""
+
+
+def read_dataset(name: str) -> Dataset:
+    """Read one split of a data set, such as ``mars:/data/MARS``.
+
+    If the data set has several splits and the name has no number, the first split is read, with a note in
+    `Dataset.notes`.
+
+    Args:
+        name: As in `read_splits`.
 
     Raises:
-        DatasetError: as `read_splits`.
+        DatasetError: As `read_splits`.
     """
     first, *more = read_splits(name)
     if not more:
         return first
-    note = f"this is split 1 of {len(more) + 1}; {name}#2 names the second"
+    note = f"this is split 1 of {len(more) + 1}; {name}#2 selects the second"
     return replace(first, notes=(*first.notes, note))
 
 
 def _read(kind: str, root: Path) -> tuple[Dataset, ...]:
-    found = READERS[kind](root)
-    return found if isinstance(found, tuple) else (found,)
+    datasets = READERS[kind](root)
+    return datasets if isinstance(datasets, tuple) else (datasets,)

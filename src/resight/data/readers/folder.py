@@ -1,51 +1,56 @@
-"""Your own tracklets, as folders: ``<person>/<camera>/<tracklet>/<frame>.jpg``."""
+"""Read your own tracklets from folders: ``<person>/<camera>/<tracklet>/<frame>.jpg``."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from resight.data.readers.layout import Layout
 from resight.data.readers.listing import PICTURES, list_folder, numbered
 from resight.data.readers.own_splits import apply_own_splits
 from resight.errors import DatasetError
 from resight.tracklet import DISTRACTOR, Dataset, Tracklet
 
-_LAYOUT = "expected <person>/<camera>/<tracklet>/<frame>.jpg (or .jpeg, .png), such as anna/door/0001/000001.jpg"
+PATTERN = "<person>/<camera>/<tracklet>/<frame>.jpg"
+DEPTH = 3
+"""Levels of folders between the data set's folder and the frames."""
+
+LAYOUT = Layout(description=f"expected {PATTERN} (or .jpeg, .png), such as anna/door/0001/000001.jpg")
 
 
 def read_folder(root: Path) -> Dataset:
-    """Read tracklets from nested folders; every tracklet is train, query and gallery at once.
+    """Read tracklets from nested folders. Every tracklet is in the training set, the queries and the gallery.
 
-    Folders and frames go by natural order (``frame9`` before ``frame10``). Persons are numbered 1, 2, … in that order,
-    and so are cameras, over the whole set; an id is ``person/camera/tracklet``. Hidden files and files that are no
-    pictures are ignored; a tracklet folder without pictures is left out, with a note.
+    Folders and frames are sorted in natural order (``frame9`` before ``frame10``). Persons are numbered 1, 2, … in
+    that order, and so are the cameras of the whole data set. A tracklet's id is ``person/camera/tracklet``. Hidden
+    files and files that are not pictures are ignored. A tracklet folder without pictures is left out, with a note.
 
     Args:
-        root: the folder of the person folders.
+        root: The folder that contains the persons' folders.
 
     Raises:
-        DatasetError: if there is no such folder, no tracklet in it, or a picture lies at another depth.
+        DatasetError: If the folder does not exist or has no tracklet, or a picture lies at another depth.
     """
     if not root.is_dir():
-        raise DatasetError(f"there is no folder {root}: {_LAYOUT}")
-    found: list[tuple[str, str, str, tuple[str, ...]]] = []
+        raise DatasetError(f"there is no folder {root}: {LAYOUT.description}")
+    listed: list[tuple[str, str, str, tuple[str, ...]]] = []
     notes: list[str] = []
     for person in _folders_above_tracklets(root):
         for camera in _folders_above_tracklets(root / person):
             for tracklet in _folders_above_tracklets(root / person / camera):
                 folders, pictures = list_folder(root / person / camera / tracklet)
                 if pictures:
-                    found.append((person, camera, tracklet, tuple(pictures)))
+                    listed.append((person, camera, tracklet, tuple(pictures)))
                 elif folders:
                     raise DatasetError(
                         f"{root / person / camera / tracklet} should hold the frames of one tracklet but holds folders "
-                        f"({folders[0]}): {_LAYOUT}; perhaps {root / person} is the folder to read"
+                        f"({folders[0]}): {LAYOUT.description}; perhaps {root / person} is the folder to read"
                     )
                 else:
                     notes.append(f"{person}/{camera}/{tracklet} holds no picture and is left out")
-    if not found:
-        raise DatasetError(f"no tracklet in {root}: {_LAYOUT}")
-    persons = numbered(person for person, _, _, _ in found)
-    cameras = numbered(camera for _, camera, _, _ in found)
+    if not listed:
+        raise DatasetError(f"no tracklet in {root}: {LAYOUT.description}")
+    persons = numbered(person for person, _, _, _ in listed)
+    cameras = numbered(camera for _, camera, _, _ in listed)
     tracklets = tuple(
         Tracklet(
             f"{person}/{camera}/{tracklet}",
@@ -54,33 +59,33 @@ def read_folder(root: Path) -> Dataset:
             root / person / camera / tracklet,
             names,
         )
-        for person, camera, tracklet, names in found
+        for person, camera, tracklet, names in listed
     )
     return Dataset("folder", root, tracklets, tracklets, tracklets, tuple(notes), camera_names=tuple(cameras))
 
 
 def read_folder_splits(root: Path) -> tuple[Dataset, ...]:
-    """Read the splits that ``splits.json`` in the folder lists, or as `read_folder` if there is no such file.
+    """Read the splits listed in the folder's ``splits.json``; without this file, return what `read_folder` reads.
 
     Raises:
-        DatasetError: as `read_folder`, or if the splits do not fit the tracklets.
+        DatasetError: As `read_folder`, or if the splits do not match the tracklets.
     """
     return apply_own_splits(read_folder(root), folder_splits_file(root), f"folder:{root}")
 
 
 def folder_splits_file(root: Path) -> Path:
-    """Where the splits of a folder of tracklets are listed."""
+    """Return the path of the file that lists the splits of a folder of tracklets."""
     return root / "splits.json"
 
 
 def read_tracklet(folder: Path) -> Tracklet:
-    """Read one folder of frames, to search with.
+    """Read one folder of frames as a query.
 
-    Its id is the folder's name. Who it is and which camera saw it is not known: person `DISTRACTOR`, and camera 0,
-    which is no gallery tracklet's camera, so that no protocol takes anything from the gallery for its sake.
+    The tracklet's id is the folder's name. Its person is `DISTRACTOR` and its camera is 0, because neither is known.
+    No gallery tracklet has camera 0, so that no protocol excludes gallery tracklets of the query's camera.
 
     Raises:
-        DatasetError: if there is no such folder or no picture in it.
+        DatasetError: If the folder does not exist or holds no picture.
     """
     if not folder.is_dir():
         raise DatasetError(f"there is no folder {folder}: expected one that holds the frames of one tracklet")
@@ -93,5 +98,5 @@ def read_tracklet(folder: Path) -> Tracklet:
 def _folders_above_tracklets(folder: Path) -> list[str]:
     folders, pictures = list_folder(folder)
     if pictures:
-        raise DatasetError(f"the picture {folder / pictures[0]} lies too high in the folders: {_LAYOUT}")
+        raise DatasetError(f"the picture {folder / pictures[0]} lies too high in the folders: {LAYOUT.description}")
     return folders

@@ -1,4 +1,4 @@
-"""LS-VID: 3,772 people, fifteen cameras in and out of doors (Li et al., ICCV 2019)."""
+"""Read LS-VID: 3,772 persons, fifteen indoor and outdoor cameras (Li et al., ICCV 2019)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from resight.data.readers.listing import find_layout, first_few, list_folder, natural_order, read_text
+from resight.data.readers.layout import Layout, LayoutFile
+from resight.data.readers.listing import first_few, list_folder, natural_order, read_text
 from resight.data.readers.matlab import read_table
 from resight.errors import DatasetError
 from resight.tracklet import JUNK, Dataset, Tracklet
 
-_LAYOUT = (
-    "an LS-VID folder holds list_sequence/list_seq_train.txt and list_seq_test.txt, the frames that these name, and "
-    "test/data/info_test.mat"
+_LIST_FOLDER = "list_sequence"
+_TRAIN_LIST = LayoutFile((f"{_LIST_FOLDER}/list_seq_train.txt",))
+_TEST_LIST = LayoutFile((f"{_LIST_FOLDER}/list_seq_test.txt",))
+_QUERY_TABLE = LayoutFile(("test/data/info_test.mat", "data/info_test.mat"), variable="query")
+LAYOUT = Layout(
+    description=(
+        "an LS-VID folder contains list_sequence/list_seq_train.txt and list_seq_test.txt, the frames listed in them, "
+        "and test/data/info_test.mat"
+    ),
+    folders=(_LIST_FOLDER,),
+    files=(_TRAIN_LIST, _TEST_LIST, _QUERY_TABLE),
+    shared_folders=True,
+    gallery_has_queries=True,
 )
-_TABLES = ("test/data/info_test.mat", "data/info_test.mat")
 _LAST = chr(0x10FFFF)
 _LINE = re.compile(r"(?P<path>\S+)\s+(?P<person>-?\d+)(?:\s+(?P<camera>\d+))?")
 _FRAME = re.compile(r"\d+_\d+_[cC]?(?P<camera>\d+)_[fF]?\d+\.(?:jpg|jpeg|png)", re.IGNORECASE)
@@ -25,7 +35,13 @@ _FRAME = re.compile(r"\d+_\d+_[cC]?(?P<camera>\d+)_[fF]?\d+\.(?:jpg|jpeg|png)", 
 
 @dataclass(frozen=True)
 class _Line:
-    """A line of a list: where the frames of one tracklet begin, whose they are, and which camera's, if it says so."""
+    """A line of a list.
+
+    Attributes:
+        path: Folder of a tracklet's frames, or the common beginning of their paths.
+        person: Person number as listed.
+        camera: Camera number as listed; None if the line has none.
+    """
 
     path: str
     person: int
@@ -33,40 +49,38 @@ class _Line:
 
 
 def read_ls_vid(root: Path) -> Dataset:
-    """Read the lists and find their frames.
+    """Read the lists and find the frames of their tracklets.
 
-    A line names what the paths of a tracklet's frames begin with, or their folder, then the person, and in some copies
-    the camera; else the camera is in the frame names, ``<person>_<tracklet>_<camera>_<frame>.jpg``. A tracklet's id is
-    the path that its line begins with. Where numbers of persons or cameras begin at 0, all are counted from 1 here,
-    because person 0 means somebody who is nobody's right answer.
+    A line holds the common beginning of the paths of a tracklet's frames, or their folder, then the person, and in some
+    copies the camera. Without it, the camera is read from the frame names
+    ``<person>_<tracklet>_<camera>_<frame>.jpg``. A tracklet's id is the path in its line. If persons or cameras are
+    numbered from 0, 1 is added to all of them, because person 0 means a distractor.
 
-    Query are the test lines that ``query`` in ``info_test.mat`` numbers (from 1), gallery *all* test lines, queries
-    included. A tracklet without frames on disk is left out; `Dataset.notes` says so.
+    Queries are the test lines whose numbers (from 1) are in ``query`` of ``info_test.mat``. The gallery is *all* test
+    lines, including the queries. A tracklet without frames on disk is left out, with a note in `Dataset.notes`.
 
     Args:
-        root: the folder of ``list_sequence/`` and ``test/``, or one above it. Copies that keep both in ``info/``, as
-            ``info/list_sequence/`` and ``info/data/``, are read too.
+        root: The folder that contains ``list_sequence/`` and ``test/``, or one above it. Copies that keep both in
+            ``info/``, as ``info/list_sequence/`` and ``info/data/``, are read too.
 
     Raises:
-        DatasetError: if a list, the table or all frames are missing, or something in them does not fit.
+        DatasetError: If a list, the table or all frames are missing, or their contents are not consistent.
     """
-    info = find_layout(root, ("list_sequence",), _LAYOUT)
-    train_lines, test_lines = (
-        _read_list(info / "list_sequence" / f"list_seq_{part}.txt") for part in ("train", "test")
-    )
-    table = next((info / name for name in _TABLES if (info / name).is_file()), info / _TABLES[0])
-    rows = read_table(table, "query", _LAYOUT).ravel() - 1
+    info = LAYOUT.find_home(root)
+    train_lines, test_lines = (_read_list(info / file.places[0]) for file in (_TRAIN_LIST, _TEST_LIST))
+    table = _QUERY_TABLE.find(root, info) or info / _QUERY_TABLE.places[0]
+    rows = read_table(table, _QUERY_TABLE.variable, LAYOUT.description).ravel() - 1
     if rows.size == 0 or rows.min() < 0 or rows.max() >= len(test_lines):
         found = f"{rows.min() + 1} to {rows.max() + 1}" if rows.size else "none"
         raise DatasetError(
-            f"{table}: expected lines of list_seq_test.txt, 1 to {len(test_lines)}, found {found}: {_LAYOUT}"
+            f"{table}: expected lines of list_seq_test.txt, 1 to {len(test_lines)}, found {found}: {LAYOUT.description}"
         )
     notes: list[str] = []
     tracklets = _find_tracklets(info, (*train_lines, *test_lines), notes)
     train, test = tracklets[: len(train_lines)], tracklets[len(train_lines) :]
     query = [test[row] for row in rows.tolist()]
-    if lost := query.count(None):
-        notes.append(f"{lost} of {len(query)} queries are left out: none of their frames is there")
+    if missing := query.count(None):
+        notes.append(f"{missing} of {len(query)} queries are left out because they have no frame on disk")
     return Dataset(
         "ls-vid",
         info,
@@ -79,7 +93,7 @@ def read_ls_vid(root: Path) -> Dataset:
 
 def _read_list(path: Path) -> list[_Line]:
     if not path.is_file():
-        raise DatasetError(f"there is no list {path}: {_LAYOUT}")
+        raise DatasetError(f"there is no list {path}: {LAYOUT.description}")
     lines: list[_Line] = []
     for number, text in enumerate(read_text(path).splitlines(), start=1):
         if not text.strip():
@@ -87,7 +101,7 @@ def _read_list(path: Path) -> list[_Line]:
         match = _LINE.fullmatch(text.strip())
         if match is None:
             raise DatasetError(
-                f"{path}, line {number}: expected the path of a tracklet, its person and perhaps its camera, found "
+                f"{path}, line {number}: expected the path of a tracklet, its person and optionally its camera, found "
                 f"{text!r}; use the official file"
             )
         camera = None if match["camera"] is None else int(match["camera"])
@@ -98,20 +112,20 @@ def _read_list(path: Path) -> list[_Line]:
 
 
 def _find_tracklets(info: Path, lines: Sequence[_Line], notes: list[str]) -> list[Tracklet | None]:
-    """One tracklet a line, None where there is no frame."""
+    """Return one tracklet for each line, None where no frame exists."""
     root = next((root for root in (info, info.parent) if (root / lines[0].path).parent.is_dir()), info)
     listings: dict[Path, list[str]] = {}
-    found = [_find_frames(root / line.path, listings) for line in lines]
-    missing = [line.path for line, (_, names) in zip(lines, found, strict=True) if not names]
+    frames = [_find_frames(root / line.path, listings) for line in lines]
+    missing = [line.path for line, (_, names) in zip(lines, frames, strict=True) if not names]
     if len(missing) == len(lines):
         raise DatasetError(
             f"no frame of the {len(lines)} listed tracklets is in {root}, {first_few(missing)}; unpack the frames so "
-            "that the paths in list_sequence/ begin there"
+            "that the paths in list_sequence/ are relative to this folder"
         )
     if missing:
         notes.append(f"{len(missing)} listed tracklets have no frame on disk and are left out, {first_few(missing)}")
-    cameras = [_camera(line, folder, names) for line, (folder, names) in zip(lines, found, strict=True)]
-    # Somebody with the number 0 would be taken for a distractor, and camera 0 for one that is not of this set.
+    cameras = [_camera(line, folder, names) for line, (folder, names) in zip(lines, frames, strict=True)]
+    # Person 0 would be taken for a distractor, and camera 0 for one outside this data set.
     person_shift = int(any(line.person == 0 for line in lines))
     camera_shift = int(any(camera == 0 for camera in cameras))
     return [
@@ -124,28 +138,28 @@ def _find_tracklets(info: Path, lines: Sequence[_Line], notes: list[str]) -> lis
         )
         if camera is not None
         else None
-        for line, (folder, names), camera in zip(lines, found, cameras, strict=True)
+        for line, (folder, names), camera in zip(lines, frames, cameras, strict=True)
     ]
 
 
 def _find_frames(path: Path, listings: dict[Path, list[str]]) -> tuple[Path, list[str]]:
-    """The folder of a tracklet's frames and their names, in order: all that is in `path`, or begins with it."""
+    """Return the folder and the sorted names of a tracklet's frames: those in `path`, or whose path begins with it."""
     if path.is_dir():
         return path, list_folder(path)[1]
     folder = path.parent
     if folder not in listings:
-        # As text, so that what begins alike lies together.
+        # Sorted as text, names with the same beginning are adjacent.
         listings[folder] = list_folder(folder, as_text=True)[1] if folder.is_dir() else []
     names = listings[folder]
-    some = names[bisect_left(names, path.name) : bisect_left(names, path.name + _LAST)]
+    candidates = names[bisect_left(names, path.name) : bisect_left(names, path.name + _LAST)]
     # 0001_0002 must not claim the frames of 0001_00020.
-    own = [name for name in some if not name[len(path.name) :][:1].isdecimal()]
-    # Numbers of one width are in order already; there are three million frames, so that this counts.
-    return folder, own if len({*map(len, own)}) == 1 else sorted(own, key=natural_order)
+    frames = [name for name in candidates if not name[len(path.name) :][:1].isdecimal()]
+    # Numbers of equal width are sorted already. Skipping the sort matters for three million frames.
+    return folder, frames if len({*map(len, frames)}) == 1 else sorted(frames, key=natural_order)
 
 
 def _camera(line: _Line, folder: Path, names: Sequence[str]) -> int | None:
-    """The camera of a tracklet, None if it has no frame."""
+    """Return the camera of a tracklet, None if it has no frame."""
     if line.camera is not None or not names:
         return line.camera if names else None
     matches = [_FRAME.fullmatch(name) for name in names]

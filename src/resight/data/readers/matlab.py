@@ -1,4 +1,4 @@
-"""Tables of whole numbers in MATLAB files, of the old kind and of the new one, which is HDF5."""
+"""Read tables of whole numbers from MATLAB files, in the old format and in version 7.3, which is HDF5."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from scipy.io import loadmat
 from resight.errors import DatasetError
 
 _LARGEST = 2**53
-"""Beyond it, floating point numbers are no longer whole; NaN is not below it either."""
+"""Above this value floating-point numbers do not represent every whole number. NaN fails the comparison too."""
 
 _HDF5 = (b"MATLAB 7.3 MAT-file", b"\x89HDF\r\n\x1a\n")
 
 
 def read_table(path: Path, variable: str, layout: str) -> NDArray[np.int64]:
-    """One variable of a MATLAB file.
+    """Read one variable of a MATLAB file.
 
     Args:
-        path: a ``.mat`` file.
-        variable: its name in the file.
-        layout: what to say was expected if there is no such file.
+        path: A ``.mat`` file.
+        variable: Its name in the file.
+        layout: Description of the expected layout, for the message if the file is missing.
 
     Returns:
-        The array as MATLAB shows it: rows first, at least two axes.
+        The array in MATLAB's orientation: rows first, at least two axes.
 
     Raises:
-        DatasetError: if the file is missing or damaged, has no such variable, or one that does not hold whole numbers;
-            or if it is HDF5 and h5py is not installed.
+        DatasetError: If the file is missing or damaged, or the variable is missing or does not hold whole numbers;
+            or if the file is HDF5 and h5py is not installed.
     """
     if not path.is_file():
         raise DatasetError(f"there is no table {path}: {layout}")
@@ -40,7 +40,7 @@ def read_table(path: Path, variable: str, layout: str) -> NDArray[np.int64]:
         variables = _read_hdf5(path, variable) if is_hdf5 else loadmat(path)
     except DatasetError:
         raise
-    except Exception as error:  # both parsers raise whatever they stumble over
+    except Exception as error:  # damaged files make both parsers raise exceptions of any type
         raise DatasetError(f"{path} is not a readable MATLAB file ({error}); copy the official file again") from error
     if variable not in variables:
         found = ", ".join(sorted(name for name in variables if not name.startswith(("__", "#")))) or "none"
@@ -48,22 +48,23 @@ def read_table(path: Path, variable: str, layout: str) -> NDArray[np.int64]:
     values = np.asarray(variables[variable])
     if values.dtype.kind not in "iuf" or not (np.abs(values) <= _LARGEST).all() or (values != np.round(values)).any():
         raise DatasetError(
-            f"{path}: expected {variable} to hold whole numbers, found others ({values.dtype}); use the official file"
+            f"{path}: expected {variable} to hold whole numbers, found other values ({values.dtype}); use the official "
+            "file"
         )
     return values.astype(np.int64)
 
 
 def _read_hdf5(path: Path, variable: str) -> dict[str, Any]:
-    """The variables of a file by name; of the other ones only the names."""
+    """Return the names of all variables, with the values of `variable`."""
     try:
         import h5py
     except ImportError as error:
         raise DatasetError(
-            f"{path} is an HDF5 file, and reading those needs h5py; install it: pip install 'resight[h5]'"
+            f"{path} is an HDF5 file, which needs h5py; install it with: pip install 'resight[h5]'"
         ) from error
     with h5py.File(path, "r") as file:
         names: dict[str, Any] = dict.fromkeys(file)
         if isinstance(file.get(variable), h5py.Dataset):
-            # MATLAB stores column by column, so that HDF5 sees the axes the other way round
+            # MATLAB stores arrays by column, so HDF5 shows the axes in reverse order.
             names[variable] = np.asarray(file[variable]).T
         return names

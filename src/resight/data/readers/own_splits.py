@@ -1,4 +1,4 @@
-"""The splits of your own data, as a file beside it: what ``resight splits`` writes and the readers apply."""
+"""Store and apply the splits of your own data: ``resight splits`` writes the file, the readers apply it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from resight.errors import DatasetError
 from resight.tracklet import Dataset, Tracklet, by_person
 
 FORMAT = 1
-"""Version of the file's form."""
+"""Version of the file format."""
 
-# Names of files need not be text.
-_ODD_NAMES = "surrogateescape"
+UNDECODABLE = "surrogateescape"
+"""How bytes that are not UTF-8 are read and written. Names of files, and so ids of tracklets, may contain some."""
+
 _ROLES = ("train", "query", "gallery")
 
 
 @dataclass(frozen=True)
 class OwnSplit:
-    """One split as tracklet ids; a query is in the gallery too."""
+    """One split as tracklet ids. Every query is in the gallery too."""
 
     train: tuple[str, ...]
     query: tuple[str, ...]
@@ -32,14 +33,14 @@ class OwnSplit:
 
 @dataclass(frozen=True)
 class OwnSplits:
-    """What a file of splits says.
+    """The content of a file of splits.
 
     Attributes:
-        seed: what they were drawn from.
-        rule: how they were drawn, in words.
-        made_for: `hash_ids` of all tracklets that the data set had.
-        left_out: ids of tracklets that are in no split.
-        splits: numbered from 1 in this order.
+        seed: Seed from which they were drawn.
+        rule: How they were drawn, as text.
+        made_for: `hash_ids` of all tracklets of the data set.
+        left_out: Ids of tracklets that are in no split.
+        splits: The splits, numbered from 1 in this order.
     """
 
     seed: int
@@ -49,12 +50,16 @@ class OwnSplits:
     splits: tuple[OwnSplit, ...]
 
     def to_bytes(self) -> bytes:
-        """The file: JSON, the same for the same splits."""
+        """Return the content of the file: JSON, identical for identical splits."""
         text = json.dumps({"format": FORMAT, **asdict(self)}, indent=1, ensure_ascii=False) + "\n"
-        return text.encode(errors=_ODD_NAMES)
+        return text.encode(errors=UNDECODABLE)
 
     def of(self, whole: Dataset) -> tuple[Dataset, ...]:
-        """The splits of a data set whose tracklets are all in `whole.gallery`, each in the order of that."""
+        """Return one data set per split, with tracklets in the order of `whole.gallery`.
+
+        Args:
+            whole: A data set with every tracklet in its gallery.
+        """
         return tuple(
             replace(
                 whole,
@@ -68,80 +73,82 @@ class OwnSplits:
 
 
 def hash_ids(ids: Iterable[str]) -> str:
-    """SHA-256 of tracklet ids, whatever their order."""
-    return "sha256:" + hashlib.sha256("\n".join(sorted(ids)).encode(errors=_ODD_NAMES)).hexdigest()
+    """Return the SHA-256 of tracklet ids, independent of their order."""
+    return "sha256:" + hashlib.sha256("\n".join(sorted(ids)).encode(errors=UNDECODABLE)).hexdigest()
 
 
 def apply_own_splits(whole: Dataset, path: Path, name: str) -> tuple[Dataset, ...]:
-    """The splits that a file lists, or the whole data set if there is no such file.
+    """Return the splits listed in a file, or the whole data set if the file does not exist.
 
     Args:
-        whole: the data set with every tracklet in every role.
-        path: where its splits are listed, if they are.
+        whole: The data set with every tracklet in every role.
+        path: The file of splits.
         name: ``KIND:PATH`` of the data set, for messages.
 
     Raises:
-        DatasetError: if the file is not of this form, the data set has tracklets that it did not have when the splits
-            were made or has lost some, a split has no query, or somebody is both trained on and tested on.
+        DatasetError: If the file has another form, tracklets were added to or removed from the data set since the
+            splits were made, a split has no query, or a person is in both training and test.
     """
     if not path.is_file():
         return (whole,)
     own = _parse(path, name)
     ids = {t.id for t in whole.gallery}
     listed = {id_ for split in own.splits for role in _ROLES for id_ in getattr(split, role)} | {*own.left_out}
-    gone, new = sorted(listed - ids), sorted(ids - listed)
+    removed, added = sorted(listed - ids), sorted(ids - listed)
     made_for = hash_ids(ids)
     if own.made_for != made_for:
         changes = [
-            f"{len(some)} {what} ({first_few(some)})" for some, what in ((gone, "are gone"), (new, "are new")) if some
+            f"{len(changed)} {what} ({first_few(changed)})"
+            for changed, what in ((removed, "were removed"), (added, "were added"))
+            if changed
         ]
-        changes = changes or [f"its lists fit them; if you changed these on purpose, write made_for: {made_for}"]
+        changes = changes or [f"but its lists match them; if you edited these on purpose, set made_for to {made_for}"]
         raise DatasetError(
-            f"{path} was made for other tracklets than {name} has: "
-            f"{' and '.join(changes)}; put the data back as it was, draw new splits (resight splits {name} --replace), "
-            "or delete the file to use the data without splits"
+            f"{path} was made for other tracklets than {name} has: {' and '.join(changes)}; restore the data, draw new "
+            f"splits (resight splits {name} --replace), or delete the file to use the data without splits"
         )
-    if gone:
+    if removed:
         raise DatasetError(
-            f"{path} lists {len(gone)} tracklets that {name} never had ({first_few(gone)}); correct them, or draw new "
-            f"splits: resight splits {name} --replace"
+            f"{path} lists {len(removed)} tracklets that {name} never had ({first_few(removed)}); correct the list, or "
+            f"draw new splits: resight splits {name} --replace"
         )
     splits = own.of(whole)
     for number, split in enumerate(splits, start=1):
         if not split.query:
-            raise DatasetError(f"{path}: split {number} has no query; give it some, or delete it")
+            raise DatasetError(f"{path}: split {number} has no query; add some, or delete the split")
         train, test = by_person(split.train), by_person((*split.query, *split.gallery))
         both = train.keys() & test.keys()
         if both:
             example = min(both)
             raise DatasetError(
-                f"{path}: in split {number}, {len(both)} persons are both trained on and tested on, such as the "
-                f"one of {train[example][0].id} (train) and {test[example][0].id} (query or gallery), so its score "
-                f"would mean nothing; move each to one side, or draw new splits: resight splits {name} --replace"
+                f"{path}: in split {number}, {len(both)} persons are in both training and test, such as the person of "
+                f"{train[example][0].id} (train) and {test[example][0].id} (query or gallery), so its score would be "
+                f"meaningless; move each person to one side, or draw new splits: resight splits {name} --replace"
             )
-    notes = [f"{path} says what is train, query and gallery; {name}#all is everything"]
+    notes = [f"{path} defines train, query and gallery; {name}#all is the whole data set"]
     if own.left_out:
         notes.append(f"{len(own.left_out)} tracklets are in no split ({first_few(own.left_out)})")
     return tuple(replace(split, notes=(*split.notes, *notes)) for split in splits)
 
 
 def _parse(path: Path, name: str) -> OwnSplits:
-    again = f"draw them again: resight splits {name} --replace"
+    redraw = f"draw the splits again: resight splits {name} --replace"
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8", errors=_ODD_NAMES))
-        version = found["format"]
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8", errors=UNDECODABLE))
+        version = content["format"]
         if version != FORMAT:
             raise DatasetError(
-                f"{path} has format {version!r}, and this version of Resight reads {FORMAT}; update Resight, or {again}"
+                f"{path} has format {version!r}, but this version of Resight reads format {FORMAT}; update Resight, or "
+                f"{redraw}"
             )
-        splits = tuple(OwnSplit(*(_ids(split[role]) for role in _ROLES)) for split in found["splits"])
-        own = OwnSplits(found["seed"], found["rule"], found["made_for"], _ids(found["left_out"]), splits)
+        splits = tuple(OwnSplit(*(_ids(split[role]) for role in _ROLES)) for split in content["splits"])
+        own = OwnSplits(content["seed"], content["rule"], content["made_for"], _ids(content["left_out"]), splits)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise DatasetError(
-            f"{path} does not list splits as resight splits writes them ({type(error).__name__}: {error}); {again}"
+            f"{path} is not a file of splits as written by resight splits ({type(error).__name__}: {error}); {redraw}"
         ) from error
     if not splits:
-        raise DatasetError(f"{path} lists no split; {again}")
+        raise DatasetError(f"{path} lists no split; {redraw}")
     return own
 
 

@@ -1,4 +1,4 @@
-"""PRID2011 and iLIDS-VID: one tracklet per person in each of two cameras, ten official splits into halves.
+"""Read PRID2011 and iLIDS-VID: one tracklet per person in each of two cameras, ten official splits into halves.
 
 PRID2011: Hirzer et al., SCIA 2011. iLIDS-VID, and the splits of both: Wang et al., ECCV 2014.
 """
@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from resight.data.readers.listing import find_layout, first_few, list_folder
+from resight.data.readers.layout import Layout, LayoutFile
+from resight.data.readers.listing import first_few, list_folder
 from resight.data.readers.matlab import read_table
 from resight.errors import DatasetError
 from resight.tracklet import Dataset, Tracklet
@@ -20,90 +21,102 @@ PRID2011_SPLITS = "splits_prid2011.json"
 ILIDS_VID_SPLITS = "train_test_splits_ilidsvid.mat"
 
 _PERSON = re.compile(r"person_?(\d+)")
-_PRID2011 = (
-    "a PRID2011 folder holds prid_2011/multi_shot/cam_a/person_0001/0001.png and so on, and beside prid_2011/ (or in "
-    f"it) {PRID2011_SPLITS}"
+_PRID2011_SPLITS_FILE = LayoutFile((PRID2011_SPLITS,), nearby=True)
+PRID2011 = Layout(
+    description=(
+        "a PRID2011 folder contains prid_2011/multi_shot/cam_a/person_0001/0001.png and so on, and, beside or in "
+        f"prid_2011/, {PRID2011_SPLITS}"
+    ),
+    folders=("multi_shot/cam_a", "multi_shot/cam_b"),
+    files=(_PRID2011_SPLITS_FILE,),
 )
-_PRID2011_SPLITS_FROM = (
-    "the archive of the frames does not hold it: it names the ten halvings of 178 persons that published figures use, "
-    "and public re-identification toolkits, such as torchreid, say where to get it"
+_PRID2011_SPLITS_SOURCE = (
+    "the archive of the frames does not contain it. It lists the ten splits of 178 persons that published results "
+    "use; public re-identification toolkits, such as torchreid, describe where to get it"
 )
-_ILIDS_VID = (
-    "an iLIDS-VID folder holds i-LIDS-VID/sequences/cam1/person001/*.png and so on, and "
-    f"'train-test people splits/{ILIDS_VID_SPLITS}'"
+_ILIDS_VID_SPLITS_FILE = LayoutFile(
+    (ILIDS_VID_SPLITS, f"train-test people splits/{ILIDS_VID_SPLITS}"), variable="ls_set", nearby=True
 )
-_ILIDS_VID_SPLITS_FROM = "it is part of the data set's own archive; unpack the whole of it"
+ILIDS_VID = Layout(
+    description=(
+        "an iLIDS-VID folder contains i-LIDS-VID/sequences/cam1/person001/*.png and so on, and "
+        f"'train-test people splits/{ILIDS_VID_SPLITS}'"
+    ),
+    folders=("sequences/cam1", "sequences/cam2"),
+    files=(_ILIDS_VID_SPLITS_FILE,),
+)
+_ILIDS_VID_SPLITS_SOURCE = "it is part of the data set's own archive; unpack the whole archive"
 
 
 @dataclass(frozen=True)
 class Halves:
-    """Folder names of the persons of one split, as listed."""
+    """Folder names of the persons of one split, in the order of the list."""
 
     train: tuple[str, ...]
     test: tuple[str, ...]
 
 
 def read_prid2011(root: Path) -> tuple[Dataset, ...]:
-    """Read all official splits; queries are of camera a (1), the gallery is camera b (2).
+    """Read all official splits. Queries are from camera a (1), the gallery is camera b (2).
 
     Persons in no split are not read. A tracklet's id is ``cam_a/person_0001``.
 
     Args:
-        root: the folder of ``prid_2011/``, that folder itself, or one above. ``splits_prid2011.json`` is looked for in
-            `root`, beside ``multi_shot/`` and one folder further up.
+        root: The folder that contains ``prid_2011/``, that folder itself, or one above. ``splits_prid2011.json`` is
+            searched for in `root`, beside ``multi_shot/`` and one folder above that.
 
     Raises:
-        DatasetError: if a folder, the splits or a listed person is missing.
+        DatasetError: If a folder, the splits or a listed person is missing.
     """
-    base = find_layout(root, ("multi_shot/cam_a", "multi_shot/cam_b"), _PRID2011)
-    splits = _find_file(PRID2011_SPLITS, (root, base, base.parent), _PRID2011_SPLITS_FROM)
-    return _make_splits("prid2011", base / "multi_shot", ("cam_a", "cam_b"), read_prid2011_splits(splits), splits)
+    home = PRID2011.find_home(root)
+    splits = _find_splits(_PRID2011_SPLITS_FILE, root, home, _PRID2011_SPLITS_SOURCE)
+    return _make_splits("prid2011", home / "multi_shot", ("cam_a", "cam_b"), read_prid2011_splits(splits), splits)
 
 
 def read_ilids_vid(root: Path) -> tuple[Dataset, ...]:
-    """Read all official splits; queries are of camera 1, the gallery is camera 2.
+    """Read all official splits. Queries are from camera 1, the gallery is camera 2.
 
-    ``ls_set`` has a row a split: positions, from 1, in the sorted list of persons; the first half of a row is for
+    ``ls_set`` has one row per split: positions, from 1, in the sorted list of persons. The first half of a row is for
     testing, the second for training. A tracklet's id is ``cam1/person001``.
 
     Args:
-        root: the folder of ``i-LIDS-VID/``, that folder itself, or one above. ``train_test_splits_ilidsvid.mat`` is
-            looked for in `root`, beside ``sequences/`` and one folder further up, and each time also in
-            ``train-test people splits/`` there.
+        root: The folder that contains ``i-LIDS-VID/``, that folder itself, or one above.
+            ``train_test_splits_ilidsvid.mat`` is searched for in `root`, beside ``sequences/`` and one folder above
+            that, and in ``train-test people splits/`` in each of these.
 
     Raises:
-        DatasetError: if a folder or the splits are missing, or they do not fit each other.
+        DatasetError: If a folder or the splits are missing, or are not consistent.
     """
-    base = find_layout(root, ("sequences/cam1", "sequences/cam2"), _ILIDS_VID)
-    places = [folder / below for folder in (root, base, base.parent) for below in ("", "train-test people splits")]
-    splits = _find_file(ILIDS_VID_SPLITS, places, _ILIDS_VID_SPLITS_FROM)
-    first, second = (_person_folders(base / "sequences" / camera) for camera in ("cam1", "cam2"))
+    home = ILIDS_VID.find_home(root)
+    splits = _find_splits(_ILIDS_VID_SPLITS_FILE, root, home, _ILIDS_VID_SPLITS_SOURCE)
+    first, second = (_person_folders(home / "sequences" / camera) for camera in ("cam1", "cam2"))
     if first != second:
-        lonely = sorted({*first} ^ {*second})
+        unpaired = sorted({*first} ^ {*second})
         raise DatasetError(
-            f"{base / 'sequences'} has {len(lonely)} persons in one camera only, {first_few(lonely)}; {splits.name} "
-            "counts in the list of all persons, so copy the data set again"
+            f"{home / 'sequences'} has {len(unpaired)} persons in one camera only, {first_few(unpaired)}; "
+            f"{splits.name} refers to positions in the list of all persons, so copy the data set again"
         )
-    rows = read_table(splits, "ls_set", _ILIDS_VID)
-    everybody = list(range(1, len(first) + 1))
+    variable = _ILIDS_VID_SPLITS_FILE.variable
+    rows = read_table(splits, variable, ILIDS_VID.description)
+    everyone = list(range(1, len(first) + 1))
     numbers = f"numbers {rows.min()} to {rows.max()}" if rows.size else "no number"
-    if rows.ndim != 2 or rows.size == 0 or len(first) % 2 or any(sorted(row) != everybody for row in rows.tolist()):
+    if rows.ndim != 2 or rows.size == 0 or len(first) % 2 or any(sorted(row) != everyone for row in rows.tolist()):
         raise DatasetError(
-            f"{splits}: ls_set must have {len(first)} columns, the persons in {base / 'sequences'}, and each row "
-            f"to name all of them, found an array of shape {rows.shape} with {numbers}; "
-            "use the official file and all person folders"
+            f"{splits}: {variable} must have {len(first)} columns, the number of persons in {home / 'sequences'}, and "
+            f"every row must contain each person once, found an array of shape {rows.shape} with {numbers}; use the "
+            "official file and all person folders"
         )
     half = len(first) // 2
-    named = [tuple(first[place - 1] for place in row) for row in rows.tolist()]
-    halves = [Halves(train=row[half:], test=row[:half]) for row in named]
-    return _make_splits("ilids-vid", base / "sequences", ("cam1", "cam2"), halves, splits)
+    persons = [tuple(first[position - 1] for position in row) for row in rows.tolist()]
+    halves = [Halves(train=row[half:], test=row[:half]) for row in persons]
+    return _make_splits("ilids-vid", home / "sequences", ("cam1", "cam2"), halves, splits)
 
 
 def read_prid2011_splits(path: Path) -> list[Halves]:
     """Read ``splits_prid2011.json``: a list of ``{"train": [...], "test": [...]}`` with names of person folders.
 
     Raises:
-        DatasetError: if it is something else, or somebody is in both halves or twice in one.
+        DatasetError: If it has another form, or a person is in both halves or twice in one.
     """
     try:
         splits = json.loads(path.read_text(encoding="utf-8"))
@@ -117,7 +130,7 @@ def read_prid2011_splits(path: Path) -> list[Halves]:
         persons = (*split.train, *split.test)
         if not split.train or not split.test or len(set(persons)) < len(persons):
             raise DatasetError(
-                f"{path}: expected split {number} to have persons to train and to test on, each listed once; use the "
+                f"{path}: expected split {number} to have training and test persons, each listed once; use the "
                 "official file"
             )
     if not halves:
@@ -125,13 +138,12 @@ def read_prid2011_splits(path: Path) -> list[Halves]:
     return halves
 
 
-def _find_file(name: str, folders: Iterable[Path], origin: str) -> Path:
-    places = list(dict.fromkeys(folders))
-    found = next((folder / name for folder in places if (folder / name).is_file()), None)
-    if found is None:
-        looked = ", ".join(str(place) for place in places)
-        raise DatasetError(f"there is no {name} in any of {looked}; {origin}")
-    return found
+def _find_splits(file: LayoutFile, root: Path, home: Path, source: str) -> Path:
+    path = file.find(root, home)
+    if path is None:
+        folders = ", ".join(str(candidate.parent) for candidate in file.candidates(root, home))
+        raise DatasetError(f"there is no {file.places[0]} in any of {folders}; {source}")
+    return path
 
 
 def _person_folders(folder: Path) -> list[str]:
@@ -141,7 +153,7 @@ def _person_folders(folder: Path) -> list[str]:
 def _make_splits(
     name: str, root: Path, cameras: tuple[str, str], halves: Sequence[Halves], source: Path
 ) -> tuple[Dataset, ...]:
-    """One `Dataset` for each pair of halves; the tracklets are shared."""
+    """Return one `Dataset` for each pair of halves. They share their tracklets."""
     persons = sorted({person for split in halves for person in (*split.train, *split.test)})
     first, second = (
         {person: _tracklet(root, camera, number, person, source) for person in persons}
@@ -151,7 +163,7 @@ def _make_splits(
         Dataset(
             name,
             root,
-            train=tuple(role[person] for person in sorted(split.train) for role in (first, second)),
+            train=tuple(camera[person] for person in sorted(split.train) for camera in (first, second)),
             query=tuple(first[person] for person in sorted(split.test)),
             gallery=tuple(second[person] for person in sorted(split.test)),
             number=number,
