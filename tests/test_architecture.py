@@ -35,8 +35,9 @@ LONGEST = 400
 VAGUE = {"utils", "util", "common", "helpers", "helper", "misc"}
 
 FLOORS = {
-    "resight": 0,  # the package itself: its name and version
     "resight.errors": 0,
+    "resight.version": 0,
+    "resight.compute": 0,
     "resight.tracklet": 0,
     "resight.ranking": 0,
     "resight.recipe": 0,
@@ -57,11 +58,13 @@ FLOORS = {
     "resight.explanation": 4,
     "resight.doctor": 5,
     "resight.training": 5,
-    "resight.studies": 6,
-    "resight.cli": 7,
-    "resight.__main__": 8,
-    "experiments": 9,
-    "benchmarks": 9,
+    "resight.api": 6,
+    "resight.studies": 7,
+    "resight.cli": 8,
+    "resight": 9,  # the package itself: the lazy public API
+    "resight.__main__": 9,
+    "experiments": 10,
+    "benchmarks": 10,
 }
 """Module, or package with all that is in it, to floor."""
 
@@ -144,7 +147,7 @@ def test_the_rule_would_be_noticed() -> None:
     assert wrong_import("resight.models.i3d", "resight.data.clips")
     assert wrong_import("resight.errors", "resight.cli")
     assert not wrong_import("resight.ranking", "resight.errors")
-    assert "resight.data.readers" in imports("resight.cli.inputs")
+    assert "resight.data.readers" in imports("resight.api.sources")
     assert cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
 
 

@@ -1,3 +1,68 @@
-"""Video person re-identification with learned clip-pair importance."""
+"""Video person re-identification with learned clip-pair importance.
 
-__version__ = "0.1.0"
+The names below are the public API, described in docs/api.md. They are imported on first use, so that ``import resight``
+loads neither torch nor numpy.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from resight.version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from resight.api.answers import Answer, Answers
+    from resight.api.evaluate import evaluate
+    from resight.api.explain import explain
+    from resight.api.model import Model, load_model
+    from resight.api.search import search
+    from resight.api.train import train
+    from resight.data.readers import read_dataset
+    from resight.errors import ResightError
+    from resight.ranking import Ranking
+    from resight.tracklet import Dataset, Tracklet
+
+__all__ = [
+    "Answer",
+    "Answers",
+    "Dataset",
+    "Model",
+    "Ranking",
+    "ResightError",
+    "Tracklet",
+    "evaluate",
+    "explain",
+    "load_model",
+    "read_dataset",
+    "search",
+    "train",
+]
+
+_HOMES = {
+    "Answer": "resight.api.answers",
+    "Answers": "resight.api.answers",
+    "Dataset": "resight.tracklet",
+    "Model": "resight.api.model",
+    "Ranking": "resight.ranking",
+    "ResightError": "resight.errors",
+    "Tracklet": "resight.tracklet",
+    "evaluate": "resight.api.evaluate",
+    "explain": "resight.api.explain",
+    "load_model": "resight.api.model",
+    "read_dataset": "resight.data.readers",
+    "search": "resight.api.search",
+    "train": "resight.api.train",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,7 +1,7 @@
-"""The command line: ``resight COMMAND``, one of the modules here each for some commands; docs/cli.md lists them.
+"""The command line: ``resight COMMAND``. docs/cli.md lists the commands.
 
-Exit status: 0 done; 1 the data, the weights or the request is not as it must be (one line on stderr says what to do);
-2 the command line itself is wrong; 130 interrupted, run the same command again to go on.
+Exit status: 0 success; 1 the data, the weights or the request are not usable, and one line on stderr says what to do;
+2 the command line is wrong; 130 interrupted, and the same command continues.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from collections.abc import Sequence
 
 from cyclopts import CycloptsError
 
-from resight.cli import asking, checking, choosing, judging, making, reproducing, training
+from resight.cli import datasets, doctor, evaluate, models, reproduce, search, train
 from resight.cli.app import app
 from resight.errors import ResightError
 
-__all__ = ["app", "asking", "checking", "choosing", "judging", "main", "making", "reproducing", "training"]
+__all__ = ["app", "datasets", "doctor", "evaluate", "main", "models", "reproduce", "search", "train"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; see the module's text for the exit status."""
+    """Run the command line; the module's docstring lists the exit status."""
     try:
         app(arguments, exit_on_error=False, print_error=True)
     except CycloptsError:

@@ -1,4 +1,4 @@
-"""What the commands share: the program, the form of their options, how they answer."""
+"""What the commands share: the program, the types of their options, and how they print results."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from resight import __version__
 from resight.shipped import DEFAULT
+from resight.version import __version__
 
 app = App(
     name="resight",
-    help="Video person re-identification with learned clip-pair importance. Nothing leaves this machine.",
+    help="Video person re-identification with learned clip-pair importance. No data leaves this machine.",
     version=__version__,
     result_action="return_value",
 )
@@ -22,29 +22,29 @@ WORKERS = os.cpu_count() or 1
 
 DatasetName = Annotated[
     str,
-    Parameter(help="The data, as KIND:PATH, such as mars:/data/MARS or folder:crops; PATH#3 is its third split."),
+    Parameter(help="Data set as KIND:PATH, such as mars:/data/MARS or folder:crops. PATH#3 selects its third split."),
 ]
 ModelFile = Annotated[
     Path,
-    Parameter(help="A model.safetensors that `resight train` wrote, or the name of one of `resight models`."),
+    Parameter(help="Model file written by `resight train`, or the name of a model listed by `resight models`."),
 ]
 SHIPPED = Path(DEFAULT)
-Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON for scripts instead of text.")]
-Top = Annotated[int, Parameter(name=("--top", "-k"), help="How many answers.")]
+Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON instead of text.")]
+Top = Annotated[int, Parameter(name=("--top", "-k"), help="Number of answers.")]
 Cameras = Annotated[
     str,
-    Parameter(help="Q:G asks only with tracklets of camera Q and searches only camera G; either may be left out."),
+    Parameter(help="Q:G keeps only queries of camera Q and gallery tracklets of camera G. Either can be empty."),
 ]
 # The help must not depend on the machine that prints it.
 ALL_CORES = Parameter(show_default=lambda _: "all cores")
-Workers = Annotated[int, ALL_CORES, Parameter(help="Processes that read frames.")]
-Device = Annotated[str, Parameter(help="cpu, cuda, …; auto takes a GPU if there is one.")]
+Workers = Annotated[int, ALL_CORES, Parameter(help="Processes that decode frames.")]
+Device = Annotated[str, Parameter(help="cpu, cuda or cuda:N; auto uses a GPU if there is one.")]
 Precision = Annotated[
     Literal["float32", "half"],
-    Parameter(help="half is several times as fast where the machine has 16-bit products, and right to about 1e-3."),
+    Parameter(help="half uses 16-bit matrix products: faster where the machine has them, accurate to about 1e-3."),
 ]
 
 
-def say(values: dict[str, Any], text: str, as_json: bool) -> None:
-    """Print what was found, for people or for scripts."""
+def print_result(values: dict[str, Any], text: str, as_json: bool) -> None:
+    """Print a result as text, or its values as JSON."""
     print(json.dumps(values) if as_json else text)

@@ -1,4 +1,4 @@
-"""Commands that make data sets."""
+"""The commands that create data sets: synth, splits, ingest."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from resight.cli.app import ALL_CORES, WORKERS, Json, app, say
+from resight.cli.app import ALL_CORES, WORKERS, Json, app, print_result
 from resight.progress import progress_bar
 
 
@@ -16,14 +16,14 @@ def synth(
     out: Path, *, scale: Literal["tiny", "demo", "bench", "open-small", "open"] = "demo", seed: int = 0,
     layout: str = "mars", device: str = "cpu", workers: Annotated[int, ALL_CORES] = WORKERS, as_json: Json = False,
 ) -> None:  # fmt: skip
-    """Render people that never lived as video tracklets, in the official MARS layout or in that of another data set.
+    """Render video tracklets of synthetic people, in the layout of MARS or of another data set.
 
     Args:
-        out: Folder to make; it must not exist, or be empty.
-        scale: tiny takes seconds, demo under two minutes, bench is for measurements; open-small and open are what the
-            models for anyone are trained on.
-        seed: Another seed, another world; the same seed, the same world.
-        layout: A kind of data set, such as prid2011 or folder: the world as its reader expects it.
+        out: Folder to create; it must not exist, or be empty.
+        scale: tiny takes seconds, demo about two minutes; bench is for measurements; open-small and open are the
+            training data of the models of the same name.
+        seed: Seed of the world. The same seed gives the same world.
+        layout: Kind of data set to write, such as prid2011 or folder.
         device: Where to render: cpu or cuda.
         workers: Processes that render.
     """
@@ -42,7 +42,7 @@ def synth(
         f"{report.persons} persons, {report.tracklets} tracklets, {report.frames} frames in {report.seconds:.0f} s "
         f"({report.frames_per_second:.0f} frames/s)\nwrote {report.out}: use it as {name}"
     )
-    say(numbers, text, as_json)
+    print_result(numbers, text, as_json)
 
 
 @app.command
@@ -50,26 +50,26 @@ def splits(
     dataset: str, *, number: int = 10, test_share: float = 0.5, queries: str = "one-per-camera", min_frames: int = 1,
     seed: int = 0, replace: Annotated[bool, Parameter(negative=())] = False, as_json: Json = False,
 ) -> None:  # fmt: skip
-    """Draw splits of your own data, persons to train on and others to test on, and keep them beside it.
+    """Draw splits of your own data into training persons and test persons, and write them beside the data.
 
-    From then on the data set is read as these splits, and DATASET#3 is the third of them.
+    From then on, the data set is read as these splits; DATASET#3 is the third.
 
     Args:
         dataset: Your own data, folder:PATH or manifest:PATH.
-        number: How many splits; scores are means over them.
-        test_share: Share of the persons to test on.
-        queries: one-per-camera: a drawn tracklet of each test person and camera; all: every tracklet of theirs; or
-            camera:NAME: a drawn tracklet of each under that camera.
-        min_frames: Shorter tracklets are in no split.
-        seed: Another seed, other splits; the same seed, the same.
-        replace: Overwrite other splits that are there.
+        number: Number of splits; scores are means over them.
+        test_share: Share of test persons.
+        queries: one-per-camera: one random tracklet of each test person and camera. all: every tracklet of the test
+            persons. camera:NAME: one random tracklet of each test person under that camera.
+        min_frames: Tracklets with fewer frames are in no split.
+        seed: Seed of the splits. The same seed gives the same splits.
+        replace: Overwrite existing splits.
     """
     from resight.data.draw_splits import SplitRule, make_splits
 
     rule = SplitRule(number, test_share, queries, min_frames, seed)
     made = make_splits(dataset, rule, replace=replace)
     use = f"use them as {dataset}" + (f", the first as {dataset}#1" if number > 1 else "")
-    say({"dataset": dataset, **made.to_json()}, f"{made.to_text()}\n{use}", as_json)
+    print_result({"dataset": dataset, **made.to_json()}, f"{made.to_text()}\n{use}", as_json)
 
 
 @app.command
@@ -78,20 +78,21 @@ def ingest(
     detector: str = "hog", margin: float = 0.05, min_height: int = 48, min_frames: int = 8, max_gap: float = 1.0,
     min_score: float | None = None, as_json: Json = False,
 ) -> None:  # fmt: skip
-    """Cut people out of videos, along a tracker's boxes or by finding them first, as a folder of tracklets.
+    """Cut people out of videos, with a tracker's boxes or by detecting and tracking them, and write tracklets.
 
-    Interrupt it when you like: the same command goes on where it was.
+    Interrupt it at any time: the same command continues where it stopped.
 
     Args:
         source: A video, a folder of frames, or a TOML file of several cameras.
-        out: Folder to make: read it as manifest:OUT, or as folder:OUT.
-        tracks: A tracker's boxes as MOT-challenge text, or a detector's, with ids of -1; without, people are detected.
-        camera: Name of the camera; by default that of the video.
+        out: Folder to create. Read it as manifest:OUT.
+        tracks: Boxes of a tracker as MOT-challenge text, or of a detector (ids are -1). Without it, people are
+            detected.
+        camera: Name of the camera; by default the name of the video.
         detector: hog, or an ONNX file with its description beside it.
-        margin: Added to each side of a box, as a share of it.
-        min_height: Lower boxes are left out, pixels.
-        min_frames: Shorter tracklets are left out.
-        max_gap: A track unseen for longer is split, seconds.
+        margin: Margin added to each side of a box, as a share of its size.
+        min_height: Boxes lower than this are left out, in pixels.
+        min_frames: Tracklets with fewer frames are left out.
+        max_gap: A track with a longer gap is split, in seconds.
         min_score: Boxes with a lower score are left out.
     """
     from resight.ingest.cameras import find_sources
@@ -106,4 +107,4 @@ def ingest(
     with progress_bar("ingesting", "pictures", not as_json) as progress:
         report = run(sources, out, settings, progress)
     text = f"{report.to_text()}\nwrote {out} in {report.seconds:.0f} s: use it as manifest:{out}"
-    say({"out": str(out), "seconds": round(report.seconds, 1), **report.to_json()}, text, as_json)
+    print_result({"out": str(out), "seconds": round(report.seconds, 1), **report.to_json()}, text, as_json)

@@ -1,4 +1,4 @@
-"""The command that looks for what is wrong: doctor."""
+"""The command doctor."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from resight.cli.app import Json, app, say
+from resight.cli.app import Json, app, print_result
 from resight.progress import progress_bar
 
 
@@ -19,15 +19,15 @@ def doctor(
     strict: Annotated[bool, Parameter(negative=())] = False,
     as_json: Json = False,
 ) -> None:  # fmt: skip
-    """Say what is wrong with a data set, or with what is to be ingested, and what to do.
+    """Check a data set, a video or a file of cameras, and report problems and what to do about them.
 
-    Exit status 0 if there is no error, 1 if there is one. Nothing is changed and nothing is downloaded.
+    Exit status 0 if there is no error, 1 if there is one. Nothing is changed or downloaded.
 
     Args:
-        name: KIND:PATH, such as mars:/data/MARS; or a TOML file of cameras, a video, or a folder of its frames.
-        out: Folder for doctor.json and, of a data set, statistics.png and statistics.svg.
-        everything: Decode every frame; without, of a large set a sample.
-        strict: Exit status 1 for warnings too.
+        name: Data set as KIND:PATH, such as mars:/data/MARS; or a TOML file of cameras, a video, or a folder of frames.
+        out: Folder for doctor.json and, for a data set, statistics.png and statistics.svg.
+        everything: Decode every frame. By default, a sample of a large data set is decoded.
+        strict: Exit with status 1 for warnings too.
     """
     from functools import partial
 
@@ -48,6 +48,6 @@ def doctor(
             )  # fmt: skip
             save_figure(figure, out / "statistics.png")
             save_figure(figure, out / "statistics.svg")
-    say(report.to_json(), report.to_text() + (f"\nwrote {out}" if out else ""), as_json)
+    print_result(report.to_json(), report.to_text() + (f"\nwrote {out}" if out else ""), as_json)
     if status := report.status(strict):
         raise SystemExit(status)

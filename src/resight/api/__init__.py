@@ -1,0 +1,1 @@
+"""The public API: what `import resight` gives, and what the command line calls."""

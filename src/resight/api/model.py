@@ -1,0 +1,275 @@
+"""The public model: clip features, similarities and explanations from one object."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from resight.api.sources import ArrayTracklet, as_tracklets
+from resight.checkpoints import Checkpoint, load_checkpoint
+from resight.compute import Compute, Precision
+from resight.data.clips import sample_clips, tracklet_rng
+from resight.data.transforms import resize_frames
+from resight.errors import CheckpointError, ShapeError
+from resight.evaluation.threshold import Threshold
+from resight.features.damaged import extract_damaged_features
+from resight.features.extract import encode_clips, extract_clip_features
+from resight.features.store import FeatureStore
+from resight.features.types import ClipFeatures
+from resight.features.view import View
+from resight.models.encoders import inference_copy
+from resight.progress import progress_bar
+from resight.recipe import Recipe
+from resight.scoring.all_pairs import score_all_pairs
+from resight.scoring.one_pair import PairScore, score_one_pair
+from resight.shipped import DEFAULT, shipped_card, weights_of
+from resight.tracklet import Tracklet
+
+Features = NDArray[np.floating] | ClipFeatures
+
+
+class Model:
+    """A trained model: a clip encoder and an aggregator that compares clip features.
+
+    Load one with `load_model`.
+
+    Attributes:
+        name: Name of a model that comes with the package, or path of the model file.
+        checkpoint: Encoder, aggregator and recipe.
+        compute: Device and precision.
+        store: Where features of tracklets on disk are kept; None keeps none.
+        workers: Processes that decode frames; 0 decodes in this process.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        name: str = "model",
+        compute: Compute = Compute(),
+        store: FeatureStore | None = None,
+        workers: int = 0,
+    ) -> None:
+        self.name = name
+        self.checkpoint = checkpoint
+        self.compute = compute
+        self.store = store
+        self.workers = workers
+        checkpoint.encoder.to(compute.torch_device)
+        checkpoint.aggregator.to(compute.torch_device)
+
+    def __repr__(self) -> str:
+        clips = self.recipe.clips
+        return (
+            f"<resight.Model {self.name}: {clips.count} clips of {clips.length} frames, "
+            f"{clips.height} x {clips.width}; {self.dim} features per clip; "
+            f"{self.checkpoint.aggregator.label}; {self.compute.device}>"
+        )
+
+    @property
+    def recipe(self) -> Recipe:
+        """All settings that the model was trained with."""
+        return self.checkpoint.recipe
+
+    @property
+    def dim(self) -> int:
+        """Features per clip, D."""
+        return self.checkpoint.encoder.dim
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """What is known about the model, as plain values.
+
+        The card in the model file (aggregator, validation scores, threshold, version), and for a model that comes with
+        the package its use, limits, training data, licence and scores.
+        """
+        known = self.checkpoint.metadata
+        try:
+            return {**known, **shipped_card(self.name).to_json()}
+        except CheckpointError:
+            return dict(known)
+
+    def threshold(self, gallery: int) -> Threshold | None:
+        """Return the similarity from which a match is reported in a gallery of that many tracklets.
+
+        Args:
+            gallery: Number of gallery tracklets, 1 or more.
+
+        Returns:
+            The threshold, or None if the model was saved without one.
+        """
+        saved = self.checkpoint.metadata.get("threshold")
+        return Threshold.from_json(saved).for_gallery(gallery) if saved else None
+
+    def encode(self, source: Any, *, progress: bool = False) -> NDArray[np.float32]:
+        """Return the clip features of one tracklet or of many.
+
+        A tracklet is cut into M clips of L frames as in evaluation. Features of tracklets on disk are looked up in the
+        feature store first; features of arrays are not kept.
+
+        Args:
+            source: One tracklet or a sequence of tracklets. A tracklet is a `Tracklet`, a folder of pictures, a list of
+                picture files, or frames as uint8 RGB arrays: a list of (h, w, 3), or one (n, h, w, 3).
+            progress: Whether to show a progress bar.
+
+        Returns:
+            (M, D) float32 for one tracklet, (T, M, D) for a sequence of T; not normalised.
+
+        Raises:
+            DatasetError: If a folder or picture does not exist, or there are no frames.
+            FrameError: If a picture cannot be decoded.
+            ShapeError: If an array is not RGB uint8.
+        """
+        tracklets, single = as_tracklets(source)
+        files = [tracklet for tracklet in tracklets if isinstance(tracklet, Tracklet)]
+        of_files = iter(self.features(files, progress=progress).values) if files else iter(())
+        features = np.stack([
+            self._encode_arrays(tracklet) if isinstance(tracklet, ArrayTracklet) else next(of_files)
+            for tracklet in tracklets
+        ])  # fmt: skip
+        return features[0] if single else features
+
+    def features(
+        self,
+        tracklets: Sequence[Tracklet],
+        *,
+        view: View | None = None,
+        donors: Sequence[Tracklet] = (),
+        progress: bool = False,
+    ) -> ClipFeatures:
+        """Return clip features with ids, persons, cameras and frame numbers, as evaluation and search use them.
+
+        Args:
+            tracklets: T tracklets.
+            view: Damage or augmentation of the frames; by default none.
+            donors: Tracklets whose frames damage is made of.
+            progress: Whether to show a progress bar.
+
+        Raises:
+            FrameError: If a picture cannot be decoded.
+        """
+        with progress_bar("encoding", "tracklets", progress) as report:
+            return extract_clip_features(
+                self.checkpoint.encoder, tracklets, self.recipe.clips, view=view, donors=donors, store=self.store,
+                workers=min(self.workers, len(tracklets)), compute=self.compute, progress=report,
+            )  # fmt: skip
+
+    def corrupted_features(
+        self, tracklets: Sequence[Tracklet], max_corrupted: int, *, progress: bool = False
+    ) -> tuple[ClipFeatures, NDArray[np.bool_]]:
+        """Return features in which 0 to `max_corrupted` clips of each tracklet are corrupted. Paper: Sec. 4.4.
+
+        Args:
+            tracklets: T tracklets.
+            max_corrupted: M_c^max, 0 ... M.
+            progress: Whether to show a progress bar.
+
+        Returns:
+            The features, and (T, M) whether each clip is corrupted.
+        """
+        with progress_bar("encoding", "tracklets", progress) as report:
+            return extract_damaged_features(
+                self.checkpoint.encoder, tracklets, self.recipe.clips, max_corrupted, store=self.store,
+                workers=min(self.workers, len(tracklets)), compute=self.compute, progress=report,
+            )  # fmt: skip
+
+    def similarity(self, query: Features, gallery: Features) -> Any:
+        """Return the similarity of two tracklets, or of all pairs of two batches; higher is better, at most 1.
+
+        Args:
+            query: (M, D) of one tracklet, (Q, M, D) of a batch, or `ClipFeatures`.
+            gallery: (N, D), (G, N, D), or `ClipFeatures`.
+
+        Returns:
+            A float for two tracklets; (G,) or (Q,) float32 for a tracklet and a batch; (Q, G) for two batches.
+
+        Raises:
+            ShapeError: If the features have another shape, or come from another model.
+        """
+        q, g = (_values(features) for features in (query, gallery))
+        table = score_all_pairs(
+            q if q.ndim == 3 else q[None], g if g.ndim == 3 else g[None], self.checkpoint.aggregator,
+            compute=self.compute,
+        )  # fmt: skip
+        if q.ndim == 2 and g.ndim == 2:
+            return float(table[0, 0])
+        return table[0] if q.ndim == 2 else table[:, 0] if g.ndim == 2 else table
+
+    def explain(self, query: NDArray[np.floating], gallery: NDArray[np.floating]) -> PairScore:
+        """Return the account of one similarity: cosine, importance, weight and contribution of every clip pair.
+
+        Args:
+            query: (M, D) clip features of one tracklet.
+            gallery: (N, D) clip features of the other.
+
+        Returns:
+            The account; its contributions add up to its score.
+
+        Raises:
+            ShapeError: If the features have another shape, or come from another model.
+        """
+        for features in (query, gallery):
+            if np.ndim(features) != 2:
+                raise ShapeError(f"expected the features (M, D) of one tracklet, found {np.shape(features)}")
+        return score_one_pair(query, gallery, self.checkpoint.aggregator)
+
+    def _encode_arrays(self, tracklet: ArrayTracklet) -> NDArray[np.float32]:
+        spec = self.recipe.clips
+        numbers = sample_clips(len(tracklet), spec, tracklet_rng("arrays", 0))
+        size = spec.height, spec.width
+        used = {number: resize_frames(tracklet.frames[number][None], size)[0] for number in np.unique(numbers).tolist()}
+        pixels = np.stack([np.stack([used[number] for number in clip]) for clip in numbers.tolist()])
+        encoder = inference_copy(self.checkpoint.encoder, self.compute.encoder_dtype)
+        with torch.inference_mode():
+            features = encode_clips(encoder, torch.from_numpy(pixels)[None].to(self.compute.torch_device))
+        values: NDArray[np.float32] = features[0].cpu().numpy()
+        return values
+
+
+def load_model(
+    model: str | Path = DEFAULT,
+    *,
+    device: str = "auto",
+    precision: Precision = "float32",
+    keep_features: bool = True,
+    workers: int = 0,
+) -> Model:
+    """Load a model.
+
+    Args:
+        model: Path of a model file that `train` wrote, or the name of a model that comes with the package.
+        device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda`` or ``cuda:N``.
+        precision: ``float32``, or ``half`` for 16-bit matrix products: faster where the machine has them, and exact to
+            about 1e-3.
+        keep_features: Whether features of tracklets on disk are kept in the feature store (see ``resight cache``).
+        workers: Processes that decode frames; 0 decodes in this process. With more, a script needs the usual
+            ``if __name__ == "__main__":``.
+
+    Raises:
+        CheckpointError: If there is no such model, or its file is damaged.
+        RecipeError: If the device or the precision is not available, or a library that the encoder needs is missing.
+    """
+    compute = Compute.resolve(device, precision)
+    name = Path(model).expanduser()
+    store = FeatureStore() if keep_features else None
+    if workers < 0:
+        workers = os.cpu_count() or 1
+    return Model(load_checkpoint(weights_of(name)), name=str(model), compute=compute, store=store, workers=workers)
+
+
+def as_model(model: Model | str | Path | None) -> Model:
+    """Return the model itself, the one of that name or path, or the default one for None."""
+    return model if isinstance(model, Model) else load_model(DEFAULT if model is None else model)
+
+
+def _values(features: Features) -> NDArray[np.floating]:
+    values = features.values if isinstance(features, ClipFeatures) else features
+    if np.ndim(values) not in (2, 3):
+        raise ShapeError(f"expected clip features (M, D) or (T, M, D), found {np.shape(values)}")
+    return values

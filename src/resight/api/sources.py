@@ -1,0 +1,144 @@
+"""What users pass as tracklets: tracklets, folders, lists of pictures, arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resight.data.readers import read_dataset
+from resight.data.readers.folder import read_tracklet
+from resight.errors import DatasetError, ShapeError
+from resight.progress import note
+from resight.tracklet import JUNK, Dataset, Tracklet
+
+Frames: TypeAlias = "Sequence[NDArray[np.uint8]] | NDArray[np.uint8]"
+"""Frames of one tracklet as arrays (h, w, 3), RGB, of any sizes."""
+
+Source: TypeAlias = "Tracklet | str | PathLike[str] | Sequence[str | PathLike[str]] | Frames"
+"""One tracklet: a `Tracklet`, a folder of pictures, a list of pictures, or frames as arrays."""
+
+
+@dataclass(frozen=True)
+class ArrayTracklet:
+    """A tracklet whose frames are in memory.
+
+    Attributes:
+        frames: Frames (h, w, 3) RGB uint8.
+    """
+
+    frames: tuple[NDArray[np.uint8], ...]
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+def as_tracklets(source: Any) -> tuple[list[Tracklet | ArrayTracklet], bool]:
+    """Return the tracklets that `source` describes, and whether it describes a single one.
+
+    Args:
+        source: One `Source`, or a sequence of them. A list of pictures or of (h, w, 3) arrays is one tracklet; a list
+            of folders, tracklets, (n, h, w, 3) arrays or lists is many.
+
+    Raises:
+        DatasetError: If a folder or picture does not exist, or there are no frames.
+        ShapeError: If an array is not RGB uint8.
+    """
+    if isinstance(source, (Tracklet, str, PathLike, np.ndarray)):
+        return [_one(source)], True
+    items = list(source)
+    if not items:
+        raise DatasetError("expected at least one tracklet or frame, found an empty list")
+    if all(_is_frame(item) for item in items):
+        return [_one(items)], True
+    return [_one(item) for item in items], False
+
+
+def open_dataset(dataset: str | Dataset) -> Dataset:
+    """Return the data set of a name, and print the reader's notes to stderr; a `Dataset` is returned as it is.
+
+    Raises:
+        DatasetError: If it cannot be read.
+    """
+    if isinstance(dataset, Dataset):
+        return dataset
+    opened = read_dataset(dataset)
+    for text in opened.notes:
+        note(text)
+    return opened
+
+
+def find_tracklet(source: Source, dataset: Dataset | None = None) -> Tracklet:
+    """Return the tracklet that `source` describes.
+
+    Args:
+        source: A `Tracklet`, the id of a tracklet of the data set, a folder of pictures, or a list of pictures.
+        dataset: Where ids are looked up. A folder that belongs to it is its own tracklet, so that person and camera
+            are known.
+
+    Raises:
+        DatasetError: If there is no such tracklet, folder or picture.
+    """
+    if isinstance(source, str) and dataset is not None:
+        if (found := dataset.find(source)) is not None:
+            return found
+        if not Path(source).expanduser().is_dir():
+            example = f" (ids look like {dataset.gallery[0].id!r})" if dataset.gallery else ""
+            raise DatasetError(
+                f"{source!r} is neither a folder of frames nor the id of a tracklet in {dataset.root}{example}"
+            )
+    tracklet = _one(source)
+    if isinstance(tracklet, ArrayTracklet):
+        raise DatasetError("expected a tracklet whose frames are files, found arrays: use Model.encode for arrays")
+    if dataset is not None and isinstance(source, (str, PathLike)):
+        folder = tracklet.folder.resolve()
+        return next((own for own in dataset.gallery if own.folder.resolve() == folder), tracklet)
+    return tracklet
+
+
+def _one(source: Any) -> Tracklet | ArrayTracklet:
+    if isinstance(source, Tracklet):
+        return source
+    if isinstance(source, (str, PathLike)):
+        path = Path(source).expanduser()
+        return _tracklet_of_files([path]) if path.is_file() else read_tracklet(path)
+    items = list(source)
+    if not items:
+        raise DatasetError("expected the frames of a tracklet, found none")
+    if all(isinstance(item, (str, PathLike)) for item in items):
+        return _tracklet_of_files([Path(item).expanduser() for item in items])
+    return ArrayTracklet(tuple(_checked(item) for item in items))
+
+
+def _is_frame(item: Any) -> bool:
+    """Whether an item of a list is one picture rather than a tracklet."""
+    if isinstance(item, np.ndarray):
+        return item.ndim != 4
+    return isinstance(item, (str, PathLike)) and not Path(item).expanduser().is_dir()
+
+
+def _tracklet_of_files(paths: Sequence[Path]) -> Tracklet:
+    """Return a tracklet of pictures in the given order; person and camera are unknown."""
+    if missing := [path for path in paths if not path.is_file()]:
+        raise DatasetError(f"there is no picture {missing[0]}; expected the frames of one tracklet")
+    folders = {path.parent.resolve() for path in paths}
+    if len(folders) == 1:
+        (folder,) = folders
+        return Tracklet(folder.name, JUNK, 0, folder, tuple(path.name for path in paths))
+    folder = Path(paths[0].anchor) if paths[0].is_absolute() else Path()
+    return Tracklet(paths[0].stem, JUNK, 0, folder, tuple(str(path.relative_to(folder)) for path in paths))
+
+
+def _checked(frame: Any) -> NDArray[np.uint8]:
+    values = np.asarray(frame)
+    if values.ndim != 3 or values.shape[2] != 3 or values.dtype != np.uint8 or 0 in values.shape:
+        raise ShapeError(
+            f"a frame is an array {values.shape} of {values.dtype}, expected (height, width, 3) of uint8, RGB; convert "
+            "grey values to three channels, and values in 0 ... 1 by (255 * frame).round().astype('uint8')"
+        )
+    return values

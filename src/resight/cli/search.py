@@ -1,0 +1,77 @@
+"""The commands search and explain."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from resight.cli.app import (
+    SHIPPED,
+    WORKERS,
+    Cameras,
+    DatasetName,
+    Device,
+    Json,
+    ModelFile,
+    Precision,
+    Top,
+    app,
+    print_result,
+)
+
+
+@app.command
+def search(
+    query: str, dataset: DatasetName, *, model: ModelFile = SHIPPED, k: Top = 10, out: Path | None = None,
+    shortlist: int | None = None, cameras: Cameras = ":", precision: Precision = "float32", device: Device = "auto",
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Find the tracklets most similar to a query, and report whether the best match is above the model's threshold.
+
+    Args:
+        query: A folder of frames, a picture, or the id of a tracklet of the data set.
+        out: HTML page to write, with film strips of the query and the answers.
+        shortlist: Compare only this many tracklets clip pair by clip pair, those with the most similar mean features.
+            Faster and approximate; by default the result is exact.
+    """
+    from resight.api.evaluate import select_cameras
+    from resight.api.model import load_model
+    from resight.api.search import search as run
+    from resight.api.sources import open_dataset
+
+    data = select_cameras(open_dataset(dataset), cameras)
+    loaded = load_model(model, device=device, precision=precision, workers=WORKERS)
+    answers = run(query, data, loaded, k=k, shortlist=shortlist, progress=not as_json)
+    text = str(answers)
+    if out is not None:
+        answers.save(out)
+        text += f"\nwrote {out}"
+    print_result(answers.to_json(), text, as_json)
+
+
+@app.command
+def explain(
+    query: str, gallery: str, dataset: DatasetName, *, out: Path, model: ModelFile = SHIPPED, device: Device = "auto",
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Show which clip pairs decided how similar two tracklets are.
+
+    Args:
+        query: A folder of frames, a picture, or the id of a tracklet of the data set.
+        gallery: The other tracklet, likewise.
+        out: Folder for match.html, importance.png, clip_pairs.png and match.json.
+    """
+    from resight.api.explain import explain as run
+    from resight.api.model import load_model
+    from resight.checkpoints import replace_file
+    from resight.explanation.plots import plot_clip_pairs, plot_importance, save_figure
+
+    evidence = run(query, gallery, dataset, load_model(model, device=device))
+    evidence.save(out / "match.html")
+    save_figure(plot_importance(evidence), out / "importance.png")
+    save_figure(plot_clip_pairs(evidence), out / "clip_pairs.png")
+    with replace_file(out / "match.json") as temporary:
+        temporary.write_text(json.dumps(evidence.to_json(), indent=1), encoding="utf-8")
+    summary = "\n".join(evidence.in_words())
+    written = f"wrote {out}: match.html, importance.png, clip_pairs.png, match.json"
+    print_result(evidence.to_json(), f"{summary}\n{written}", as_json)

@@ -1,0 +1,68 @@
+"""The commands train and extract."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+from resight.cli.app import SHIPPED, WORKERS, DatasetName, Device, Json, ModelFile, Workers, app, print_result
+
+
+@app.command
+def train(
+    dataset: DatasetName, *, out: Path, recipe: str = "paper", stage: Literal["both", "1", "2"] = "both",
+    encoder: Path | None = None, init: Path | None = None, validate_on: str | None = None, seed: int | None = None,
+    device: Device = "auto", workers: Workers = WORKERS, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Train the clip encoder (stage 1) and the importance network (stage 2) on the training persons of a data set.
+
+    Interrupt it at any time: the same command continues from the last checkpoint, to the same losses.
+
+    Args:
+        out: Folder of the run, for model.safetensors, logs and checkpoints.
+        recipe: paper, modern, demo, modern_small, open_small, open, or a TOML file.
+        stage: 1 stops after stage 1; 2 does only stage 2, with the stage 1 found in the folder.
+        encoder: Model file or name of a model whose encoder is used as it is, instead of stage 1.
+        init: Kinetics weights of the I3D (rgb_imagenet.pt of the public PyTorch port) to start stage 1 from.
+        validate_on: Select weights and threshold on the training persons of this data set, as KIND:PATH, instead of
+            on a share of those of DATASET.
+        seed: Replaces the seed of the recipe.
+    """
+    from resight.api.train import train as run
+
+    model = run(
+        dataset, recipe, out=out, stage=stage, encoder=encoder, init=init, validate_on=validate_on, seed=seed,
+        device=device, workers=workers, progress=not as_json, say=lambda text: print(text, file=sys.stderr),
+    )  # fmt: skip
+    validation = model.checkpoint.metadata["validation"]
+    text = "\n".join(f"{name}: {value:.3f}" for name, value in validation.items())
+    print_result({"model": model.name, **validation}, f"{text}\nwrote {model.name}", as_json)
+
+
+@app.command
+def extract(
+    dataset: DatasetName, *, out: Path, model: ModelFile = SHIPPED,
+    role: Literal["train", "query", "gallery"] = "gallery",
+    damage: Literal["none", "corrupted", "occluded", "empty", "other-person", "bad-crop"] = "none",
+    device: Device = "auto", workers: Workers = WORKERS,
+) -> None:  # fmt: skip
+    """Write the clip features of a data set's tracklets to one safetensors file.
+
+    Args:
+        out: File to write: values (T, M, D), ids, persons, cameras, frame numbers.
+        role: Which tracklets.
+        damage: Damage every clip first: corrupted as in the paper's Sec. 4.4, or with one of the faults of its Fig. 7.
+    """
+    from resight.api.model import load_model
+    from resight.api.sources import open_dataset
+    from resight.features.view import View
+
+    data = open_dataset(dataset)
+    loaded = load_model(model, device=device, workers=workers)
+    features = loaded.features(
+        getattr(data, role), view=None if damage == "none" else View(damage=damage),
+        donors=data.train if role == "train" else data.gallery, progress=True,
+    )  # fmt: skip
+    features.save(out)
+    print(f"wrote {out}: {features.values.shape} clip features of {len(features)} tracklets")
