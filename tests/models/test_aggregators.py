@@ -14,10 +14,11 @@ from resight.models.aggregators import (
     MaxPair,
     MeanFeature,
     MeanPair,
-    OrderFree,
-    Symmetric,
     TopShare,
 )
+from resight.recipe import Stage2
+from resight.studies.rivals.order_free import OrderFree
+from resight.studies.rivals.symmetric import Symmetric
 
 D = 12
 
@@ -210,5 +211,20 @@ def test_unknown_reading_is_refused() -> None:
 
 def test_every_name_makes_an_aggregator() -> None:
     for name, make in AGGREGATORS.items():
-        made = make(dim=D, hidden=4) if name == "learned" else make()
-        assert isinstance(made, Aggregator)
+        made = make.from_recipe(D, Stage2(hidden=4, dropout=0.25, first="pair"))
+        assert isinstance(made, make) and made.kind == name
+        assert made.dim in (None, D)
+        assert made.depends_on_order == (made.recurrence() is not None) == (name == "learned")
+
+
+def test_a_recipe_sizes_the_importance_network() -> None:
+    made = Learned.from_recipe(D, Stage2(hidden=4, dropout=0.25, first="pair"))
+    assert made.first == "pair"
+    assert (made.importance.dim, made.importance.hidden, made.importance.dropout) == (D, 4, 0.25)
+
+
+def test_labels_tell_aggregators_apart() -> None:
+    labels = [aggregator.label for aggregator in ALL.values()]
+    assert len(set(labels)) == len(labels) - 1  # both readings of the first pair are the same method
+    assert learned().label == "learned importance"
+    assert TopShare(12.5).label == "top 12.5 %"

@@ -73,7 +73,7 @@ def test_the_copy_for_inference_gives_the_same_features_and_leaves_the_encoder_a
     encoder.eval()
     with torch.no_grad():
         expected = encoder(clips())
-        fast, rough = inference_copy(encoder), inference_copy(encoder, "bfloat16")
+        fast, rough = inference_copy(encoder), inference_copy(encoder, torch.bfloat16)
         encoder.train()
         assert torch.allclose(fast(clips()), expected, rtol=1e-3, atol=1e-4)
         assert torch.cosine_similarity(rough(clips()), expected).min() > 0.99
@@ -85,7 +85,7 @@ def test_the_copy_for_inference_gives_the_same_features_and_leaves_the_encoder_a
 
 def test_frames_are_computed_by_a_copy_in_the_precision_asked_for() -> None:
     encoder = FrameEncoder(Colours(), 5, [0.5] * 3, [0.5] * 3).eval()
-    rough = inference_copy(encoder, "bfloat16")
+    rough = inference_copy(encoder, torch.bfloat16)
     assert {p.dtype for p in rough.parameters()} == {torch.bfloat16}
     assert {p.dtype for p in encoder.parameters()} == {torch.float32}
     assert torch.allclose(rough(clips()), encoder(clips()), atol=0.02)

@@ -67,7 +67,7 @@ def test_bfloat16_points_the_same_way(instance_norm: bool) -> None:
     encoder = trained_like(0.25, instance_norm)
     clips = torch.rand(4, 3, 4, 64, 32) * 2 - 1
     with torch.no_grad():
-        found, expected = inference_encoder(encoder, "bfloat16")(clips), encoder(clips)
+        found, expected = inference_encoder(encoder, torch.bfloat16)(clips), encoder(clips)
     assert found.dtype == torch.float32
     assert torch.cosine_similarity(found, expected).min() >= 0.9995
     assert relative_difference(found, expected) > 1e-6  # it did compute in bfloat16

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from resight.losses import stage2_loss
 from resight.models import importance_weighted
-from resight.models.aggregators import Learned, OrderFree
+from resight.models.aggregators import Learned
 from resight.models.importance import FIRST_STEPS, Norm
 from resight.models.importance_weighted import ImportanceWeighted
 from resight.models.products import BothWays, Computed
+from resight.studies.rivals.order_free import OrderFree
 
 Make = Callable[[int, int, float], ImportanceWeighted]
 KINDS: dict[str, Make] = {

@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from resight.compute import Compute
 from resight.errors import RecipeError, ShapeError
 from resight.models.aggregators import Aggregator, Learned, MaxPair, MeanFeature, MeanPair, TopShare
+from resight.scoring import all_pairs
 from resight.scoring.all_pairs import score_all_pairs, score_pairs
 from resight.scoring.one_pair import score_one_pair
 
@@ -43,6 +45,13 @@ def threads(count: int) -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@contextmanager
+def memory_budget(size: int) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(all_pairs, "MEMORY_BUDGET", size)
+        yield
+
+
 MAKE: dict[str, Callable[[int], Aggregator]] = {
     "mean feature": lambda dim: MeanFeature(),
     "mean feature, lengths kept": lambda dim: MeanFeature(normalise=False),
@@ -63,9 +72,9 @@ def test_equals_the_slow_truth(name: str, q: int, g: int, m: int, n: int, dim: i
     torch.manual_seed(seed)
     aggregator = MAKE[name](dim)
     query, gallery = torch.randn(q, m, dim), torch.randn(g, n, dim)
-    order = torch.randperm(m * n) if isinstance(aggregator, Learned) and seed % 2 else None
-    with threads(1 + seed % 3):
-        found = score_all_pairs(query, gallery, aggregator, order=order, memory_budget=pairs * 2000)
+    order = torch.randperm(m * n) if aggregator.depends_on_order and seed % 2 else None
+    with threads(1 + seed % 3), memory_budget(pairs * 2000):
+        found = score_all_pairs(query, gallery, aggregator, order=order)
     expected = [[score_one_pair(a, b, aggregator, order=order).score for b in gallery] for a in query]
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-5)
@@ -99,9 +108,8 @@ def test_takes_read_only_arrays() -> None:
 def test_reports_progress_in_tracklet_pairs(aggregator: Aggregator) -> None:
     told: list[tuple[int, int]] = []
     query, gallery = torch.randn(3, 1, 2), torch.randn(5, 1, 2)
-    score_all_pairs(
-        query, gallery, aggregator, memory_budget=100, progress=lambda done, total: told.append((done, total))
-    )
+    with memory_budget(100):
+        score_all_pairs(query, gallery, aggregator, progress=lambda done, total: told.append((done, total)))
     assert len(told) > 2 and told[-1] == (15, 15)
     assert told == sorted(told)
 
@@ -123,11 +131,12 @@ def test_chosen_pairs_are_cells_of_the_table(name: str) -> None:
     torch.manual_seed(0)
     aggregator = MAKE[name](6)
     query, gallery = torch.randn(4, 2, 6), torch.randn(5, 3, 6)
-    order = torch.randperm(6) if isinstance(aggregator, Learned) else None
+    order = torch.randperm(6) if aggregator.depends_on_order else None
     table = score_all_pairs(query, gallery, aggregator, order=order)
     rows, columns = np.array([3, 3, 0, 1, 1, 1, 3]), np.array([0, 4, 4, 2, 2, 1, 1])
     for budget in (0, 3000, 2**30):
-        found = score_pairs(query, gallery, rows, columns, aggregator, order=order, memory_budget=budget)
+        with memory_budget(budget):
+            found = score_pairs(query, gallery, rows, columns, aggregator, order=order)
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, table[rows, columns], rtol=1e-5, atol=1e-6)
     assert score_pairs(query, gallery, rows[:0], columns[:0], aggregator).shape == (0,)
@@ -170,7 +179,7 @@ def test_bfloat16_is_near_the_truth_and_ranks_as_well(
     aggregator = trained(clips, first)
     importance = aggregator.pair_weights(clips[0], clips[1]).importance
     assert importance.max() > 1.5 * importance.min(), "what is rounded must matter"
-    found = score_all_pairs(clips, clips, aggregator, precision="bfloat16")
+    found = score_all_pairs(clips, clips, aggregator, compute=Compute(precision="half"))
     assert (found != score_all_pairs(clips, clips, aggregator)).any()
     with torch.inference_mode():
         expected = aggregator.double()(clips.double(), clips.double()).numpy()
@@ -187,17 +196,19 @@ def test_memory_stays_in_its_budget_whatever_the_size() -> None:
         import re, torch
         from pathlib import Path
         from resight.models.aggregators import *
-        from resight.scoring.all_pairs import score_all_pairs
+        from resight.scoring import all_pairs
+
+        all_pairs.MEMORY_BUDGET = 16 * 2**20
 
         def resident(which):
             return int(re.search(which + r":\s+(\d+)", Path("/proc/self/status").read_text())[1]) * 1024
 
         query, gallery = torch.randn(6, 4, 32), torch.randn(50_000, 4, 32)
         for aggregator in Learned(32, 8), MeanPair(), MeanFeature(), TopShare(50, 32):
-            score_all_pairs(query[:2], gallery[:2000], aggregator)
+            all_pairs.score_all_pairs(query[:2], gallery[:2000], aggregator)
             before = resident("VmRSS")
             Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
-            scores = score_all_pairs(query, gallery, aggregator, memory_budget=16 * 2**20)
+            scores = all_pairs.score_all_pairs(query, gallery, aggregator)
             print(resident("VmHWM") - before - scores.nbytes)
     """
     out = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
@@ -205,8 +216,7 @@ def test_memory_stays_in_its_budget_whatever_the_size() -> None:
     assert len(taken) == 4 and max(taken) < 20, f"MiB, of 16 and what allocators round up: {taken}"
 
 
-def test_refuses_another_precision() -> None:
-    with pytest.raises(RecipeError, match="on a processor"):
-        score_all_pairs(torch.ones(2, 2, 3), torch.ones(2, 2, 3), learned(3, "pair"), precision="float16")
-    with pytest.raises(RecipeError, match="bfloat16"):
-        score_all_pairs(torch.ones(2, 2, 3), torch.ones(2, 2, 3), MaxPair(), precision="float64")  # type: ignore[arg-type]
+def test_refuses_features_of_another_size_before_scoring() -> None:
+    for aggregator in (learned(3, "pair"), projected(3)):
+        with pytest.raises(ShapeError, match="D = 3"):
+            score_all_pairs(torch.ones(2, 2, 4), torch.ones(2, 2, 4), aggregator)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from resight.errors import ShapeError
 from resight.models.aggregators import Aggregator, Learned, MaxPair, MeanFeature, MeanPair, TopShare
 from resight.scoring import bounds
-from resight.scoring.bounds import Effort, bound_similarities, rounding_margin, worth_bounding
+from resight.scoring.bounds import Effort, bound_similarities, rounding_margin
 from resight.scoring.one_pair import score_one_pair
 
 
@@ -57,8 +57,9 @@ def test_bounds_hold_every_weighted_mean(
 
 
 def test_only_what_has_bounds_that_cost_less_is_bounded() -> None:
-    assert worth_bounding(Learned(4, 4))
-    assert not any(map(worth_bounding, (MeanFeature(), MeanPair(), MaxPair(), TopShare(50, dim=4))))
+    assert Learned(4, 4).bounded_by_cosines
+    others = MeanFeature(), MeanPair(), MaxPair(), TopShare(50, dim=4)
+    assert not any(aggregator.bounded_by_cosines for aggregator in others)
 
 
 def test_margin_covers_single_precision_and_is_small() -> None:

@@ -50,17 +50,17 @@ def test_equals_the_slow_truth(
     aggregator = learned(dim, hidden, first)
     query, gallery = torch.randn(q, m, dim), torch.randn(g, n, dim)
     order = torch.randperm(m * n) if seed % 2 else None
-    found = tile(query, gallery, aggregator, order=order, pairs=pairs, precision="float32")
+    found = tile(query, gallery, aggregator, order=order, pairs=pairs, dtype=torch.float32)
     expected = [[score_one_pair(a, b, aggregator, order=order).score for b in gallery] for a in query]
     torch.testing.assert_close(found, torch.tensor(expected), rtol=1e-4, atol=5e-5)
 
 
-@pytest.mark.parametrize(("precision", "largest"), [("float16", 2e-3), ("bfloat16", 2e-2)])
-def test_half_precision_is_near_the_truth(precision: str, largest: float) -> None:
+@pytest.mark.parametrize(("dtype", "largest"), [(torch.float16, 2e-3), (torch.bfloat16, 2e-2)])
+def test_half_precision_is_near_the_truth(dtype: torch.dtype, largest: float) -> None:
     torch.manual_seed(0)
     aggregator = learned(32, 64, "constant")
     query, gallery = torch.randn(3, 4, 32), torch.randn(5, 3, 32)
-    found = tile(query, gallery, aggregator, precision=precision)
+    found = tile(query, gallery, aggregator, dtype=dtype)
     expected = torch.tensor([[score_one_pair(a, b, aggregator).score for b in gallery] for a in query])
     assert 0 < (found - expected).abs().max() < largest
 
@@ -72,7 +72,7 @@ def test_takes_features_of_any_type_and_reports_progress() -> None:
     told: list[tuple[int, int]] = []
     found = tile(query.double(), gallery.half(), aggregator, pairs=6, progress=lambda *done: told.append(done))
     assert found.dtype == torch.float32
-    torch.testing.assert_close(found, tile(query, gallery.half(), aggregator, precision="float32"), rtol=0, atol=5e-3)
+    torch.testing.assert_close(found, tile(query, gallery.half(), aggregator, dtype=torch.float32), rtol=0, atol=5e-3)
     assert told == sorted(told) and told[-1] == (35, 35) and len(told) > 2
 
 
@@ -83,11 +83,12 @@ def test_table_of_any_budget_is_the_tile(q: int, g: int, budget: int, seed: int)
     aggregator = learned(5, 6, "constant").train()
     query, gallery, order = torch.randn(q, 2, 5), torch.randn(g, 3, 5), torch.randperm(6)
     told: list[tuple[int, int]] = []
-    found = gpu.score_table(
-        query.numpy(), gallery, aggregator, order=order, memory_budget=budget, precision="float32", device="cpu",
-        progress=lambda *done: told.append(done),
-    )  # fmt: skip
-    expected = tile(query, gallery, aggregator, order=order, precision="float32").numpy()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gpu, "MEMORY_BUDGET", budget)
+        found = gpu.score_table(
+            query.numpy(), gallery, aggregator.recurrence(), order=order, progress=lambda *done: told.append(done)
+        )
+    expected = tile(query, gallery, aggregator, order=order, dtype=torch.float32).numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     assert told == sorted(told) and told[-1] == (q * g, q * g)
     assert aggregator.training
@@ -96,13 +97,13 @@ def test_table_of_any_budget_is_the_tile(q: int, g: int, budget: int, seed: int)
 def test_refuses_what_cannot_work() -> None:
     aggregator = learned(3, 4, "constant")
     clips = torch.randn(2, 2, 3)
-    with pytest.raises(RecipeError, match="float16, bfloat16, float32"):
-        tile(clips, clips, aggregator, precision="int8")
+    with pytest.raises(RecipeError, match=r"torch\.float16, torch\.bfloat16, torch\.float32"):
+        tile(clips, clips, aggregator, dtype=torch.int8)
     with pytest.raises(ShapeError, match="D = 3"):
         tile(clips[:, :, :2], clips[:, :, :2], aggregator)
     with pytest.raises(ShapeError, match="permutation"):
         tile(clips, clips, aggregator, order=torch.zeros(4, dtype=torch.int64))
-    with pytest.raises(RecipeError, match='"float32"'):
+    with pytest.raises(RecipeError, match="use float32"):
         nn.init.constant_(aggregator.importance.last.weight, torch.inf)
         tile(clips, clips, aggregator)
 
@@ -134,9 +135,9 @@ def test_a_gpu_gives_what_a_processor_gives(first: First) -> None:
     torch.manual_seed(0)
     aggregator = learned(96, 80, first)
     query, gallery, order = torch.randn(5, 4, 96), torch.randn(37, 3, 96), torch.randperm(12)
-    expected = tile(query, gallery, aggregator, order=order, precision="float32")
-    for precision, largest in (("float32", 1e-4), ("float16", 1e-2)):
-        found = tile(query.cuda(), gallery.cuda(), aggregator, order=order, precision=precision, pairs=20)
+    expected = tile(query, gallery, aggregator, order=order, dtype=torch.float32)
+    for dtype, largest in ((torch.float32, 1e-4), (torch.float16, 1e-2)):
+        found = tile(query.cuda(), gallery.cuda(), aggregator, order=order, dtype=dtype, pairs=20)
         torch.testing.assert_close(found.cpu(), expected, rtol=0, atol=largest)
 
 

@@ -48,7 +48,7 @@ def engine_equals_itself() -> None:
     weights = Learned(9, 7).eval().importance.folded()
     for first in ("constant", "pair"):
         with_torch, with_triton = (
-            gpu.score_tile(query, gallery, weights, first, order=order, pairs=4, advance=advance, precision="float32")
+            gpu.score_tile(query, gallery, weights, first, order=order, pairs=4, advance=advance, dtype=torch.float32)
             for advance in (gpu_steps.advance_in_torch, kernels.advance)
         )
         torch.testing.assert_close(with_triton, with_torch)

@@ -21,7 +21,7 @@ def calibrated(dim: int, hidden: int, clips: Tensor) -> Learned:
 def test_importance_of_no_difference_is_exact(dtype: torch.dtype) -> None:
     """Whatever the rounding of the weights; of the network after it, errors are relative to what changes."""
     learned = calibrated(32, 48, torch.randn(6, 4, 32))
-    g = Recurrence.of(learned, dtype, "cpu")
+    g = Recurrence.of(learned.recurrence(), dtype, "cpu")
     d, z, y = torch.zeros(3, 48, 5, dtype=dtype)
     found = g._importance(d, z, y)
     assert found.dtype == torch.float32
@@ -35,7 +35,7 @@ def test_all_importances_too_small_for_float32_make_no_nan() -> None:
     with torch.no_grad():
         learned.importance.last.bias.fill_(-200)
     clips = torch.nn.functional.normalize(torch.randn(3, 2, 6), dim=-1)
-    g, laid = Recurrence.of(learned, torch.float32, "cpu"), lay(clips, torch.float32)
+    g, laid = Recurrence.of(learned.recurrence(), torch.float32, "cpu"), lay(clips, torch.float32)
     found = g.similarity(features_first(clips), laid, torch.ones(4, 3), [0, 1, 2, 3])
     assert torch.equal(found, torch.zeros(3))
 

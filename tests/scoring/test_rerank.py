@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +20,7 @@ from resight.errors import RecipeError, ShapeError
 from resight.features.types import ClipFeatures
 from resight.models.aggregators import Learned
 from resight.ranking import Ranking
+from resight.scoring import rerank as reranking
 from resight.scoring.all_pairs import score_all_pairs
 from resight.scoring.rerank import find_neighbours, rerank
 from resight.scoring.search import pair_scorer, search_exactly
@@ -49,8 +52,16 @@ def by_column(ranking: Ranking) -> Matrix:
     return scores
 
 
-def of_matrix(similarity: Matrix, k: int, **how: int) -> tuple[Ranking, Matrix]:
-    return find_neighbours(ids(len(similarity)), lambda rows: similarity[rows], k, **how)
+def of_matrix(similarity: Matrix, k: int) -> tuple[Ranking, Matrix]:
+    return find_neighbours(ids(len(similarity)), lambda rows: similarity[rows], k)
+
+
+@contextmanager
+def budgets(size: int) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reranking, "ROWS_BUDGET", size)
+        patch.setattr(reranking, "JACCARD_BUDGET", size)
+        yield
 
 
 @settings(max_examples=150, deadline=None)
@@ -81,12 +92,13 @@ def test_same_as_the_dense_method(
     if apart:  # otherwise queries are in the gallery too
         gallery = np.setdiff1d(gallery, query)
     K = max(k1 + 1, k2) + more
-    neighbours, least = of_matrix(similarity, K, memory_budget=budget)
     how: dict[str, Any] = {"k1": k1, "k2": k2, "original_share": share}
-    found = rerank(
-        rank(similarity, query, gallery), neighbours, least=least,
-        score_pairs=lambda q, g: similarity[q, g], memory_budget=budget, **how,
-    )  # fmt: skip
+    with budgets(budget):
+        neighbours, least = of_matrix(similarity, K)
+        found = rerank(
+            rank(similarity, query, gallery), neighbours, least=least,
+            score_pairs=lambda q, g: similarity[q, g], **how,
+        )  # fmt: skip
     expected = rerank_dense(similarity, query, gallery, **how)
     assert found.order.shape == (len(query), len(gallery))
     assert (np.diff(found.scores, axis=1) <= 0).all()
@@ -121,7 +133,7 @@ def test_the_learned_similarity_by_top_k_search() -> None:
     found = rerank(
         Ranking.from_scores(score_all_pairs(query.values, everyone.values, learned), query.ids, everyone.ids),
         neighbours, least=similarity.min(axis=1), k1=6, k2=3,
-        score_pairs=pair_scorer(everyone, everyone, learned, "float32", 2**30),
+        score_pairs=pair_scorer(everyone, everyone, learned),
     )  # fmt: skip
     assert effort.scored < N * N
     expected = rerank_dense(similarity, np.arange(20), np.arange(N), k1=6, k2=3)
@@ -181,7 +193,8 @@ def test_memory_is_bounded_also_where_everyone_knows_everyone() -> None:
     peaks = []
     for budget in (2**20, 2**30):
         tracemalloc.start()
-        rerank(ranking, neighbours, least=least, memory_budget=budget)
+        with budgets(budget):
+            rerank(ranking, neighbours, least=least)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[0] < 10 * 2**20 < 40 * 2**20 < peaks[1]
@@ -250,7 +263,8 @@ def test_blocks_of_rows_must_be_whole_and_finite() -> None:
         return similarity[rows]
 
     similarity = cosines(10, 0)
-    found, least = find_neighbours(ids(10), score_rows, 4, memory_budget=8 * 10 * 3)
+    with budgets(8 * 10 * 3):
+        found, least = find_neighbours(ids(10), score_rows, 4)
     assert blocks == [slice(0, 3), slice(3, 6), slice(6, 9), slice(9, 10)]
     np.testing.assert_array_equal(found.order, np.argsort(-similarity, axis=1, kind="stable")[:, :4])
     np.testing.assert_array_equal(least, similarity.min(axis=1))

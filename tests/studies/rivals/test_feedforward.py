@@ -8,6 +8,7 @@ from torch import Tensor
 from resight.errors import RecipeError, ShapeError
 from resight.models.contract import Aggregator
 from resight.models.importance import Importance
+from resight.scoring import all_pairs
 from resight.scoring.all_pairs import score_all_pairs, score_pairs
 from resight.scoring.one_pair import score_one_pair
 from resight.studies.rivals.feedforward import ClipQuality, PairAttention, _Hidden
@@ -136,11 +137,15 @@ def test_gradients_are_those_of_finite_differences(tracklets: tuple[Tensor, Tens
 
 
 @each
-def test_all_ways_to_score_agree(kind: type[ClipQuality | PairAttention], tracklets: tuple[Tensor, Tensor]) -> None:
+def test_all_ways_to_score_agree(
+    kind: type[ClipQuality | PairAttention], tracklets: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
     aggregator: Aggregator = trained(kind).train()
     query, gallery = (x.numpy() for x in tracklets)
     whole = score_all_pairs(query, gallery, aggregator)
-    tiled = score_all_pairs(query, gallery, aggregator, memory_budget=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(all_pairs, "MEMORY_BUDGET", 1)
+        tiled = score_all_pairs(query, gallery, aggregator)
     assert aggregator.training and whole == pytest.approx(tiled, abs=1e-6)
     rows, columns = torch.tensor([2, 0, 0, 1]).numpy(), torch.tensor([4, 3, 0, 0]).numpy()
     assert score_pairs(query, gallery, rows, columns, aggregator) == pytest.approx(whole[rows, columns], abs=1e-6)

@@ -2,10 +2,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from resight.models.aggregators import OrderFree
 from resight.scoring.all_pairs import score_all_pairs
 from resight.scoring.one_pair import score_one_pair
-from resight.studies.rivals.order_free import _BLOCK
+from resight.studies.rivals.order_free import _BLOCK, OrderFree
 
 
 def order_free() -> OrderFree:

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from resight.errors import RecipeError, ShapeError
+from resight.scoring import all_pairs
 from resight.scoring.all_pairs import score_all_pairs
 from resight.scoring.one_pair import score_one_pair
 from resight.studies.rivals.sliced_wasserstein import SlicedWasserstein, quantile_shares, unit_directions
@@ -108,11 +109,12 @@ def test_shares_of_quantiles_move_everything_by_rank(m: int, n: int) -> None:
     torch.testing.assert_close(moved, expected)
 
 
-def test_all_ways_to_score_agree(tracklets: tuple[Tensor, Tensor]) -> None:
+def test_all_ways_to_score_agree(tracklets: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
     aggregator = SlicedWasserstein()
     query, gallery = (x.numpy() for x in tracklets)
     whole = score_all_pairs(query, gallery, aggregator)
-    assert whole == pytest.approx(score_all_pairs(query, gallery, aggregator, memory_budget=1), abs=1e-5)
+    monkeypatch.setattr(all_pairs, "MEMORY_BUDGET", 1)
+    assert whole == pytest.approx(score_all_pairs(query, gallery, aggregator), abs=1e-5)
     assert whole == pytest.approx(aggregator(*tracklets).numpy(), abs=1e-6)
     assert score_one_pair(query[1], gallery[2], aggregator).score == pytest.approx(float(whole[1, 2]), abs=1e-5)
 

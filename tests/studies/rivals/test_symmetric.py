@@ -2,7 +2,9 @@ import pytest
 import torch
 
 from resight.losses import stage2_loss
-from resight.models.aggregators import Aggregator, Learned, MeanPair, OrderFree, Symmetric
+from resight.models.aggregators import Aggregator, Learned, MeanPair
+from resight.studies.rivals.order_free import OrderFree
+from resight.studies.rivals.symmetric import Symmetric
 
 
 def varied(aggregator: Aggregator) -> Aggregator:
