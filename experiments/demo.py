@@ -21,10 +21,12 @@ from experiments.demo_report import LEARNED, SHIPPED, SHIPPED_MEAN, SeedResult, 
 from resight.checkpoints import load_checkpoint, replace_file
 from resight.cli.asking import search
 from resight.data.readers import read_dataset
+from resight.data.split import TrainingSplit
 from resight.evaluation.compare import Comparison, clip_faults, compare_aggregators
 from resight.evaluation.protocols import default_protocol
 from resight.explanation.plots import plot_cmc, save_figure
 from resight.features.damaged import extract_damaged_features
+from resight.features.store import FeatureStore
 from resight.models.aggregators import Aggregator, MeanFeature, MeanPair, TopShare
 from resight.models.encoders import make_encoder
 from resight.progress import progress_bar
@@ -34,7 +36,8 @@ from resight.synthetic.faults import read_faults
 from resight.synthetic.world import SCALES, make_world
 from resight.tracklet import Dataset
 from resight.training.loop import RunOptions
-from resight.training.stage2_importance import prepare_stage2, train_aggregator
+from resight.training.stage2_data import prepare_stage2
+from resight.training.stage2_importance import train_aggregator
 from resight.training.train import train_model
 
 SHARES = (10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
@@ -90,19 +93,20 @@ def demo(
 def run_seed(split: Dataset, recipe: Recipe, folder: Path, workers: int) -> SeedResult:
     """Train encoder, importance and the top-t % baselines with one seed; evaluate them, clean and damaged."""
     seconds: dict[str, float] = {}
-    options = RunOptions(folder, workers=workers, accelerator="cpu", progress=True)
+    options = RunOptions(folder, workers=workers, progress=True)
     start = time.monotonic()
+    persons = TrainingSplit.draw(split.train, recipe.validation_share, recipe.seed)
     trained = train_model(split.train, recipe, options)
     seconds["training"] = time.monotonic() - start
-    encoder = trained.model.encoder
+    encoder = trained.checkpoint.encoder
     shipped = load_checkpoint(shipped_model())
 
     start = time.monotonic()
-    data = prepare_stage2(encoder, split.train, recipe, folder / "features", workers=workers)
+    data = prepare_stage2(encoder, persons, recipe, FeatureStore(), workers=workers)
     tops: dict[int, Aggregator] = {}
     for share in TRAINED_SHARES:
         top = TopShare(share, dim=encoder.dim)
-        tops[share], _ = train_aggregator(top, encoder, data, split.train, recipe, options, name=f"top{share}")
+        tops[share], _ = train_aggregator(top, encoder, data, recipe, options, name=f"top{share}")
     seconds["baselines"] = time.monotonic() - start
 
     start = time.monotonic()
@@ -110,7 +114,7 @@ def run_seed(split: Dataset, recipe: Recipe, folder: Path, workers: int) -> Seed
     untrained = make_encoder(recipe.stage1)
     scores: list[Comparison] = []
     for max_corrupted in (0, recipe.stage2.max_corrupted):
-        learned = {"mean of pairs": MeanPair(), "mean feature": MeanFeature(), LEARNED: trained.model.aggregator}
+        learned = {"mean of pairs": MeanPair(), "mean feature": MeanFeature(), LEARNED: trained.checkpoint.aggregator}
         rest = split, recipe, folder, max_corrupted, workers
         compared = [
             _compare(encoder, {**_top_share(tops), **learned}, *rest),

@@ -203,7 +203,7 @@ def to_json(answers: Mapping[str, Mapping[str, Answers]], importance: Mapping[st
 def _load(path: Path) -> Checkpoint:
     loaded = load_checkpoint(path)
     if not isinstance(loaded.aggregator, ImportanceWeighted):
-        raise CheckpointError(f"{path} has learned no importance ({loaded.card['aggregator']}); train it with stage 2")
+        raise CheckpointError(f"{path} has learned no importance ({loaded.metadata['aggregator']}); train it with stage 2")
     return loaded
 
 

@@ -49,7 +49,7 @@ def test_a_model_comes_back_as_it_was(tmp_path: Path, kind: str) -> None:
     sizes = {value.shape[0] for value in model.aggregator.state_dict().values() if value.ndim == 2}
     assert sizes <= {1, RECIPE.stage2.hidden, model.encoder.dim}  # hidden units as the recipe says
     assert again.recipe == RECIPE
-    assert again.card["note"] == "α" and "version" in again.card
+    assert again.metadata["note"] == "α" and "version" in again.metadata
 
 
 @pytest.mark.parametrize("neck", ["before", "after"])
@@ -129,7 +129,7 @@ def test_damaged_or_foreign_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="damaged"):
         load_checkpoint(path)
     path.write_bytes(good[:-4] + b"\x00\x01\x02\x03")
-    with pytest.raises(CheckpointError, match="does not hold what its header promises"):
+    with pytest.raises(CheckpointError, match="do not match the hash in its header"):
         load_checkpoint(path)
     write_tensors(path, {"x": torch.ones(2)}, "something else", {})
     with pytest.raises(CheckpointError, match="is a something else, expected a resight model"):
@@ -141,7 +141,7 @@ def test_weights_that_do_not_fit_their_recipe_are_refused(tmp_path: Path) -> Non
     save_checkpoint(tmp_path / "m.safetensors", model)
     tensors, header = read_tensors(tmp_path / "m.safetensors", MODEL_KIND)
     del tensors["encoder.Conv3d_1a_7x7.bn.bias"]
-    write_tensors(tmp_path / "m.safetensors", tensors, MODEL_KIND, {"recipe": RECIPE.to_json(), "card": model.card})
+    write_tensors(tmp_path / "m.safetensors", tensors, MODEL_KIND, {"recipe": RECIPE.to_json(), "card": model.metadata})
     with pytest.raises(CheckpointError, match=r"Conv3d_1a_7x7\.bn\.bias"):
         load_checkpoint(tmp_path / "m.safetensors")
     assert "hash" in header
@@ -189,6 +189,6 @@ def test_what_is_too_large_for_float16_is_refused(tmp_path: Path, value: float) 
     model = small_model()
     with torch.no_grad():
         next(model.encoder.parameters()).view(-1)[0] = value
-    with pytest.raises(CheckpointError, match=r"encoder\.\S+ reaches (70000|nan), expected at most 65504"):
+    with pytest.raises(CheckpointError, match=r"encoder\.\S+ has a magnitude of (70000|nan), expected at most 65504"):
         save_checkpoint(tmp_path / "m.safetensors", model, half=True)
     assert not list(tmp_path.iterdir())

@@ -20,9 +20,11 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from resight.checkpoints import read_tensors, write_tensors
+from resight.compute import Compute, Precision
 from resight.errors import CheckpointError
 from resight.recipe import Optimisation, Recipe
-from resight.training.loop import STATE_KIND, Batch, RunOptions, Task, learning_rate_factor, run_training
+from resight.training.loop import Batch, RunOptions, Task, learning_rate_factor, make_fabric, run_training
+from resight.training.run_files import STATE_KIND
 
 RECIPE = Recipe()
 
@@ -150,7 +152,7 @@ def losses_before_tear(folder: Path) -> list[str]:
     return [line for line in (folder / "toy.metrics.jsonl").read_text().splitlines(keepends=True) if line[-1] == "\n"]
 
 
-@pytest.mark.parametrize("change", ["recipe", "identity"])
+@pytest.mark.parametrize("change", ["recipe", "data or initial weights"])
 def test_a_folder_with_another_run_is_refused_and_untouched(tmp_path: Path, change: str) -> None:
     run_training(make_task(), RECIPE, RunOptions(tmp_path))
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -160,7 +162,7 @@ def test_a_folder_with_another_run_is_refused_and_untouched(tmp_path: Path, chan
         recipe = replace(recipe, seed=9)
     else:
         task = replace(task, identity={"data": 2})
-    with pytest.raises(CheckpointError, match=change):
+    with pytest.raises(CheckpointError, match=f"training run with a different {change}"):
         run_training(task, recipe, RunOptions(tmp_path))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
@@ -177,6 +179,25 @@ def test_a_run_begun_before_a_setting_existed_goes_on(tmp_path: Path) -> None:
     write_tensors(state, tensors, STATE_KIND, values)
     with pytest.raises(CheckpointError, match="settings that this version does not know"):
         run_training(make_task(), RECIPE, RunOptions(tmp_path))
+
+
+@pytest.mark.parametrize(("precision", "expected"), [("float32", "32-true"), ("half", "bf16-mixed")])
+def test_device_and_precision_in_the_words_of_fabric(precision: Precision, expected: str) -> None:
+    fabric = make_fabric(Compute("cpu", precision))
+    assert fabric.device == torch.device("cpu")
+    assert fabric._precision.precision == expected
+
+
+def test_training_in_half_precision_computes_other_losses(tmp_path: Path) -> None:
+    run_training(make_task(), RECIPE, RunOptions(tmp_path / "float32"))
+    run_training(make_task(), replace(RECIPE, precision="half"), RunOptions(tmp_path / "half"))
+    assert losses(tmp_path / "float32") != losses(tmp_path / "half")
+
+
+def test_a_run_without_a_terminal_prints_its_progress(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_training(make_task(), RECIPE, RunOptions(tmp_path, progress=True))
+    first, last = capsys.readouterr().err.splitlines()
+    assert first == "toy: 0/30 steps" and last.startswith("toy: 30/30 steps in ")
 
 
 def test_learning_rate_of_the_paper() -> None:

@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from resight.checkpoints import content_hash, load_checkpoint
-from resight.data.batches import BatchPlan, hold_out_persons
+from resight.data.batches import BatchPlan
 from resight.data.damage import DAMAGES
+from resight.data.split import TrainingSplit
 from resight.data.transforms import prepare_clips
-from resight.errors import CheckpointError, RecipeError
+from resight.errors import CheckpointError, DatasetError, RecipeError
+from resight.features.store import FeatureStore
 from resight.models.aggregators import Aggregator, Learned, TopShare
 from resight.models.encoders import NeckedEncoder, make_encoder
 from resight.models.i3d import I3D
@@ -21,7 +23,8 @@ from resight.recipe import ClipSpec, Optimisation, Recipe, Stage1, Stage2
 from resight.tracklet import Tracklet
 from resight.training.loop import RunOptions
 from resight.training.stage1_clips import ClipClassifier, train_encoder
-from resight.training.stage2_importance import FeatureBatches, Stage2Data, prepare_stage2, train_aggregator
+from resight.training.stage2_data import FeatureBatches, prepare_stage2
+from resight.training.stage2_importance import train_aggregator
 from resight.training.train import train_model
 
 MakeTracklets = Callable[..., list[Tracklet]]
@@ -32,6 +35,10 @@ RECIPE = Recipe(
     stage2=Stage2(replace(BATCH, margin=1.0), hidden=8, max_corrupted=1, variants=2),
     validation_share=0.3,
 )
+
+
+def split_of(tracklets: list[Tracklet]) -> TrainingSplit:
+    return TrainingSplit.draw(tracklets, RECIPE.validation_share, RECIPE.seed)
 
 
 def losses(folder: Path, name: str) -> list[float]:
@@ -45,7 +52,9 @@ def test_stage_1_is_the_same_with_any_number_of_workers_and_touches_no_validatio
     runs = []
     for workers in (0, 1):
         torch.manual_seed(0)
-        encoder, best = train_encoder(I3D(0.125), tracklets, RECIPE, RunOptions(tmp_path / str(workers), workers))
+        encoder, best = train_encoder(
+            I3D(0.125), split_of(tracklets), RECIPE, RunOptions(tmp_path / str(workers), workers)
+        )
         runs.append((losses(tmp_path / str(workers), "stage1"), best, content_hash(encoder.state_dict())))
     assert runs[0] == runs[1]
     assert len(runs[0][0]) == 6  # 5 persons train, so 2 batches of 2 in each of 3 epochs
@@ -75,11 +84,11 @@ def test_a_modern_recipe_trains_both_stages(make_tracklets: MakeTracklets, tmp_p
     clips = replace(RECIPE.clips, sampler="cover", stride=2)
     recipe = replace(RECIPE, stage1=stage1, clips=clips, stage2=replace(RECIPE.stage2, variants=0))
     made = train_model(tracklets, recipe, RunOptions(tmp_path))
-    assert isinstance(made.model.encoder, NeckedEncoder)
+    assert isinstance(made.checkpoint.encoder, NeckedEncoder)
     assert 0 < losses(tmp_path, "stage1")[0] < 4  # means of 4 clips: about log 5, and a margin
     with torch.no_grad():
         clip = torch.rand(1, 3, 2, 32, 16)
-        assert torch.equal(load_checkpoint(made.path).encoder(clip), made.model.encoder(clip))
+        assert torch.equal(load_checkpoint(made.path).encoder(clip), made.checkpoint.encoder(clip))
 
 
 def test_a_frame_encoder_trains_from_a_folder(make_tracklets: MakeTracklets, tmp_path: Path) -> None:
@@ -94,7 +103,7 @@ def test_a_frame_encoder_trains_from_a_folder(make_tracklets: MakeTracklets, tmp
     tracklets = make_tracklets(persons=7)
     made = train_model(tracklets, recipe, RunOptions(tmp_path / "run"))
     again = load_checkpoint(made.path).encoder
-    assert content_hash(again.state_dict()) == content_hash(made.model.encoder.state_dict())
+    assert content_hash(again.state_dict()) == content_hash(made.checkpoint.encoder.state_dict())
     with pytest.raises(RecipeError, match="Kinetics weights are for the I3D"):
         train_model(tracklets, recipe, RunOptions(tmp_path / "other"), init=folder)
 
@@ -108,11 +117,11 @@ def test_stage_2_trains_the_aggregator_alone(
     recipe = replace(RECIPE, stage2=replace(RECIPE.stage2, variants=variants, random_order=True))
     encoder = I3D(0.125).eval()
     before = content_hash(encoder.state_dict())
-    data = prepare_stage2(encoder, tracklets, recipe, tmp_path / "features")
+    data = prepare_stage2(encoder, split_of(tracklets), recipe, FeatureStore(tmp_path / "features"))
     assert len(data.train) == variants
     aggregator: Aggregator = Learned(encoder.dim, 8) if kind == "learned" else TopShare(50, dim=encoder.dim)
     untrained = content_hash(aggregator.state_dict())
-    _, best = train_aggregator(aggregator, encoder, data, tracklets, recipe, RunOptions(tmp_path))
+    _, best = train_aggregator(aggregator, encoder, data, recipe, RunOptions(tmp_path))
     assert content_hash(encoder.state_dict()) == before
     assert content_hash(aggregator.state_dict()) != untrained
     assert not aggregator.training and 0 < best <= 1
@@ -121,7 +130,7 @@ def test_stage_2_trains_the_aggregator_alone(
 
 def test_cached_features_are_drawn_with_damage(make_tracklets: MakeTracklets, tmp_path: Path) -> None:
     tracklets = make_tracklets(persons=7)
-    data = prepare_stage2(I3D(0.125), tracklets, RECIPE, tmp_path)
+    data = prepare_stage2(I3D(0.125), split_of(tracklets), RECIPE, FeatureStore(tmp_path))
     first, other = data.train
     assert (first.clean.values != first.of("corrupted").values).any()
     assert (first.clean.values != other.clean.values).any()
@@ -165,20 +174,19 @@ def test_stage_2_trains_under_mixed_damage(make_tracklets: MakeTracklets, tmp_pa
     stage = replace(RECIPE.stage2, damages=DAMAGES, variants=variants, max_corrupted=2)
     recipe = replace(RECIPE, stage2=stage)
     encoder = I3D(0.125).eval()
-    data = prepare_stage2(encoder, tracklets, recipe, tmp_path / "features")
+    data = prepare_stage2(encoder, split_of(tracklets), recipe, FeatureStore(tmp_path / "features"))
     assert [tuple(one.damaged) for one in (*data.train, data.validation)] == [DAMAGES] * (variants + 1)
     aggregator = TopShare(50, dim=encoder.dim)
-    _, best = train_aggregator(aggregator, encoder, data, tracklets, recipe, RunOptions(tmp_path))
+    _, best = train_aggregator(aggregator, encoder, data, recipe, RunOptions(tmp_path))
     assert 0 < best <= 1 and not aggregator.training
 
 
 def test_batches_draw_every_kind_asked_for_and_no_other(make_tracklets: MakeTracklets, tmp_path: Path) -> None:
     tracklets = make_tracklets(persons=7)
     recipe = replace(RECIPE, stage2=replace(RECIPE.stage2, damages=DAMAGES, variants=1))
-    data = prepare_stage2(I3D(0.125), tracklets, recipe, tmp_path)
+    data = prepare_stage2(I3D(0.125), split_of(tracklets), recipe, FeatureStore(tmp_path))
     (one,) = data.train
-    train, _ = hold_out_persons(tracklets, RECIPE.validation_share, RECIPE.seed)
-    plan = BatchPlan(train, replace(BATCH, epochs=10), seed=0)
+    plan = BatchPlan(data.split.train, replace(BATCH, epochs=10), seed=0)
     for asked in (DAMAGES, ("empty",), ("bad-crop", "corrupted")):
         batches = FeatureBatches(data, plan, 2, asked)
         views = {"": one.clean, **one.damaged}
@@ -191,20 +199,24 @@ def test_batches_draw_every_kind_asked_for_and_no_other(make_tracklets: MakeTrac
                     seen |= {name for name, view in views.items() if np.array_equal(view.values[row, m], found)}
         assert seen == {"", *asked}
     with pytest.raises(RecipeError, match="empty"):
-        FeatureBatches(Stage2Data((replace(one, damaged={}),), data.validation), plan, 1, ("empty",))
+        FeatureBatches(replace(data, train=(replace(one, damaged={}),)), plan, 1, ("empty",))
 
 
-def test_others_choose_the_weights_and_stage_2_may_have_fewer_persons(
+def test_validation_tracklets_can_be_given_and_stage_2_may_have_fewer_persons(
     make_tracklets: MakeTracklets, tmp_path: Path
 ) -> None:
     tracklets = make_tracklets(persons=7)
-    others = [replace(t, id=f"other-{t.id}") for t in tracklets[:8]]
+    validation = [replace(t, id=f"other-{t.id}") for t in tracklets[:8]]
     recipe = replace(RECIPE, stage2=replace(RECIPE.stage2, variants=1, persons=5))
-    data = prepare_stage2(I3D(0.125), tracklets, recipe, tmp_path, others=others)
-    assert data.validation.clean.ids == tuple(t.id for t in others)
+    split = TrainingSplit.with_validation(tracklets, validation)
+    data = prepare_stage2(I3D(0.125), split, recipe, FeatureStore(tmp_path))
+    assert data.validation.clean.ids == tuple(t.id for t in validation)
     assert len({t.person for t in tracklets if t.id in data.train[0].clean.ids}) == 5
-    model = train_model(tracklets, recipe, RunOptions(tmp_path / "run"), others=others)
+    assert data.train[0].clean.ids == tuple(t.id for t in data.split.train)
+    model = train_model(tracklets, recipe, RunOptions(tmp_path / "run"), validation=validation)
     assert set(model.validation) == {"stage 1 mAP", "stage 2 mAP"}
+    with pytest.raises(DatasetError, match="validation data has no training persons"):
+        train_model(tracklets, recipe, RunOptions(tmp_path / "other"), validation=())
 
 
 def test_stage_2_alone_needs_the_same_stage_1(make_tracklets: MakeTracklets, tmp_path: Path) -> None:
@@ -213,10 +225,12 @@ def test_stage_2_alone_needs_the_same_stage_1(make_tracklets: MakeTracklets, tmp
     with pytest.raises(CheckpointError, match="no file"):
         train_model(tracklets, RECIPE, options, stages=(2,))
     first = train_model(tracklets, RECIPE, options, stages=(1,))
-    assert load_checkpoint(first.path).card["aggregator"] == "mean-pair"
+    assert load_checkpoint(first.path).metadata["aggregator"] == "mean-pair"
     with pytest.raises(CheckpointError, match="other settings or data"):
         train_model(tracklets[:-2], RECIPE, options, stages=(2,))
+    with pytest.raises(CheckpointError, match="other validation persons"):
+        train_model(tracklets, replace(RECIPE, seed=1), options, stages=(2,))
     both = train_model(tracklets, RECIPE, options, stages=(2,))
     assert set(both.validation) == {"stage 1 mAP", "stage 2 mAP"}
-    assert load_checkpoint(both.path).card["aggregator"] == "learned"
-    assert content_hash(both.model.encoder.state_dict()) == content_hash(first.model.encoder.state_dict())
+    assert load_checkpoint(both.path).metadata["aggregator"] == "learned"
+    assert content_hash(both.checkpoint.encoder.state_dict()) == content_hash(first.checkpoint.encoder.state_dict())

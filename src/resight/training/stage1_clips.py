@@ -1,26 +1,32 @@
-"""Stage 1: the clip encoder learns to tell persons apart, one clip a tracklet (paper, Sec. 3.2)."""
+"""Stage 1: the clip encoder learns to distinguish persons, from one clip per tracklet (paper, Sec. 3.2)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from torch import Tensor, nn
 
 from resight.clip_losses import clip_loss
-from resight.data.batches import BatchPlan, ClipBatches, divide_persons
+from resight.data.batches import BatchPlan, ClipBatches
+from resight.data.split import TrainingSplit
 from resight.data.transforms import prepare_clips
 from resight.evaluation.evaluate import evaluate_among
 from resight.features.extract import extract_clip_features
 from resight.models.aggregators import MeanPair
 from resight.models.encoders import ClipEncoder, NeckedEncoder
 from resight.recipe import Recipe, Stage2, TripletFeatures
-from resight.tracklet import Tracklet
 from resight.training.loop import Batch, RunOptions, Task, fingerprint, run_training
 
 
 class ClipClassifier(nn.Module):
-    """The clip encoder with a linear layer over the training persons, which is left behind after training."""
+    """A clip encoder with a linear classifier of the training persons; the classifier is not used after training.
+
+    Args:
+        encoder: The clip encoder.
+        n_persons: C, number of training persons.
+        triplet_features: Whether the triplet loss compares features ``before`` or ``after`` the neck, if there is one.
+    """
 
     def __init__(self, encoder: ClipEncoder, n_persons: int, triplet_features: TripletFeatures = "before") -> None:
         super().__init__()
@@ -29,7 +35,11 @@ class ClipClassifier(nn.Module):
         self.classifier = nn.Linear(encoder.dim, n_persons, bias=False)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, L, H, W, 3) uint8 to what triplets compare (B, D) and logits (B, C), which come after a neck."""
+        """Return the features that the triplet loss compares (B, D) and the logits (B, C).
+
+        Args:
+            pixels: Clips (B, L, H, W, 3) uint8.
+        """
         clips = prepare_clips(pixels)
         if isinstance(self.encoder, NeckedEncoder):
             features, normed = self.encoder.both(clips)
@@ -39,31 +49,25 @@ class ClipClassifier(nn.Module):
 
 
 def train_encoder(
-    encoder: ClipEncoder,
-    tracklets: Sequence[Tracklet],
-    recipe: Recipe,
-    options: RunOptions,
-    others: Sequence[Tracklet] = (),
+    encoder: ClipEncoder, split: TrainingSplit, recipe: Recipe, options: RunOptions
 ) -> tuple[ClipEncoder, float]:
-    """Train a clip encoder with Eq. 7 + Eq. 8, or as a recipe has them, keeping the weights that validate best.
+    """Train a clip encoder with the losses of the recipe (in the paper Eq. 7 + Eq. 8) and load its best weights.
 
     Args:
-        encoder: with random or pretrained weights; trained in place.
-        tracklets: of the training persons; some persons are kept back for validation if there are no others.
-        recipe: stage 1 of it.
-        options: folder and such; an interrupted run in that folder is continued.
-        others: tracklets of other persons, to choose the weights by.
+        encoder: Encoder with random or pretrained weights; trained in place.
+        split: Persons to train on, and validation persons.
+        recipe: Settings; those of stage 2 have no effect.
+        options: Folder, device and so on. An interrupted run in the folder is continued.
 
     Returns:
-        The encoder and its validation mAP (mean of clip-pair cosines, M clips, no damage).
+        The encoder in evaluation mode, and its validation mAP (mean of all clip pairs, M clips, no damage).
 
     Raises:
-        DatasetError: if there are too few persons.
-        CheckpointError: if the folder holds another run.
+        DatasetError: If there are fewer persons than a batch needs.
+        CheckpointError: If the folder holds another run.
     """
-    train, validation = divide_persons(tracklets, others, recipe.validation_share, recipe.seed)
     optimisation = recipe.stage1.optimisation
-    plan = BatchPlan(train, optimisation, recipe.seed)
+    plan = BatchPlan(split.train, optimisation, recipe.seed)
     spec = replace(recipe.clips, count=1, sampler="consec")
     module = ClipClassifier(encoder, plan.n_persons, recipe.stage1.triplet_features)
 
@@ -78,21 +82,22 @@ def train_encoder(
         }
 
     def validate() -> float:
-        device = next(encoder.parameters()).device
-        features = extract_clip_features(encoder, validation, recipe.clips, workers=options.workers, device=device)
+        features = extract_clip_features(
+            encoder, split.validation, recipe.clips, workers=options.workers, compute=options.compute
+        )
         return evaluate_among(features, MeanPair())
 
     task = Task(
         name="stage1",
         module=module,
-        batches=ClipBatches(train, plan, spec, recipe.stage1),
+        batches=ClipBatches(split.train, plan, spec, recipe.stage1),
         loss=loss,
         validate=validate,
         optimisation=optimisation,
         steps_per_epoch=plan.steps_per_epoch,
         clips_per_step=optimisation.persons * optimisation.tracklets,
-        identity={"train": fingerprint(train), "validation": fingerprint(validation)},
+        identity={"train": fingerprint(split.train), "validation": fingerprint(split.validation)},
     )
-    # stage 2 has no part in this run: other settings of it may follow the same stage 1
+    # the settings of stage 2 are left out, so that several of them can continue from the same stage 1
     best = run_training(task, replace(recipe, name="", stage2=Stage2()), options)
     return encoder.eval(), best

@@ -1,4 +1,4 @@
-"""Both stages in a row, from training tracklets to a model file."""
+"""Both stages in sequence, from training tracklets to a model file."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 
 from resight.checkpoints import Checkpoint, load_checkpoint, make_aggregator, save_checkpoint
-from resight.data.batches import divide_persons
+from resight.data.split import TrainingSplit
 from resight.errors import CheckpointError
 from resight.evaluation.open_set import calibrate_threshold
-from resight.evaluation.threshold import Threshold
 from resight.features.extract import extract_clip_features
+from resight.features.store import FeatureStore
 from resight.models.aggregators import Aggregator
 from resight.models.encoders import ClipEncoder, kinetics_target, make_encoder
 from resight.models.kinetics import load_kinetics
@@ -22,23 +22,24 @@ from resight.recipe import Recipe
 from resight.tracklet import Tracklet
 from resight.training.loop import RunOptions, fingerprint
 from resight.training.stage1_clips import train_encoder
-from resight.training.stage2_importance import prepare_stage2, train_aggregator
+from resight.training.stage2_data import prepare_stage2
+from resight.training.stage2_importance import train_aggregator
 
 MODEL_FILE = "model.safetensors"
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What a training made.
+    """The result of a training run.
 
     Attributes:
-        path: of the model file.
-        model: its contents.
-        validation: mAP on the persons kept back, by stage.
+        path: The model file.
+        checkpoint: Its contents.
+        validation: Validation mAP by stage, 0 … 1: ``stage 1 mAP`` and ``stage 2 mAP``.
     """
 
     path: Path
-    model: Checkpoint
+    checkpoint: Checkpoint
     validation: Mapping[str, float]
 
 
@@ -49,76 +50,96 @@ def train_model(
     *,
     stages: tuple[int, ...] = (1, 2),
     init: Path | None = None,
-    others: Sequence[Tracklet] = (),
-    say: Callable[[str], None] | None = None,
+    validation: Sequence[Tracklet] | None = None,
+    report: Callable[[str], None] | None = None,
 ) -> TrainedModel:
-    """Train a model, or go on with one whose training was interrupted.
+    """Train a model and write its file, or continue an interrupted run.
 
     Args:
-        tracklets: of the training persons; some persons are kept back for validation if there are no others.
-        recipe: all settings.
-        options: the folder that gets model, logs, checkpoints and cached features; speed and display.
-        stages: (1, 2), (1,) or (2,); stage 2 alone needs the stage 1 of the same folder.
-        init: Kinetics weights to start stage 1 from; random weights otherwise.
-        others: tracklets of persons who are not trained on, to choose weights by and to find the threshold.
-        say: told what was loaded.
+        tracklets: Tracklets of the training persons.
+        recipe: All settings.
+        options: Folder for the model, logs and checkpoints; device and so on.
+        stages: (1, 2), (1,) or (2,). Stage 2 alone continues from the stage 1 in the folder.
+        init: Kinetics weights to start stage 1 from; None starts from random weights.
+        validation: Tracklets of other persons, for model selection and for the threshold. None uses a share of the
+            training persons instead, `recipe.validation_share`, and does not train on them.
+        report: Called with a line of text about the weights that were loaded.
+
+    Returns:
+        The model and its file.
 
     Raises:
-        DatasetError: if there are too few persons.
-        CheckpointError: if the folder holds another run, or `init` does not fit.
+        DatasetError: If there are too few persons.
+        CheckpointError: If the folder holds another run, there is no stage 1 to continue from, or `init` does not fit
+            the encoder.
+        RecipeError: If the encoder of the recipe cannot start from Kinetics weights.
     """
-    torch.manual_seed(recipe.seed)
+    if validation is None:
+        split = TrainingSplit.draw(tracklets, recipe.validation_share, recipe.seed)
+    else:
+        split = TrainingSplit.with_validation(tracklets, validation)
     path = options.folder / MODEL_FILE
-    trained_on = fingerprint(tracklets)
-    validation: dict[str, float] = {}
+    trained_on, validated_on = fingerprint(tracklets), fingerprint(split.validation)
+    scores: dict[str, float] = {}
+    torch.manual_seed(recipe.seed)
     if 1 in stages:
         encoder = make_encoder(recipe.stage1)
         if init is not None:
-            report = load_kinetics(kinetics_target(encoder), init)
-            if say is not None:
-                say(str(report))
-        encoder, validation["stage 1 mAP"] = train_encoder(encoder, tracklets, recipe, options, others)
+            loaded = load_kinetics(kinetics_target(encoder), init)
+            if report is not None:
+                report(str(loaded))
+        encoder, scores["stage 1 mAP"] = train_encoder(encoder, split, recipe, options)
         aggregator = make_aggregator("mean-pair", encoder.dim, recipe)
     else:
         before = load_checkpoint(path)
-        if before.recipe.stage1 != recipe.stage1 or before.card["trained_on"] != trained_on:
+        if before.recipe.stage1 != recipe.stage1 or before.metadata["trained_on"] != trained_on:
             raise CheckpointError(
-                f"the stage 1 in {path} was trained with other settings or data; train stage 1 again, or give the "
+                f"the stage 1 in {path} was trained with other settings or data: train stage 1 again, or use the "
                 "recipe and data that it was trained with"
             )
+        if before.metadata.get("validated_on", validated_on) != validated_on:
+            raise CheckpointError(
+                f"the stage 1 in {path} was trained with other validation persons, so it may have trained on those "
+                "of this run: use the seed, validation share and validation data of that stage 1"
+            )
         encoder, aggregator = before.encoder, before.aggregator
-        validation |= before.card["validation"]
-    device = _device(options)
+        scores |= before.metadata["validation"]
+    encoder = encoder.to(options.compute.torch_device)
     if 2 in stages:
         with progress_bar("encoding", "tracklets", options.progress) as progress:
             data = prepare_stage2(
-                encoder.to(device), tracklets, recipe, options.folder / "features", workers=options.workers,
-                device=device, progress=progress, others=others,
-            )  # fmt: skip
+                encoder,
+                split,
+                recipe,
+                FeatureStore(),
+                workers=options.workers,
+                compute=options.compute,
+                progress=progress,
+            )
         torch.manual_seed(recipe.seed + 1)
         aggregator = make_aggregator("learned", encoder.dim, recipe)
-        aggregator, best = train_aggregator(aggregator, encoder, data, tracklets, recipe, options, others=others)
-        validation["stage 2 mAP"] = best
-    kind = aggregator.kind
-    kept_back = divide_persons(tracklets, others, recipe.validation_share, recipe.seed)[1]
-    threshold = _calibrated(encoder, aggregator, kept_back, recipe, options)
-    card = {"aggregator": kind, "trained_on": trained_on, "validation": validation, "threshold": threshold.to_json()}
-    model = Checkpoint(encoder, aggregator, recipe, card)
-    save_checkpoint(path, model)
-    return TrainedModel(path, model, validation)
+        aggregator, scores["stage 2 mAP"] = train_aggregator(aggregator, encoder, data, recipe, options)
+    metadata = {
+        "aggregator": aggregator.kind,
+        "trained_on": trained_on,
+        "validated_on": validated_on,
+        "validation": scores,
+        "threshold": _calibrate(encoder, aggregator, split.validation, recipe, options),
+    }
+    checkpoint = Checkpoint(encoder, aggregator, recipe, metadata)
+    save_checkpoint(path, checkpoint)
+    return TrainedModel(path, checkpoint, scores)
 
 
-def _calibrated(
-    encoder: ClipEncoder, aggregator: Aggregator, kept_back: Sequence[Tracklet], recipe: Recipe, options: RunOptions
-) -> Threshold:
-    """From which similarity on the model is believed, by the persons kept back."""
-    device = _device(options)
+def _calibrate(
+    encoder: ClipEncoder,
+    aggregator: Aggregator,
+    validation: Sequence[Tracklet],
+    recipe: Recipe,
+    options: RunOptions,
+) -> Mapping[str, object]:
+    """Return the threshold of the model, calibrated on the validation persons, as plain values."""
     features = extract_clip_features(
-        encoder.to(device), kept_back, recipe.clips,
-        cache=options.folder / "features", workers=options.workers, device=device,
-    )  # fmt: skip
-    return calibrate_threshold(features, aggregator.eval())
-
-
-def _device(options: RunOptions) -> str:
-    return "cuda" if options.accelerator in ("auto", "cuda", "gpu") and torch.cuda.is_available() else "cpu"
+        encoder, validation, recipe.clips, store=FeatureStore(), workers=options.workers, compute=options.compute
+    )
+    return calibrate_threshold(features, aggregator.eval()).to_json()

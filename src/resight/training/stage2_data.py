@@ -1,0 +1,183 @@
+"""Clip features that stage 2 trains and validates on, clean and damaged, and batches of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from resight.compute import Compute
+from resight.data.batches import BatchPlan
+from resight.data.damage import CORRUPTED, choose_damage
+from resight.data.split import TrainingSplit
+from resight.errors import RecipeError
+from resight.features.damaged import mixed_damage
+from resight.features.extract import extract_clip_features
+from resight.features.store import FeatureStore
+from resight.features.types import ClipFeatures
+from resight.features.view import View
+from resight.models.encoders import ClipEncoder
+from resight.progress import Progress
+from resight.recipe import Damage, Recipe
+from resight.tracklet import Tracklet
+from resight.training.loop import Batch
+
+
+@dataclass(frozen=True)
+class DamagedFeatures:
+    """Features of the same clips, clean and damaged.
+
+    Attributes:
+        clean: Features of T tracklets without damage.
+        damaged: For each kind of damage, features of the same tracklets with every clip damaged.
+    """
+
+    clean: ClipFeatures
+    damaged: Mapping[str, ClipFeatures]
+
+    def mixed(self, max_damaged: int, kinds: Sequence[str], seed: int) -> ClipFeatures:
+        """Return features with 0 to M_c^max damaged clips per tracklet.
+
+        Args:
+            max_damaged: M_c^max.
+            kinds: Kinds of damage to draw from.
+            seed: Seed of the draws.
+
+        Raises:
+            RecipeError: If there are no features with one of these kinds of damage.
+        """
+        return mixed_damage(self.clean, {kind: self.of(kind) for kind in kinds}, max_damaged, seed)[0]
+
+    def of(self, kind: str) -> ClipFeatures:
+        """Return the features with one kind of damage.
+
+        Raises:
+            RecipeError: If there are none.
+        """
+        if kind not in self.damaged:
+            raise RecipeError(
+                f"there are no features of {kind} clips, only of {', '.join(self.damaged) or 'clean clips'}: prepare "
+                "stage 2 with a recipe whose stage2.damages names all kinds of damage to train with"
+            )
+        return self.damaged[kind]
+
+
+@dataclass(frozen=True)
+class Stage2Data:
+    """Features of one encoder that any number of aggregators can be trained on.
+
+    Attributes:
+        split: Persons to train on, and validation persons.
+        train: Features for each augmentation, rows in the order of `split.train`; empty if the clips of every step are
+            augmented and encoded anew.
+        validation: Features of `split.validation`.
+    """
+
+    split: TrainingSplit
+    train: tuple[DamagedFeatures, ...]
+    validation: DamagedFeatures
+
+
+def prepare_stage2(
+    encoder: ClipEncoder,
+    split: TrainingSplit,
+    recipe: Recipe,
+    store: FeatureStore,
+    *,
+    workers: int = 0,
+    compute: Compute = Compute(),
+    progress: Progress | None = None,
+) -> Stage2Data:
+    """Extract the features that stage 2 trains and validates on.
+
+    Damage is made of frames of other tracklets of the same side of the split.
+
+    Args:
+        encoder: Trained clip encoder.
+        split: The split of stage 1; `recipe.stage2.persons` may limit it.
+        recipe: Clips, seed, number of variants and persons, and all kinds of damage to extract.
+        store: Where features are kept.
+        workers: Number of processes that decode frames.
+        compute: Device and precision of the encoder.
+        progress: Called with (tracklets done, tracklets in total), over all extractions.
+    """
+    split = split.limit_persons(recipe.stage2.persons, recipe.seed)
+    variants = recipe.stage2.variants
+    kinds = recipe.stage2.damages
+    total = (1 + len(kinds)) * (len(split.train) * variants + len(split.validation))
+    done = 0
+
+    def extract(tracklets: Sequence[Tracklet], view: View) -> DamagedFeatures:
+        def extract_one(kind: Damage | None) -> ClipFeatures:
+            nonlocal done
+            before = done
+            features = extract_clip_features(
+                encoder,
+                tracklets,
+                recipe.clips,
+                view=replace(view, damage=kind),
+                donors=tracklets,
+                store=store,
+                workers=workers,
+                compute=compute,
+                progress=progress and (lambda n, _: progress(before + n, total)),
+            )
+            done = before + len(tracklets)
+            return features
+
+        return DamagedFeatures(extract_one(None), {kind: extract_one(kind) for kind in kinds})
+
+    seeds = [recipe.seed * 1000 + 2 * v for v in range(variants)]
+    return Stage2Data(
+        split,
+        train=tuple(extract(split.train, View(augmentation=recipe.stage1, seed=seed)) for seed in seeds),
+        validation=extract(split.validation, View()),
+    )
+
+
+class FeatureBatches(Dataset[Batch]):
+    """Batches of stored features with damage mixed in.
+
+    Item `step` is a pair of clip features (P·K, M, D) float32, of augmentations drawn at random, and targets (P·K,)
+    int64.
+
+    Args:
+        data: Features with at least one variant.
+        plan: Which tracklets are in each batch.
+        max_corrupted: M_c^max, the largest number of damaged clips per tracklet.
+        damages: Kinds of damage to draw from.
+
+    Raises:
+        RecipeError: If the data lacks one of these kinds of damage.
+    """
+
+    def __init__(
+        self, data: Stage2Data, plan: BatchPlan, max_corrupted: int, damages: Sequence[str] = (CORRUPTED,)
+    ) -> None:
+        # (variants, clean and each kind of damage, T, M, D)
+        views = [[variant.clean, *(variant.of(kind) for kind in damages)] for variant in data.train]
+        self._values = torch.from_numpy(np.stack([[view.values for view in variant] for variant in views]))
+        self._ids = data.train[0].clean.ids
+        self._plan = plan
+        self._max_corrupted = max_corrupted
+        self._damages = tuple(damages)
+
+    def __len__(self) -> int:
+        return self._plan.n_steps
+
+    def __getitem__(self, step: int) -> Batch:
+        chosen = self._plan.batch(step)
+        rng = self._plan.rng(step, purpose=1)
+        variant = torch.from_numpy(rng.integers(len(self._values), size=len(chosen)))
+        n_clips = self._values.shape[3]
+        ids = [self._ids[i] for i in chosen]
+        kinds = choose_damage(ids, n_clips, self._max_corrupted, self._damages, int(rng.integers(2**31)))
+        view = np.zeros(kinds.shape, np.int64)
+        for number, kind in enumerate(self._damages, 1):
+            view[kinds == kind] = number
+        rows = torch.tensor(chosen)[:, None]
+        features = self._values[variant[:, None], torch.from_numpy(view), rows, torch.arange(n_clips)]
+        return features, torch.from_numpy(self._plan.targets[chosen])
