@@ -20,10 +20,7 @@ from resight.data.batches import (
     BatchPlan,
     ClipBatches,
     copy_ahead,
-    divide_persons,
-    hold_out_persons,
     load_batches,
-    some_persons,
 )
 from resight.errors import DatasetError
 from resight.recipe import ClipSpec, Optimisation, Stage1
@@ -95,34 +92,6 @@ def test_a_batch_depends_on_the_step_alone(make_tracklets: MakeTracklets) -> Non
 def test_too_few_persons_is_an_error() -> None:
     with pytest.raises(DatasetError, match="3 persons"):
         BatchPlan(tracklets(persons=3, each=2), Optimisation(persons=4), seed=0)
-
-
-def test_held_out_persons_are_disjoint_and_seen_twice() -> None:
-    data = [*tracklets(persons=20, each=2), Tracklet("lonely", 99, 1, Path("nowhere"), ("1.jpg",))]
-    train, validation = hold_out_persons(data, 0.2, seed=0)
-    assert not {t.person for t in train} & {t.person for t in validation}
-    assert len({t.person for t in validation}) == 4
-    assert 99 not in {t.person for t in validation}
-    assert len(train) + len(validation) == 41
-    assert hold_out_persons(data, 0.2, seed=0)[1] == validation
-    assert any(hold_out_persons(data, 0.2, seed=s)[1] != validation for s in range(1, 4))
-    with pytest.raises(DatasetError, match="two cameras"):
-        hold_out_persons([t for t in data if t.camera == 1], 0.2, seed=0)
-
-
-def test_others_to_choose_by_leave_all_persons_to_train_on() -> None:
-    data, others = tracklets(persons=20, each=2), tracklets(persons=3, each=2)
-    divided = divide_persons(data, others, 0.2, seed=0)
-    assert divided == tuple([t for t in own if t.person > DISTRACTOR] for own in (data, others))
-    assert divide_persons(data, (), 0.2, seed=0) == hold_out_persons(data, 0.2, seed=0)
-
-
-def test_some_persons_are_whole_persons_drawn_from_a_seed() -> None:
-    data = tracklets(persons=20, each=2)
-    some = some_persons(data, 5, seed=0)
-    assert len({t.person for t in some}) == 5 and len(some) == 10
-    assert some == some_persons(data, 5, seed=0) != some_persons(data, 5, seed=1)
-    assert some_persons(data, 0, seed=0) == some_persons(data, 20, seed=0) == data
 
 
 CPU = torch.device("cpu")
