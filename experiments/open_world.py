@@ -1,10 +1,10 @@
-"""What each setting of the world `open-small`, and of its training, is worth, by leaving it out.
+"""The effect of each setting of the world `open-small`, and of training on it, measured by leaving it out.
 
 ``python -m experiments.open_world`` renders small worlds of the style `anywhere`, each without one of its settings,
-trains a small encoder on each, and asks it for persons of two other worlds: six streets, plainer than what it was
-trained on, and anywhere, with all settings on. Whoever trains without a setting meets it there for the first time. A
-setting that is left out brings a world nearer to the streets, so these alone would always praise that. No real person
-has a say. Worlds and trainings are kept: run again, and it goes on where it stopped.
+and trains a small encoder on each. The encoders are evaluated on persons of two other worlds: one of the style
+`streets`, which is simpler than the training worlds, and one of the style `anywhere` with all settings on. The second
+one is needed because leaving out a setting makes a training world more similar to `streets`. No real persons are used
+for the choice. Worlds and training runs are kept, so that an interrupted study can be continued.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ import torch
 from cyclopts import run
 
 from resight.checkpoints import replace_file
-from resight.data.batches import some_persons
 from resight.data.readers.mars import read_mars
+from resight.data.split import TrainingSplit
 from resight.evaluation.evaluate import evaluate_among
 from resight.evaluation.metrics import AP_KIND
 from resight.evaluation.protocols import PROTOCOLS
@@ -34,9 +34,10 @@ from resight.models.aggregators import MeanPair
 from resight.models.encoders import make_encoder
 from resight.progress import progress_bar
 from resight.recipe import ClipSpec, Recipe, open_small
-from resight.studies.outcome import Outcome, Row, StudyTable
+from resight.studies.outcome import Outcome, values_of
 from resight.studies.side_by_side import side_by_side
 from resight.synthetic.world import SCALES, WorldScale, make_world
+from resight.tables import Row, Table
 from resight.training.loop import RunOptions
 from resight.training.stage1_clips import train_encoder
 
@@ -44,19 +45,19 @@ NAME = "open-world"
 STEPS = 1200
 PERSONS = 600
 JUDGES = 7
-"""Seed of the worlds whose persons are asked for; those that choose the weights that ship have another."""
+"""Seed of the evaluation worlds; it differs from the seed of the validation persons of the shipped model."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """World and training of `open_small`, but for something.
+    """World and training run of `open_small` with some settings changed.
 
     Attributes:
-        name: what is different.
-        style: settings of the world's style that are.
-        stage1: settings of stage 1 that are.
-        together: persons who are drawn in a run.
-        persons: to train on.
+        name: Description of the change.
+        style: Changed settings of the style of the world.
+        stage1: Changed settings of stage 1.
+        together: Number of consecutive persons that are drawn together, see `Optimisation`.
+        persons: Number of training persons.
     """
 
     name: str
@@ -66,7 +67,7 @@ class Variant:
     persons: int = PERSONS
 
     def scale(self) -> WorldScale:
-        """The world to train on; variants that look alike share one."""
+        """Return the settings of the training world; variants with the same world share it."""
         base = SCALES["open-small"]
         return replace(
             base, name=NAME, height=96, train_persons=max(self.persons, PERSONS), test_persons=2,
@@ -74,11 +75,16 @@ class Variant:
         )  # fmt: skip
 
     def recipe(self, seed: int, steps: int) -> Recipe:
-        """A quarter of the width at 64 × 32, the same number of steps for all, validated once at the end."""
+        """Return the recipe: width ¼, frames of 64 × 32, validated once at the end.
+
+        Args:
+            seed: Seed of the training run.
+            steps: Number of steps, rounded to whole epochs.
+        """
         base = open_small()
-        before = base.stage1.optimisation
-        epochs = max(1, round(steps / (self.persons // before.persons)))
-        optimisation = replace(before, epochs=epochs, validate_every=epochs, together=self.together)
+        optimisation = base.stage1.optimisation
+        epochs = max(1, round(steps / (self.persons // optimisation.persons)))
+        optimisation = replace(optimisation, epochs=epochs, validate_every=epochs, together=self.together)
         stage1 = replace(base.stage1, encoder_width=0.25, optimisation=optimisation, **self.stage1)
         return replace(base, name=self.name, clips=ClipSpec(height=64, width=32), stage1=stage1, seed=seed)
 
@@ -110,7 +116,7 @@ VARIANTS = (
 
 
 def judges() -> dict[str, WorldScale]:
-    """The worlds whose training persons are asked for; nobody trains on them."""
+    """Return the evaluation worlds by name; their training persons are the queries and the gallery."""
     anywhere = replace(SCALES["open-small"], name="anywhere", height=96, train_persons=120, test_persons=2)
     return {"streets": SCALES["demo"], "anywhere": anywhere}
 
@@ -121,12 +127,12 @@ def open_world(
     """Render, train, and write OUT/results/open-world.json, .csv and .md.
 
     Args:
-        out: Folder for worlds, trainings and results.
-        seeds: Number of trainings of each variant, with seeds 0, 1, …
-        steps: Of each training.
-        workers: Processes: each renders, or trains with one thread.
+        out: Folder for worlds, training runs and results.
+        seeds: Number of training runs of each variant, with seeds 0, 1, …
+        steps: Number of steps of each run.
+        workers: Number of processes that render, or train with one thread each.
     """
-    asked = {name: _world(out / name, scale, JUDGES, workers) for name, scale in judges().items()}
+    evaluation = {name: _world(out / name, scale, JUDGES, workers) for name, scale in judges().items()}
     worlds = {variant.name: _world_of(variant, out, workers) for variant in VARIANTS}
     tasks = [
         partial(
@@ -137,8 +143,8 @@ def open_world(
         for variant in VARIANTS
     ]  # fmt: skip
     done: dict[tuple[str, int], dict[str, float]] = {}
-    with progress_bar("training", "trainings") as progress:
-        for name, seed, result in side_by_side(asked, tasks, workers):
+    with progress_bar("training", "runs") as progress:
+        for name, seed, result in side_by_side(evaluation, tasks, workers):
             done[name, seed] = result
             progress(len(done), len(tasks))
     outcome(done, steps).save(out / "results")
@@ -146,30 +152,35 @@ def open_world(
 
 
 def outcome(done: Mapping[tuple[str, int], Mapping[str, float]], steps: int) -> Outcome:
-    """The table of what is done, best in both worlds first; what a variant brings is measured seed by seed."""
+    """Return the table of results, the best mean of both worlds first; differences are computed for each seed.
+
+    Args:
+        done: For each variant and seed, mAP by evaluation world (0 … 1) and seconds.
+        steps: Number of steps of each run.
+    """
     seeds = tuple(sorted({seed for _, seed in done}))
     rows = []
     for name in dict.fromkeys(name for name, _ in done):
-        own = {seed: done[name, seed] for seed in seeds if (name, seed) in done}
+        results = {seed: done[name, seed] for seed in seeds if (name, seed) in done}
         cells: list[tuple[float, ...]] = []
         for judge in judges():
-            scores = {seed: 100 * result[judge] for seed, result in own.items()}
-            whole = {seed: 100 * done[EVERYTHING.name, seed][judge] for seed in own}
-            cells += [tuple(scores.values()), tuple(scores[seed] - whole[seed] for seed in own)]
+            scores = {seed: 100 * result[judge] for seed, result in results.items()}
+            everything = {seed: 100 * done[EVERYTHING.name, seed][judge] for seed in results}
+            cells += [tuple(scores.values()), tuple(scores[seed] - everything[seed] for seed in results)]
         rows.append(Row(name, tuple(cells)))
-    rows.sort(key=lambda row: -(fmean(row.cells[0]) + fmean(row.cells[2])))
+    rows.sort(key=lambda row: -(fmean(values_of(row.cells[0])) + fmean(values_of(row.cells[2]))))
     return Outcome(
         NAME,
         "What each setting is worth",
-        (StudyTable("mAP, percent", "", tuple(judge + what for judge in judges() for what in COLUMNS), tuple(rows)),),
+        (Table("mAP, percent", tuple(judge + what for judge in judges() for what in COLUMNS), tuple(rows)),),
         conditions=(
-            "mean of pairs; every tracklet of the 120 training persons of the world demo (streets), and of as many of "
-            f"a world like open-small (anywhere), both of seed {JUDGES}, asks all others of its world: "
+            "mean of pairs; queries and gallery are all tracklets of the 120 training persons of the world demo "
+            f"(streets), or of 120 persons of a world like open-small (anywhere), both with seed {JUDGES}: "
             f"{PROTOCOLS['standard'].name} protocol, AP: {AP_KIND}, no damage, no re-ranking"
         ),
         notes=(
-            f"{PERSONS} persons where no other number stands, {steps:,} steps of 64 clips, width ¼, 64 × 32, one world "
-            "for all seeds of a variant.",
+            f"{PERSONS} training persons unless stated otherwise, {steps:,} steps of 64 clips, width ¼, 64 × 32, one "
+            "world for all seeds of a variant.",
         ),
         command=f"python -m experiments.open_world --seeds {len(seeds)}",
         seeds=seeds,
@@ -179,7 +190,7 @@ def outcome(done: Mapping[tuple[str, int], Mapping[str, float]], steps: int) -> 
 
 
 def _world_of(variant: Variant, out: Path, workers: int) -> Path:
-    """Its world; named by what is different from the others."""
+    """Return the folder of the training world of a variant, rendered if it does not exist."""
     parts = [f"{name}-{value}" for name, value in variant.style.items()]
     parts += [f"persons-{variant.persons}"] * (variant.persons > PERSONS)
     return _world(out / "-".join(["world", *parts]), variant.scale(), 0, workers)
@@ -193,21 +204,24 @@ def _world(path: Path, scale: WorldScale, seed: int, workers: int) -> Path:
 
 
 def _train(
-    asked: Mapping[str, Path], variant: Variant, recipe: Recipe, world: Path, folder: Path
+    evaluation: Mapping[str, Path], variant: Variant, recipe: Recipe, world: Path, folder: Path
 ) -> tuple[str, int, dict[str, float]]:
-    """What one training reached in the worlds asked, 0 … 1, and its seconds; from its file if it is done."""
+    """Train a variant and return its name, seed, and mAP by evaluation world (0 … 1) with the seconds of the run.
+
+    A finished run is read from its file.
+    """
     result = folder / "result.json"
     if not result.is_file():
         torch.manual_seed(recipe.seed)
         begun = time.perf_counter()
-        others = {name: read_mars(path).train for name, path in asked.items()}
+        tracklets = {name: read_mars(path).train for name, path in evaluation.items()}
+        split = TrainingSplit.with_validation(read_mars(world).train, next(iter(tracklets.values())))
         encoder, _ = train_encoder(
-            make_encoder(recipe.stage1), some_persons(read_mars(world).train, variant.persons, 0), recipe,
-            RunOptions(folder), others=next(iter(others.values())),
-        )  # fmt: skip
+            make_encoder(recipe.stage1), split.limit_persons(variant.persons, 0), recipe, RunOptions(folder)
+        )
         scores = {
-            name: evaluate_among(extract_clip_features(encoder, tracklets, recipe.clips), MeanPair())
-            for name, tracklets in others.items()
+            name: evaluate_among(extract_clip_features(encoder, own, recipe.clips), MeanPair())
+            for name, own in tracklets.items()
         }
         with replace_file(result) as temporary:
             temporary.write_text(json.dumps({**scores, "seconds": time.perf_counter() - begun}), encoding="utf-8")

@@ -9,7 +9,7 @@ from experiments.open_world import EVERYTHING, STEPS, VARIANTS, Variant, outcome
 
 from experiments import open_world
 from resight.recipe import open_small
-from resight.studies.outcome import Outcome
+from resight.studies.outcome import Outcome, values_of
 from resight.synthetic.style import ANYWHERE
 from resight.synthetic.world import SCALES
 
@@ -67,7 +67,7 @@ def test_a_small_study_from_worlds_to_table_and_again(tmp_path: Path, monkeypatc
     path = tmp_path / "results" / "open-world.json"
     (table,) = Outcome.from_json(json.loads(path.read_text())).tables
     assert {row.name for row in table.rows} == {EVERYTHING.name, "plain"}
-    assert all(0 < row.cells[judge][0] <= 100 for row in table.rows for judge in (0, 2))
+    assert all(0 < values_of(row.cells[judge])[0] <= 100 for row in table.rows for judge in (0, 2))
     assert (tmp_path / "world-patterns-False" / "info" / "world.json").is_file()
     before = path.read_bytes()
     open_world.open_world(out=tmp_path, steps=3, workers=1)

@@ -33,5 +33,5 @@ def test_a_short_run_with_both_stages_is_drawn(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_logs_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="no stage1"):
+    with pytest.raises(CheckpointError, match="has no stage1"):
         training_curve(tmp_path, tmp_path / "curve.png")
