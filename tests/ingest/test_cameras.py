@@ -15,7 +15,7 @@ def write(folder: Path, text: str) -> Path:
     return folder / "cameras.toml"
 
 
-def test_a_file_of_cameras(tmp_path: Path) -> None:
+def test_a_camera_file_is_read(tmp_path: Path) -> None:
     path = write(
         tmp_path,
         '[[camera]]\nname = "door"\nvideo = "door.mp4"\ntracks = "door.txt"\nstart = 2024-05-01T10:00:00Z\nrate = 25\n'
@@ -32,7 +32,7 @@ def test_a_file_of_cameras(tmp_path: Path) -> None:
         Source("gate-2", Path("/films/gate"), tracks=tmp_path / "gate.txt", first_frame=0),
     )
     assert find_sources(path) == read_cameras(path)
-    with pytest.raises(DatasetError, match="names cameras and tracks itself"):
+    with pytest.raises(DatasetError, match="cannot be given together with"):
         find_sources(path, camera="door")
 
 
@@ -47,28 +47,28 @@ DOOR = '[[camera]]\nname = "door"\nvideo = "door.mp4"\n'
         (DOOR + "[other]", "found \\['camera', 'other'\\]"),
         ("[[camera]", "is not TOML"),
         ('[[camera]]\nname = "door"', "camera 1 has no video"),
-        (DOOR + "colour = 1", "'colour' is not a key; known: name, video, tracks"),
+        (DOOR + "colour = 1", "unknown key 'colour'; known keys: name, video, tracks"),
         (DOOR + 'start = "noon"', "expected start to be a date and time"),
         (DOOR + "rate = true", "expected rate to be a number, found True"),
         (DOOR + "first_frame = 0.5", "expected first_frame to be a whole number"),
         (DOOR + "tracks = 1", "expected tracks to be text"),
-        (DOOR + "rate = 0", "expected a rate in pictures a second, found 0"),
-        (DOOR + DOOR, "two cameras are called 'door'"),
-        ('[[camera]]\nname = "../door"\nvideo = "door.mp4"', "a camera's name becomes a folder's"),
+        (DOOR + "rate = 0", "expected a rate in frames per second, found 0"),
+        (DOOR + DOOR, "two cameras have the name 'door'"),
+        ('[[camera]]\nname = "../door"\nvideo = "door.mp4"', "it is used as a folder name"),
     ],
 )
-def test_a_file_that_cannot_be_meant_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_an_invalid_camera_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         read_cameras(write(tmp_path, text))
 
 
-def test_a_video_alone_is_a_camera_of_its_name(tmp_path: Path) -> None:
-    (only,) = find_sources(tmp_path / "Front door (2).mp4", tracks=tmp_path / "t.txt")
-    assert (only.name, only.tracks) == ("Front-door-2", tmp_path / "t.txt")
+def test_a_single_video_is_a_camera_named_after_the_file(tmp_path: Path) -> None:
+    (source,) = find_sources(tmp_path / "Front door (2).mp4", tracks=tmp_path / "t.txt")
+    assert (source.name, source.tracks) == ("Front-door-2", tmp_path / "t.txt")
     assert find_sources(tmp_path / "x.mp4", camera="gate")[0].name == "gate"
 
 
 @pytest.mark.parametrize("wrong", [{"margin": -0.1}, {"min_height": 0}, {"max_gap": float("nan")}, {"quality": 101}])
-def test_settings_that_cannot_work_are_refused(wrong: dict[str, float]) -> None:
+def test_settings_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(RecipeError, match=f"{next(iter(wrong))} must be from"):
         IngestSettings(**wrong)  # type: ignore[arg-type]

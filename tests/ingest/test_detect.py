@@ -11,15 +11,15 @@ from resight.ingest.detect import HogDetector, open_detector
 from resight.ingest.overlaps import box_overlaps
 
 
-def test_what_is_no_detector_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(DatasetError, match="'yolo' is no detector: expected hog, or an ONNX file"):
+def test_an_unknown_detector_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DatasetError, match="unknown detector 'yolo': expected hog, or an ONNX file"):
         open_detector("yolo")
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(DatasetError, match=r"pip install 'resight\[detect\]'"):
         open_detector("hog")
 
 
-def test_hog_finds_the_drawing_of_a_person() -> None:
+def test_hog_detects_the_drawing_of_a_person() -> None:
     pytest.importorskip("cv2", exc_type=ImportError, reason="OpenCV is not installed: pip install 'resight[detect]'")
     scene = np.full((432, 324, 3), 150, np.uint8)
     rows, columns = np.mgrid[:432, :324]

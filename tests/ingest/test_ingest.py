@@ -24,9 +24,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def door(make_pictures: MakeVideo, tmp_path: Path) -> Source:
+def door(make_images: MakeVideo, tmp_path: Path) -> Source:
     (tmp_path / "door.txt").write_text(tracks_text(range(30)))
-    return Source("door", make_pictures(), tmp_path / "door.txt", start=START)
+    return Source("door", make_images(), tmp_path / "door.txt", start=START)
 
 
 @pytest.fixture
@@ -35,20 +35,20 @@ def gate(make_video: MakeVideo, tmp_path: Path) -> Source:
     return Source("gate", make_video("gate.mp4"), tmp_path / "gate.txt", first_frame=0)
 
 
-def test_every_track_becomes_a_tracklet_of_its_own_colour(door: Source, gate: Source, tmp_path: Path) -> None:
+def test_every_track_becomes_a_tracklet_with_the_right_crops(door: Source, gate: Source, tmp_path: Path) -> None:
     report = ingest([door, gate], tmp_path / "out")
     assert [camera.camera for camera in report.cameras] == ["door", "gate"]
-    split = read_folder(tmp_path / "out")
-    assert [t.id for t in split.gallery] == [f"{c}-000{n}/{c}/000{n}" for c in ("door", "gate") for n in (1, 2)]
-    assert [len(t) for t in split.gallery] == [30, 30, 20, 20]
-    assert split.gallery[2].names[0] == "000005.jpg"
-    for tracklet in split.gallery:
+    dataset = read_folder(tmp_path / "out")
+    assert [t.id for t in dataset.gallery] == [f"{c}-000{n}/{c}/000{n}" for c in ("door", "gate") for n in (1, 2)]
+    assert [len(t) for t in dataset.gallery] == [30, 30, 20, 20]
+    assert dataset.gallery[2].names[0] == "000005.jpg"
+    for tracklet in dataset.gallery:
         colour = COLOURS[int(tracklet.id[-1])]
         middle = read_frame(tracklet.frame(0))[20:40, 8:16].mean((0, 1))
         np.testing.assert_allclose(middle, colour, atol=12)
 
 
-def test_the_manifest_knows_no_person_and_reads_as_the_same_tracklets(door: Source, tmp_path: Path) -> None:
+def test_the_manifest_has_no_persons_and_reads_as_the_same_tracklets(door: Source, tmp_path: Path) -> None:
     ingest([door], tmp_path / "out")
     lines = [json.loads(line) for line in (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()]
     assert lines[0] == {
@@ -61,31 +61,31 @@ def test_the_manifest_knows_no_person_and_reads_as_the_same_tracklets(door: Sour
     assert [t.person for t in by_folder.gallery] == [1, 2]
 
 
-def test_a_tracklet_has_a_strip_that_readers_do_not_see(door: Source, tmp_path: Path) -> None:
+def test_a_tracklet_has_a_thumbnail_strip_that_readers_ignore(door: Source, tmp_path: Path) -> None:
     ingest([door], tmp_path / "out")
     assert read_frame(tmp_path / "out/.thumbnails/door/0001.jpg").shape == (128, 8 * 64, 3)
 
 
-def test_the_report_says_what_was_left_out_and_why(door: Source, tmp_path: Path) -> None:
+def test_the_report_lists_what_was_skipped_and_why(door: Source, tmp_path: Path) -> None:
     assert door.tracks is not None
     with door.tracks.open("a") as file:
         file.write("frame,id,x,y,w,h\n0,1,1,1,30,60,1\n31,1,1,1,30,60,1\n5,3,-90,1,30,60,1\n5,4,1,1,8,60,1\n")
         file.writelines(f"{frame},5,10,30,24,60,1\n" for frame in range(1, 5))
     report = ingest([door], tmp_path / "out")
-    found = {entry.reason: (entry.count, entry.first) for entry in report.cameras[0].left_out}
-    assert found == {
-        "row that is not numbers (a header, or ids that are names)": (1, "door.txt, line 61"),
-        "box before the first picture (frame 1); does your tracker count from 0? then say first_frame = 0": (
+    skipped = {entry.reason: (entry.count, entry.first) for entry in report.cameras[0].skipped}
+    assert skipped == {
+        "row with non-numeric values (a header, or names as ids)": (1, "door.txt, line 61"),
+        "box before the first video frame (frame 1); if your tracker counts from 0, set first_frame = 0": (
             1,
             "track 1, frame 0",
         ),
-        "box past the last picture (30 in all)": (1, "track 1, frame 31"),
-        "box outside the picture": (1, "track 3, frame 5"),
+        "box after the last video frame (30 in total)": (1, "track 1, frame 31"),
+        "box outside the video frame": (1, "track 3, frame 5"),
         "box smaller than 16 × 48 pixels": (1, "track 4, frame 5"),
-        "tracklet of fewer than 8 frames": (1, "track 0005, track 5, frame 1, 4 frames"),
+        "tracklet with fewer than 8 frames": (1, "track 5, frame 1, 4 frames"),
     }
     assert json.loads((tmp_path / "out" / "report.json").read_text()) == report.to_json()
-    assert "left out: box outside the picture: 1 (first: track 3, frame 5)" in report.to_text()
+    assert "skipped: box outside the video frame: 1 (first: track 3, frame 5)" in report.to_text()
 
 
 class Killed(Exception):  # noqa: N818
@@ -93,8 +93,8 @@ class Killed(Exception):  # noqa: N818
 
 
 @pytest.mark.parametrize("at", [1, 20, 29, 45, 54])
-def test_a_run_that_was_killed_goes_on_to_the_same_bytes(door: Source, gate: Source, tmp_path: Path, at: int) -> None:
-    (door.video / "7.png").write_bytes(b"no picture")
+def test_a_killed_run_continues_to_the_same_bytes(door: Source, gate: Source, tmp_path: Path, at: int) -> None:
+    (door.video / "7.png").write_bytes(b"not an image")
     calls: list[int] = []
 
     def die(done: int, total: int) -> None:
@@ -107,12 +107,12 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bytes(door: Source, gate: Sou
     ingest([door, gate], tmp_path / "killed")
     report = ingest([door, gate], tmp_path / "whole")
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
-    assert [str(entry) for entry in report.cameras[0].left_out] == [
-        "picture that cannot be decoded: 1 (first: picture 7)"
+    assert [str(entry) for entry in report.cameras[0].skipped] == [
+        "video frame that cannot be decoded: 1 (first: video frame 7)"
     ]
 
 
-def test_what_is_done_is_not_done_again(door: Source, gate: Source, tmp_path: Path) -> None:
+def test_finished_cameras_are_not_processed_again(door: Source, gate: Source, tmp_path: Path) -> None:
     out = tmp_path / "out"
     ingest([door], out)
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.jpg")}
@@ -122,19 +122,19 @@ def test_what_is_done_is_not_done_again(door: Source, gate: Source, tmp_path: Pa
     assert contents(out) == contents(together.out)
 
 
-def test_persons_written_into_the_manifest_survive(door: Source, gate: Source, tmp_path: Path) -> None:
+def test_persons_entered_in_the_manifest_are_kept(door: Source, gate: Source, tmp_path: Path) -> None:
     manifest = tmp_path / "out" / "manifest.jsonl"
     ingest([door], manifest.parent)
     manifest.write_text(manifest.read_text().replace('"person": null', '"person": "anna"', 1))
     ingest([door, gate], manifest.parent)
     assert [json.loads(line)["person"] for line in manifest.read_text().splitlines()] == ["anna", None, None, None]
     manifest.write_text("anna!")
-    with pytest.raises(DatasetError, match="no longer a manifest"):
+    with pytest.raises(DatasetError, match="not a valid manifest"):
         ingest([door, gate], manifest.parent)
     assert manifest.read_text() == "anna!"
 
 
-def test_other_settings_are_refused_and_nothing_is_touched(door: Source, tmp_path: Path) -> None:
+def test_changed_inputs_are_refused_and_nothing_is_changed(door: Source, tmp_path: Path) -> None:
     out = tmp_path / "out"
     ingest([door], out)
     before = contents(out)
@@ -142,13 +142,13 @@ def test_other_settings_are_refused_and_nothing_is_touched(door: Source, tmp_pat
         ingest([door], out, IngestSettings(margin=0.1))
     assert door.tracks is not None
     door.tracks.write_text(tracks_text(range(20)))
-    with pytest.raises(DatasetError, match="camera door made from another tracks"):
+    with pytest.raises(DatasetError, match=r"the camera door in .* was made from different input \(tracks\)"):
         ingest([door], out)
     assert contents(out) == before
 
 
 @pytest.mark.parametrize("breakage", ["video", "tracks", "no tracks"])
-def test_bad_input_is_found_before_anything_is_written(
+def test_invalid_input_is_refused_before_anything_is_written(
     door: Source, gate: Source, tmp_path: Path, breakage: str
 ) -> None:
     assert gate.tracks is not None
@@ -163,38 +163,40 @@ def test_bad_input_is_found_before_anything_is_written(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_with_something_else_in_it_is_left_alone(door: Source, tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_refused_and_unchanged(door: Source, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("two years of work")
-    with pytest.raises(DatasetError, match="something that ingestion did not make"):
+    with pytest.raises(DatasetError, match="contains files that were not written by ingestion"):
         ingest([door], tmp_path / "out")
     assert list(contents(tmp_path / "out")) == ["thesis.txt"]
 
 
-def test_cameras_need_names_of_their_own(door: Source, tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="two cameras are called 'door'"):
+def test_cameras_need_different_names(door: Source, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="two cameras have the name 'door'"):
         ingest([door, door], tmp_path / "out")
     with pytest.raises(DatasetError, match="no camera to ingest"):
         ingest([], tmp_path / "out")
 
 
-def test_a_rate_finds_pictures_by_their_time(make_video: MakeVideo, tmp_path: Path) -> None:
-    """A tracker fed at an even 25 pictures a second, from a video in which every third picture was dropped."""
+def test_a_rate_selects_video_frames_by_time(make_video: MakeVideo, tmp_path: Path) -> None:
+    """Use tracks made at a constant 25 frames per second for a video in which every third frame was dropped."""
     kept = [n for n in range(30) if n % 3 != 2]
-    video = make_video(numbers=kept)
+    video = make_video(indices=kept)
     (tmp_path / "uneven.txt").write_text(tracks_text(kept))
     ingest([Source("door", video, tmp_path / "uneven.txt", rate=25)], tmp_path / "out")
     for tracklet in read_folder(tmp_path / "out").gallery:
         track = int(tracklet.id[-1])
-        for number, name in enumerate(tracklet.names):
-            picture = int(name[:6]) - 1
-            apart = abs(box_of(1, picture)[0] - box_of(2, picture)[0]) > 30
-            left = read_frame(tracklet.frame(number))[20:40, 4:8].mean((0, 1))
+        for position, name in enumerate(tracklet.names):
+            index = int(name[:6]) - 1
+            apart = abs(box_of(1, index)[0] - box_of(2, index)[0]) > 30
+            left = read_frame(tracklet.frame(position))[20:40, 4:8].mean((0, 1))
             assert np.abs(left - COLOURS[track]).max() < 20 or not apart
 
 
-def test_progress_counts_to_the_end(door: Source, gate: Source, tmp_path: Path) -> None:
-    seen: list[tuple[int, int]] = []
-    ingest([door, gate], tmp_path / "out", progress=lambda done, total: seen.append((done, total)))
-    assert seen == sorted(seen)
-    assert seen[-1] == (60, 60)
+def test_progress_has_a_known_total_from_the_first_call(door: Source, gate: Source, tmp_path: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    ingest([door, gate], tmp_path / "out", progress=lambda done, total: calls.append((done, total)))
+    assert calls == sorted(calls)
+    assert calls[0] == (0, 60)
+    assert calls[-1] == (60, 60)
+    assert {total for _, total in calls} == {60}

@@ -10,14 +10,14 @@ BOXES = st.lists(st.tuples(*[st.integers(0, 20)] * 2, *[st.integers(1, 20)] * 2,
 
 
 def overlap(a: tuple[int, ...], b: tuple[int, ...]) -> float:
-    """Intersection over union, counted pixel by pixel."""
+    """Return the intersection over union, counted pixel by pixel."""
     pixels = [{(x, y) for x in range(l, l + w) for y in range(t, t + h)} for l, t, w, h in (a[:4], b[:4])]  # noqa: E741
     return len(pixels[0] & pixels[1]) / len(pixels[0] | pixels[1])
 
 
 @settings(deadline=None)
 @given(BOXES)
-def test_overlaps_and_their_suppression_are_what_counting_says(rows: list[tuple[int, ...]]) -> None:
+def test_overlaps_and_suppression_match_counting_pixels(rows: list[tuple[int, ...]]) -> None:
     table = np.array(rows, np.float64).reshape(-1, 5)
     kept: list[tuple[int, ...]] = []
     for row in sorted(rows, key=lambda row: -row[4]):

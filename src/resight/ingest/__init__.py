@@ -1,1 +1,1 @@
-"""From a camera's video, with a tracker's boxes or without, to a folder of tracklets."""
+"""Convert camera video, with or without a tracker's boxes, into a folder of tracklets."""

@@ -1,4 +1,4 @@
-"""Which cameras to ingest: one small TOML file, or one video named on the command line."""
+"""Read which cameras to ingest, from a TOML file or from one video named on the command line."""
 
 from __future__ import annotations
 
@@ -13,23 +13,36 @@ from resight.errors import DatasetError
 
 _NAME = re.compile(r"\w[\w.-]*")
 _LARGEST_FRAME = 2**31
-_FORM = 'expected [[camera]] tables with name = "door", video = "door.mp4" and, unless people are detected, tracks'
+_FORM = (
+    'expected [[camera]] tables with name = "door" and video = "door.mp4"; tracks = "door.txt" is optional (without '
+    "tracks, people are detected)"
+)
+_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+    "name": ((str,), "text"),
+    "video": ((str,), "text"),
+    "tracks": ((str,), "text"),
+    "start": ((datetime,), "a date and time such as 2024-05-01T10:00:00Z"),
+    "rate": ((int, float), "a number"),
+    "first_frame": ((int,), "a whole number"),
+}
+"""Types allowed for each key of a camera's table, and their description for error messages."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """One camera's video, and what is known about it.
+    """Video of one camera, with optional tracks and timing.
 
     Attributes:
-        name: of the camera; letters, digits, ``_``, ``.`` and ``-``. It becomes a folder's name.
-        video: a video file or a folder of frames.
-        tracks: a tracker's boxes as MOT-challenge text, or a detector's, with ids of -1, which are tracked then. None:
-            people are detected too.
-        start: when the first picture was taken; None: not known, and times count from the first picture.
-        rate: pictures a second that the tracker saw. None: the n-th picture of the video is its frame n. With a rate,
-            its frame n is the picture shown at (n - `first_frame`) / rate seconds: right for a tracker that was fed at
-            an even rate from a video whose own rate varies. For a folder of frames it only says the times.
-        first_frame: the number that the tracker gave to the first picture, by the MOT Challenge 1.
+        name: Camera name: letters, digits, ``_``, ``.`` and ``-``. It is also used as a folder name.
+        video: Video file, or a folder of images.
+        tracks: Boxes as MOT Challenge text: either tracks, or detections with id -1, which are then tracked. None:
+            people are detected and tracked.
+        start: Time of the first video frame. None: unknown, and times are relative to the first video frame.
+        rate: Frame rate at which the tracker processed the video, in frames per second. None: the tracker's frame n is
+            the n-th video frame. With a rate, the tracker's frame n is the video frame shown at
+            (n - `first_frame`) / rate seconds; use it if the tracker resampled a video of variable frame rate to a
+            constant rate. For a folder of images, the rate only sets the times.
+        first_frame: Number that the tracker gives to the first video frame; 1 in the MOT Challenge.
     """
 
     name: str
@@ -40,25 +53,27 @@ class Source:
     first_frame: int = 1
 
     def __post_init__(self) -> None:
-        """Check what can be checked without the files.
+        """Check the values that can be checked without reading files.
 
         Raises:
-            DatasetError: if a value cannot work.
+            DatasetError: If a value is invalid.
         """
         if not _NAME.fullmatch(self.name):
             raise DatasetError(
-                f"a camera's name becomes a folder's: expected letters, digits, _, . and -, found {self.name!r}"
+                f"camera name {self.name!r} is not valid: it is used as a folder name, so use only letters, digits, "
+                "_, . and -, and begin with a letter, a digit or _"
             )
         if self.rate is not None and not 0 < self.rate < 10_000:
-            raise DatasetError(f"camera {self.name}: expected a rate in pictures a second, found {self.rate}")
+            raise DatasetError(f"camera {self.name}: expected a rate in frames per second, found {self.rate}")
         if abs(self.first_frame) > _LARGEST_FRAME:
             raise DatasetError(
-                f"camera {self.name}: expected first_frame to be such as 0 or 1, found {self.first_frame}"
+                f"camera {self.name}: expected first_frame to be a small number such as 0 or 1, found "
+                f"{self.first_frame}"
             )
 
 
 def read_cameras(path: Path) -> tuple[Source, ...]:
-    """Read a file of cameras; paths in it are relative to its folder.
+    """Read a camera file.
 
     ::
 
@@ -70,11 +85,15 @@ def read_cameras(path: Path) -> tuple[Source, ...]:
         rate = 25
 
     Args:
-        path: the TOML file; a table for each camera, the keys are the attributes of `Source`.
+        path: TOML file with one table per camera; its keys are the attributes of `Source`. Relative paths are relative
+            to the file's folder.
+
+    Returns:
+        The cameras, in file order.
 
     Raises:
-        DatasetError: if the file is missing or not TOML, a key is missing, unknown or of the wrong type, or two
-            cameras have one name.
+        DatasetError: If the file is missing or not TOML, a key is missing, unknown or of the wrong type, or two
+            cameras have the same name.
     """
     sources = tuple(read_source(table, path, number) for number, table in enumerate(load_tables(path), start=1))
     check_names(sources)
@@ -82,15 +101,15 @@ def read_cameras(path: Path) -> tuple[Source, ...]:
 
 
 def load_tables(path: Path) -> list[dict[str, Any]]:
-    """The ``[[camera]]`` tables of a file, as they stand there.
+    """Return the ``[[camera]]`` tables of a camera file, without checking their keys.
 
     Raises:
-        DatasetError: if the file is missing or not TOML, or holds something else.
+        DatasetError: If the file is missing, not TOML, or contains anything else.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise DatasetError(f"cannot read the cameras {path}: {error.strerror}; {_FORM}") from error
+        raise DatasetError(f"cannot read the camera file {path}: {error.strerror}; {_FORM}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path} is not TOML ({error}): {_FORM}") from error
     tables = values.get("camera")
@@ -100,65 +119,59 @@ def load_tables(path: Path) -> list[dict[str, Any]]:
 
 
 def find_sources(path: Path, camera: str | None = None, tracks: Path | None = None) -> tuple[Source, ...]:
-    """The cameras that a person means who names one path.
+    """Return the cameras described by a path.
 
     Args:
-        path: a TOML file for `read_cameras`, or one video or folder of frames.
-        camera: name of the one camera; None: the name of the video without its ending.
-        tracks: of the one camera; see `Source`.
+        path: Camera file (TOML; see `read_cameras`), or one video file or folder of images.
+        camera: Name of the single camera. None: the file name of the video, without its extension.
+        tracks: Tracks of the single camera; see `Source`.
 
     Raises:
-        DatasetError: as `read_cameras`; or if the other arguments come with a TOML file, which says all that itself.
+        DatasetError: As for `read_cameras`, or if `camera` or `tracks` is given together with a camera file.
     """
     if path.suffix.lower() != ".toml":
         name = camera or re.sub(r"[^\w.-]+", "-", path.resolve().stem).strip("-.") or "camera"
         return (Source(name, path, tracks),)
     if camera or tracks:
-        raise DatasetError(f"{path} names cameras and tracks itself; write them there")
+        raise DatasetError(f"a camera name or tracks cannot be given together with {path}; write them in that file")
     return read_cameras(path)
 
 
 def check_names(sources: tuple[Source, ...]) -> None:
-    """Insist that every camera has a name of its own.
+    """Check that all camera names differ. Case is ignored, because some file systems ignore it.
 
     Raises:
-        DatasetError: if two share one. Upper and lower case are not told apart: some file systems do not either.
+        DatasetError: If two cameras have the same name.
     """
     names = [source.name.lower() for source in sources]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DatasetError(f"two cameras are called {twice[0]!r}; give each its own name")
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
+        raise DatasetError(f"two cameras have the name {duplicates[0]!r}; give each camera its own name")
 
 
 def read_source(table: dict[str, Any], path: Path, number: int) -> Source:
-    """One camera from its table.
+    """Return the camera described by one table of a camera file.
 
     Args:
-        table: keys are the attributes of `Source`.
-        path: the file, to which paths are relative.
-        number: of the table in the file, from 1.
+        table: The table; its keys are the attributes of `Source`.
+        path: Camera file, for messages and relative paths.
+        number: Position of the table in the file, from 1.
 
     Raises:
-        DatasetError: if a key is missing, unknown, or of the wrong type.
+        DatasetError: If a key is missing, unknown or of the wrong type, or a value is invalid.
     """
-    kinds: dict[str, tuple[type, ...]] = {
-        "name": (str,), "video": (str,), "tracks": (str,), "start": (datetime,),
-        "rate": (int, float), "first_frame": (int,),
-    }  # fmt: skip
     where = f"{path}, camera {number}"
-    unknown = sorted(set(table) - set(kinds))
+    unknown = sorted(set(table) - set(_TYPES))
     if unknown:
         known = ", ".join(field.name for field in fields(Source))
-        raise DatasetError(f"{where}: {unknown[0]!r} is not a key; known: {known}")
+        raise DatasetError(f"{where}: unknown key {unknown[0]!r}; known keys: {known}")
     for key in ("name", "video"):
         if key not in table:
             raise DatasetError(f"{where} has no {key}: {_FORM}")
     for key, value in table.items():
-        if not isinstance(value, kinds[key]) or isinstance(value, bool):
-            wanted = {str: "text", datetime: "a date and time such as 2024-05-01T10:00:00Z", int: "a whole number"}.get(
-                kinds[key][0] if len(kinds[key]) == 1 else float, "a number"
-            )
-            raise DatasetError(f"{where}: expected {key} to be {wanted}, found {value!r}")
+        types, description = _TYPES[key]
+        if not isinstance(value, types) or isinstance(value, bool):
+            raise DatasetError(f"{where}: expected {key} to be {description}, found {value!r}")
     for key in ("video", "tracks"):
         if key in table:
             table = {**table, key: path.parent / Path(table[key]).expanduser()}

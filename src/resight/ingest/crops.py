@@ -1,4 +1,4 @@
-"""From tracks to the plan of every tracklet: which pictures, and what to cut out of them. No pixel is touched."""
+"""Plan tracklets from tracks: which video frames each tracklet uses and where to crop them. No pixels are read."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.ingest.account import Account
 from resight.ingest.cameras import Source
 from resight.ingest.mot import Boxes
 from resight.ingest.settings import IngestSettings
+from resight.ingest.skipped import SkipLog
 from resight.ingest.video import Footage
 
 BoolArray = NDArray[np.bool_]
@@ -20,86 +20,91 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class PlannedTracklet:
-    """A tracklet before it is cut; n frames in order.
+    """A tracklet of n frames that has not been cropped yet.
 
     Attributes:
-        person: the folder of its track, ``door-0007``.
-        camera: the name of the camera.
-        name: ``0007``, or ``0007-1``, ``0007-2``, … for the parts of a track that was split.
-        frames: (n,) frame numbers as the tracker counts them.
-        places: (n,) pictures of the footage.
-        corners: (n, 4) left, top, right, bottom of the crop in pixels, inside the picture, right and bottom exclusive.
-        start: seconds from the first picture of the footage to the tracklet's first.
-        end: the same for its last.
+        person: Folder of the track, such as ``door-0007``.
+        camera: Camera name.
+        name: Track number, such as ``0007``; ``0007-1``, ``0007-2``, … for the parts of a track that was split.
+        frames: (n,) Frame numbers as the tracker counts them, ascending.
+        indices: (n,) Indices of the video frames.
+        corners: (n, 4) Left, top, right and bottom of each crop in pixels, inside the video frame; right and bottom are
+            exclusive.
+        start: Time of the first frame, in seconds since the first video frame.
+        end: Time of the last frame, likewise.
     """
 
     person: str
     camera: str
     name: str
     frames: IntArray
-    places: IntArray
+    indices: IntArray
     corners: IntArray
     start: float
     end: float
 
     @property
     def id(self) -> str:
-        """As a folder reader names it: ``door-0007/door/0007``."""
+        """Tracklet id as given by the folder reader, such as ``door-0007/door/0007``."""
         return f"{self.person}/{self.camera}/{self.name}"
 
 
-def keep_in_footage(boxes: Boxes, source: Source, footage: Footage, account: Account) -> Boxes:
-    """The boxes whose frames are pictures of the footage; the others go into the account."""
-    places = find_places(boxes.frame, source, footage.times)
-    hint = "" if source.first_frame == 0 else "; does your tracker count from 0? then say first_frame = 0"
-    early, late = places < 0, places >= len(footage.times)
-    for wrong, reason in (
-        (early, f"box before the first picture (frame {source.first_frame}){hint}"),
-        (late, f"box past the last picture ({len(footage.times)} in all)"),
+def keep_in_footage(boxes: Boxes, source: Source, footage: Footage, skipped: SkipLog) -> Boxes:
+    """Return the boxes whose frames exist in the footage; log the others as skipped."""
+    indices = frame_indices(boxes.frame, source, footage.times)
+    hint = "" if source.first_frame == 0 else "; if your tracker counts from 0, set first_frame = 0"
+    early, late = indices < 0, indices >= len(footage.times)
+    for rejected, reason in (
+        (early, f"box before the first video frame (frame {source.first_frame}){hint}"),
+        (late, f"box after the last video frame ({len(footage.times)} in total)"),
     ):
-        account.leave_out(reason, _where(boxes, wrong), int(wrong.sum()))
+        skipped.add(reason, _where(boxes, rejected), int(rejected.sum()))
     kept = ~early & ~late
     return Boxes(boxes.frame[kept], boxes.track[kept], boxes.box[kept], boxes.score[kept])
 
 
 def plan_tracklets(
-    boxes: Boxes, source: Source, footage: Footage, settings: IngestSettings, account: Account
+    boxes: Boxes, source: Source, footage: Footage, settings: IngestSettings, skipped: SkipLog
 ) -> list[PlannedTracklet]:
-    """Decide what is cut, in the order of tracks and time.
+    """Plan the tracklets of one camera.
 
     Args:
-        boxes: of one camera, every one with a track and in a picture of the footage, as `keep_in_footage` leaves them.
-        source: the camera; its `rate` and `first_frame` say which picture a frame number means.
-        footage: its pictures.
-        settings: margin, smallest sizes, longest gap.
-        account: receives boxes and tracklets that are left out.
+        boxes: Boxes that all have a track and a frame in the footage, as returned by `keep_in_footage`.
+        source: The camera; its `rate` and `first_frame` map frame numbers to video frames.
+        footage: Its video frames.
+        settings: Margin, minimum sizes and maximum gap.
+        skipped: Receives the boxes and tracklets that are skipped.
+
+    Returns:
+        Tracklets ordered by track and then by time.
     """
-    places = find_places(boxes.frame, source, footage.times)
+    indices = frame_indices(boxes.frame, source, footage.times)
     times = frame_times(boxes.frame, source, footage.times)
-    corners, usable = _crop_corners(boxes.box, footage.size, settings.margin)
-    inside = clip_boxes(boxes.box, footage.size)
-    large = (inside[:, 2] - inside[:, 0] >= settings.min_width) & (inside[:, 3] - inside[:, 1] >= settings.min_height)
+    corners, visible = _crop_corners(boxes.box, footage.size, settings.margin)
+    clipped = clip_boxes(boxes.box, footage.size)
+    widths, heights = clipped[:, 2] - clipped[:, 0], clipped[:, 3] - clipped[:, 1]
+    large = (widths >= settings.min_width) & (heights >= settings.min_height)
     kept = np.ones(len(boxes), bool)
-    for wrong, reason in (
-        (~usable, "box outside the picture"),
+    for rejected, reason in (
+        (~visible, "box outside the video frame"),
         (~large, f"box smaller than {settings.min_width} × {settings.min_height} pixels"),
     ):
-        new = wrong & kept
-        account.leave_out(reason, _where(boxes, new), int(new.sum()))
-        kept &= ~wrong
+        rows = rejected & kept
+        skipped.add(reason, _where(boxes, rows), int(rows.sum()))
+        kept &= ~rejected
     planned: list[PlannedTracklet] = []
-    # Boxes are sorted by frame, and a stable sort by track keeps that order within a track.
+    # Boxes are sorted by frame, and a stable sort by track keeps that order within each track.
     order = np.argsort(boxes.track, kind="stable")
     order = order[kept[order]]
-    for rows in np.split(order, np.flatnonzero(np.diff(boxes.track[order])) + 1):
-        parts = np.split(rows, np.flatnonzero(np.diff(times[rows]) > settings.max_gap) + 1)
+    for track_rows in np.split(order, np.flatnonzero(np.diff(boxes.track[order])) + 1):
+        parts = np.split(track_rows, np.flatnonzero(np.diff(times[track_rows]) > settings.max_gap) + 1)
         for number, part in enumerate(parts, start=1):
             if not len(part):
                 continue
             track = f"{boxes.track[part[0]]:04d}"
             if len(part) < settings.min_frames:
-                reason = f"tracklet of fewer than {settings.min_frames} frames"
-                account.leave_out(reason, f"track {track}, {_where(boxes, part[:1])}, {len(part)} frames")
+                reason = f"tracklet with fewer than {settings.min_frames} frames"
+                skipped.add(reason, f"{_where(boxes, part[:1])}, {len(part)} frames")
                 continue
             planned.append(
                 PlannedTracklet(
@@ -107,7 +112,7 @@ def plan_tracklets(
                     camera=source.name,
                     name=track if len(parts) == 1 else f"{track}-{number}",
                     frames=boxes.frame[part],
-                    places=places[part],
+                    indices=indices[part],
                     corners=corners[part],
                     start=float(times[part[0]]),
                     end=float(times[part[-1]]),
@@ -116,56 +121,76 @@ def plan_tracklets(
     return planned
 
 
-def find_places(frames: IntArray, source: Source, times: FloatArray) -> IntArray:
-    """Which picture each frame number means.
+def frame_indices(frames: IntArray, source: Source, times: FloatArray) -> IntArray:
+    """Return the index of the video frame that each of the tracker's frame numbers refers to.
 
     Args:
-        frames: (n,) as the tracker counts.
-        source: with a `rate`, the picture whose time is nearest to the frame's; without, pictures are counted.
-        times: (N,) seconds, ascending.
+        frames: (n,) Frame numbers as the tracker counts them.
+        source: The camera. With a `rate`, a frame number refers to the video frame nearest in time; without, frame
+            numbers count video frames.
+        times: (N,) Times of the video frames in seconds, ascending.
 
     Returns:
-        (n,) places in `times`; below 0 before the first picture, N past the last.
+        (n,) Indices into `times`; negative before the first video frame, at least N after the last.
     """
-    counted = frames - source.first_frame
+    offsets = frames - source.first_frame
     if source.rate is None:
-        return np.minimum(counted, len(times))
-    seconds = counted / source.rate
+        return np.minimum(offsets, len(times))
+    seconds = offsets / source.rate
     after = np.searchsorted(times, seconds).clip(0, len(times) - 1)
     before = (after - 1).clip(0)
     nearest = np.where(seconds - times[before] <= times[after] - seconds, before, after)
-    # The last picture is shown for as long as one of the tracker's frames lasts.
+    # The last video frame is shown for the duration of one of the tracker's frames.
     nearest = np.where(seconds >= times[-1] + 1 / source.rate, len(times), nearest)
-    return np.where(counted < 0, -1, nearest).astype(np.int64)
+    return np.where(offsets < 0, -1, nearest).astype(np.int64)
 
 
 def frame_times(frames: IntArray, source: Source, times: FloatArray) -> FloatArray:
-    """When each frame was, (n,) seconds from the first picture; beyond the footage the pictures go on evenly."""
-    counted = frames - source.first_frame
+    """Return the time of each of the tracker's frames.
+
+    Args:
+        frames: (n,) Frame numbers as the tracker counts them.
+        source: The camera; see `frame_indices`.
+        times: (N,) Times of the video frames in seconds, ascending.
+
+    Returns:
+        (n,) Seconds since the first video frame. Frames outside the footage are extrapolated at its mean frame rate.
+    """
+    offsets = frames - source.first_frame
     if source.rate is not None:
-        return np.asarray(counted / source.rate)
+        return np.asarray(offsets / source.rate)
     step = times[-1] / max(1, len(times) - 1) or 1.0
-    beyond = np.where(counted < 0, counted, np.maximum(0, counted - (len(times) - 1)))
-    return np.asarray(times[counted.clip(0, len(times) - 1)] + step * beyond)
+    outside = np.where(offsets < 0, offsets, np.maximum(0, offsets - (len(times) - 1)))
+    return np.asarray(times[offsets.clip(0, len(times) - 1)] + step * outside)
 
 
 def clip_boxes(boxes: FloatArray, size: tuple[int, int]) -> FloatArray:
-    """Boxes (n, 4) of left, top, width, height to corners (n, 4), cut off at the border of the picture."""
+    """Return the corners of boxes, clipped to the image.
+
+    Args:
+        boxes: (n, 4) Left, top, width and height in pixels.
+        size: Height and width of the image.
+
+    Returns:
+        (n, 4) Left, top, right and bottom.
+    """
     corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
     height, width = size
     return corners.clip(0, [width, height, width, height])
 
 
 def _crop_corners(boxes: FloatArray, size: tuple[int, int], margin: float) -> tuple[IntArray, BoolArray]:
-    """What to cut in whole pixels, and which boxes have any of themselves in the picture."""
-    around = np.concatenate([boxes[:, :2] - margin * boxes[:, 2:], (1 + 2 * margin) * boxes[:, 2:]], axis=1)
-    clipped = clip_boxes(around, size)
+    """Return the corners of the crops in whole pixels, and whether any part of each box is inside the image."""
+    enlarged = np.concatenate([boxes[:, :2] - margin * boxes[:, 2:], (1 + 2 * margin) * boxes[:, 2:]], axis=1)
+    clipped = clip_boxes(enlarged, size)
     corners = np.concatenate([np.floor(clipped[:, :2]), np.ceil(clipped[:, 2:])], axis=1).astype(np.int64)
-    inside = clip_boxes(boxes, size)
-    return corners, (inside[:, 2] > inside[:, 0]) & (inside[:, 3] > inside[:, 1])
+    without_margin = clip_boxes(boxes, size)
+    visible = (without_margin[:, 2] > without_margin[:, 0]) & (without_margin[:, 3] > without_margin[:, 1])
+    return corners, visible
 
 
 def _where(boxes: Boxes, chosen: BoolArray | IntArray) -> str:
+    """Describe the first chosen box: its track, if it has one, and its frame."""
     rows = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
     if not len(rows):
         return ""

@@ -1,4 +1,4 @@
-"""Cut planned tracklets out of the pictures, so that being killed loses no more than the tracklets under work."""
+"""Crop planned tracklets from video frames. If the process is killed, only unfinished tracklets are lost."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ import numpy as np
 import simplejpeg
 
 from resight.data.frames import Pixels, resize_frame
-from resight.ingest.account import Account
 from resight.ingest.crops import PlannedTracklet
 from resight.ingest.settings import IngestSettings
+from resight.ingest.skipped import SkipLog
 from resight.ingest.video import Footage
 
 THUMBNAIL_TILES = 8
 THUMBNAIL_SIZE = (128, 64)
-"""Height and width of one of the pictures that a thumbnail shows in a row."""
+"""Height and width in pixels of each frame in a thumbnail strip."""
 
 
 @dataclass
-class _Open:
-    """A tracklet that is being cut."""
+class _Job:
+    """A tracklet that is being written."""
 
     plan: PlannedTracklet
     folder: Path
+    remaining: int
     tiles: dict[int, Pixels] = field(default_factory=dict)
-    ahead: int = 0
     written: int = 0
 
 
@@ -40,81 +40,84 @@ def cut_tracklets(
     staging: Path,
     thumbnails: Path,
     settings: IngestSettings,
-    account: Account,
+    skipped: SkipLog,
     tick: Callable[[int], None],
 ) -> None:
     """Write every planned tracklet as ``out/<person>/<camera>/<name>/<frame>.jpg``.
 
-    A tracklet is written in `staging` and moved to its place in one step when it is whole, after its thumbnail; one
-    that is in its place already is not written again. Frames are bytes of the same pictures by the same settings, so
-    a run that goes on where another was killed ends with the same files.
+    A tracklet is written to `staging` and moved to its final folder in one step when it and its thumbnail are complete.
+    Tracklets that already have a final folder are not written again. The bytes of a frame depend only on the video
+    frame and the settings, so a run that continues an interrupted one produces the same files.
 
     Args:
-        footage: the pictures, decoded once, in order.
-        planned: what to cut.
-        out: the folder data set.
-        staging: a folder for unfinished tracklets, on the same file system; what lies in it is deleted.
-        thumbnails: the folder of the contact strips, ``<camera>/<name>.jpg``.
-        settings: quality and smallest length.
-        account: receives pictures that cannot be decoded, and tracklets that are too short without them.
-        tick: called with the place of each picture that is done.
+        footage: Video frames; each is decoded once, in order.
+        planned: Tracklets to write.
+        out: Folder of the data set.
+        staging: Folder for unfinished tracklets, on the same file system as `out`; its contents are deleted.
+        thumbnails: Folder of the thumbnail strips, ``<camera>/<name>.jpg``.
+        settings: JPEG quality and minimum number of frames.
+        skipped: Receives the video frames that cannot be decoded, and the tracklets that are too short without them.
+        tick: Called after each video frame with the number of video frames up to and including it.
     """
     shutil.rmtree(staging, ignore_errors=True)
-    tasks: dict[int, list[tuple[_Open, int]]] = defaultdict(list)
+    crops: dict[int, list[tuple[_Job, int]]] = defaultdict(list)
     for number, plan in enumerate(planned):
         if not (out / plan.id).is_dir():
-            opened = _Open(plan, staging / str(number), ahead=len(plan.frames))
-            for row, place in enumerate(plan.places.tolist()):
-                tasks[place].append((opened, row))
-    lost: set[int] = set()
-    for place, picture in footage.pictures(sorted(tasks)):
-        if picture is None:
-            lost.add(place)
-        for opened, row in tasks.pop(place):
-            if picture is not None:
-                _cut_frame(opened, row, picture, settings.quality)
-            opened.ahead -= 1
-            if not opened.ahead:
-                _finish(opened, out, thumbnails, settings, account)
-        tick(place)
+            job = _Job(plan, staging / str(number), remaining=len(plan.frames))
+            for row, index in enumerate(plan.indices.tolist()):
+                crops[index].append((job, row))
+    undecodable: set[int] = set()
+    for index, image in footage.decode(sorted(crops)):
+        if image is None:
+            undecodable.add(index)
+        for job, row in crops.pop(index):
+            if image is not None:
+                _write_crop(job, row, image, settings.quality)
+            job.remaining -= 1
+            if not job.remaining:
+                _finish(job, out, thumbnails, settings, skipped)
+        tick(index + 1)
     shutil.rmtree(staging, ignore_errors=True)
-    # What an earlier run could not decode is seen by what it did not write, so that every run has the same account.
+    # Frames missing from finished tracklets could not be decoded by an earlier run; count them too, so that a continued
+    # run reports the same as an uninterrupted one.
     for plan in planned:
         if (out / plan.id).is_dir():
-            there = {path.name for path in (out / plan.id).iterdir()}
-            rows = zip(plan.frames.tolist(), plan.places.tolist(), strict=True)
-            lost |= {place for frame, place in rows if frame_name(frame) not in there}
-    account.leave_out("picture that cannot be decoded", f"picture {min(lost, default=0) + 1}", len(lost))
+            existing = {path.name for path in (out / plan.id).iterdir()}
+            rows = zip(plan.frames.tolist(), plan.indices.tolist(), strict=True)
+            undecodable |= {index for frame, index in rows if _frame_name(frame) not in existing}
+    first = f"video frame {min(undecodable, default=0) + 1}"
+    skipped.add("video frame that cannot be decoded", first, len(undecodable))
 
 
-def frame_name(frame: int) -> str:
-    """File name of a frame."""
+def _frame_name(frame: int) -> str:
+    """Return the file name of a frame."""
     return f"{frame:06d}.jpg"
 
 
-def _cut_frame(opened: _Open, row: int, picture: Pixels, quality: int) -> None:
-    left, top, right, bottom = opened.plan.corners[row].tolist()
-    crop = np.ascontiguousarray(picture[top:bottom, left:right])
-    if not opened.written:
-        opened.folder.mkdir(parents=True)
+def _write_crop(job: _Job, row: int, image: Pixels, quality: int) -> None:
+    left, top, right, bottom = job.plan.corners[row].tolist()
+    crop = np.ascontiguousarray(image[top:bottom, left:right])
+    if not job.written:
+        job.folder.mkdir(parents=True)
     content = simplejpeg.encode_jpeg(crop, quality=quality, colorspace="RGB", colorsubsampling="444")
-    (opened.folder / frame_name(opened.plan.frames[row])).write_bytes(content)
-    opened.written += 1
-    if not opened.tiles or row in np.linspace(0, len(opened.plan.frames) - 1, THUMBNAIL_TILES).round():
-        opened.tiles[row] = resize_frame(crop, THUMBNAIL_SIZE)
+    (job.folder / _frame_name(job.plan.frames[row])).write_bytes(content)
+    job.written += 1
+    if not job.tiles or row in np.linspace(0, len(job.plan.frames) - 1, THUMBNAIL_TILES).round():
+        job.tiles[row] = resize_frame(crop, THUMBNAIL_SIZE)
 
 
-def _finish(opened: _Open, out: Path, thumbnails: Path, settings: IngestSettings, account: Account) -> None:
-    plan = opened.plan
-    if opened.written < settings.min_frames:
-        reason = f"tracklet of fewer than {settings.min_frames} frames that can be decoded"
-        account.leave_out(reason, f"{plan.id}, {opened.written} frames")
+def _finish(job: _Job, out: Path, thumbnails: Path, settings: IngestSettings, skipped: SkipLog) -> None:
+    """Write the thumbnail and move the tracklet to its final folder, unless too few frames could be decoded."""
+    plan = job.plan
+    if job.written < settings.min_frames:
+        reason = f"tracklet with fewer than {settings.min_frames} decodable frames"
+        skipped.add(reason, f"{plan.id}, {job.written} frames")
         return
-    strip = np.concatenate([opened.tiles[row] for row in sorted(opened.tiles)], axis=1)
-    thumbnail, place = thumbnails / plan.camera / f"{plan.name}.jpg", out / plan.id
-    for path in (thumbnail, place):
+    strip = np.concatenate([job.tiles[row] for row in sorted(job.tiles)], axis=1)
+    thumbnail, folder = thumbnails / plan.camera / f"{plan.name}.jpg", out / plan.id
+    for path in (thumbnail, folder):
         path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = opened.folder.with_suffix(".jpg")
+    unfinished = job.folder.with_suffix(".jpg")
     unfinished.write_bytes(simplejpeg.encode_jpeg(strip, quality=settings.quality, colorspace="RGB"))
     unfinished.replace(thumbnail)
-    opened.folder.rename(place)
+    job.folder.rename(folder)

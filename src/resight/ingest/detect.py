@@ -1,4 +1,4 @@
-"""Where people are in a picture: one small interface, and OpenCV's own detector, which needs no weights."""
+"""Detect people in video frames: the detector interface, and OpenCV's built-in detector, which needs no weights."""
 
 from __future__ import annotations
 
@@ -13,31 +13,35 @@ from resight.ingest.overlaps import FloatArray, suppress_overlaps
 
 
 class Detector(Protocol):
-    """Finds people in single pictures.
+    """Detects people in single images.
 
     Attributes:
-        identity: changes whenever the answers may: the name, and a hash of weights and description if there are any.
+        identity: String that changes whenever the detections may change: the detector's name, and a hash of its weights
+            and description if it has any.
     """
 
     identity: str
 
-    def detect(self, picture: Pixels) -> tuple[FloatArray, FloatArray]:
-        """People in one picture.
+    def detect(self, image: Pixels) -> tuple[FloatArray, FloatArray]:
+        """Return the people in one image.
 
         Args:
-            picture: (h, w, 3) RGB uint8.
+            image: (h, w, 3) RGB uint8.
 
         Returns:
-            Boxes (n, 4) as left, top, width and height in pixels, and scores (n,) between 0 and 1, best first. Doubtful
-            ones are welcome: the tracker uses them to go on with a track, not to begin one.
+            Boxes (n, 4) as left, top, width and height in pixels, and scores (n,) from 0 to 1, best first. Include
+            low-scoring boxes: the tracker uses them to continue tracks, not to start them.
         """
 
 
 def open_detector(name: str) -> Detector:
-    """A detector by its name: ``hog``, or the path of an ONNX file with a description beside it.
+    """Return the detector with the given name.
+
+    Args:
+        name: ``hog``, or the path of an ONNX file with a description of the same name (``people.toml``).
 
     Raises:
-        DatasetError: if there is none of that name, or the packages that it needs are missing.
+        DatasetError: If there is no such detector, or a package that it needs is not installed.
     """
     if name == "hog":
         return HogDetector()
@@ -45,57 +49,60 @@ def open_detector(name: str) -> Detector:
         from resight.ingest.onnx_detector import OnnxDetector
 
         return OnnxDetector(Path(name).expanduser())
-    raise DatasetError(f"{name!r} is no detector: expected hog, or an ONNX file such as people.onnx with people.toml")
+    raise DatasetError(
+        f"unknown detector {name!r}: expected hog, or an ONNX file such as people.onnx, described by people.toml"
+    )
 
 
 class HogDetector:
-    """Histograms of oriented gradients and a linear classifier (Dalal and Triggs, CVPR 2005), as OpenCV ships them.
+    """Histograms of oriented gradients with a linear classifier (Dalal and Triggs, CVPR 2005), as shipped with OpenCV.
 
-    It finds upright people, seen whole, who are at least about an eighth as high as the picture, at a few
-    pictures a second. Good enough to try things out; give an ONNX file for work.
+    Detects people who are upright, fully visible and at least about one eighth of the image height tall, at a few
+    images per second. It is meant for trying things out; use an ONNX detector for real work.
     """
 
     identity = "hog 1"
 
     _ROWS = 864
-    """Pictures are resized to this height: its window of 128 pixels then is what the class promises."""
+    """Images are resized to this height, so that the detection window of 128 pixels is about one eighth of it."""
     _STEP = 1.15
     _OVERLAP = 0.4
-    _DOUBTFUL = 1.25
-    """Distance from the boundary that gets the score 1/2: most false alarms are below it, most people above."""
+    _HALF_SCORE_DISTANCE = 1.25
+    """Distance from the decision boundary that is mapped to a score of 0.5: most false alarms are below it, most people
+    above."""
     _BODY = (0.22, 0.1, 0.56, 0.8)
-    """Where in a window the person is: left, top, width, height, as shares."""
+    """Position of the person in a detection window: left, top, width and height as fractions."""
 
     def __init__(self) -> None:
         try:
             import cv2
         except ImportError as error:
             raise DatasetError(
-                f"detecting people needs OpenCV ({error}): pip install 'resight[detect]', and if it is libGL that is "
-                "missing, apt install libgl1; or give tracks"
+                f"detecting people needs OpenCV ({error}): pip install 'resight[detect]'; if libGL is missing, apt "
+                "install libgl1. Or pass tracks"
             ) from error
         if not hasattr(cv2, "HOGDescriptor"):
             raise DatasetError(f"OpenCV {cv2.__version__} has no people detector: pip install 'resight[detect]'")
         self._hog = cv2.HOGDescriptor()
         self._hog.setSVMDetector(np.asarray(cv2.HOGDescriptor.getDefaultPeopleDetector()))
 
-    def detect(self, picture: Pixels) -> tuple[FloatArray, FloatArray]:
-        """See `Detector.detect`. A score is s / (1.25 + s) for a distance s from the classifier's boundary."""
-        scale = self._ROWS / picture.shape[0]
-        resized = resize_frame(picture, (self._ROWS, round(picture.shape[1] * scale)))
+    def detect(self, image: Pixels) -> tuple[FloatArray, FloatArray]:
+        """Return boxes and scores; see `Detector.detect`. A distance d from the boundary has score d / (1.25 + d)."""
+        scale = self._ROWS / image.shape[0]
+        resized = resize_frame(image, (self._ROWS, round(image.shape[1] * scale)))
         windows, distances = self._hog.detectMultiScale(
             np.ascontiguousarray(resized[:, :, ::-1]),
             winStride=(8, 8),
             scale=self._STEP,
             groupThreshold=0,
         )
-        windows_ = np.asarray(windows, np.float64).reshape(-1, 4) / scale
+        boxes = np.asarray(windows, np.float64).reshape(-1, 4) / scale
         distance = np.asarray(distances, np.float64).reshape(-1).clip(0)
-        # OpenCV's threads put windows in any order; the account must not depend on it.
-        order = np.lexsort((*windows_.T, -distance))
-        windows_, scores = windows_[order], (distance / (self._DOUBTFUL + distance))[order]
-        kept = suppress_overlaps(windows_, scores, self._OVERLAP)
-        left, top, width, height = windows_[kept].T
+        # OpenCV's threads return windows in varying order; sort them to make the result reproducible.
+        order = np.lexsort((*boxes.T, -distance))
+        boxes, scores = boxes[order], (distance / (self._HALF_SCORE_DISTANCE + distance))[order]
+        kept = suppress_overlaps(boxes, scores, self._OVERLAP)
+        left, top, width, height = boxes[kept].T
         x, y, w, h = self._BODY
         body = np.stack([left + x * width, top + y * height, w * width, h * height], axis=1)
         return body, scores[kept]

@@ -1,4 +1,4 @@
-"""Boxes that cover each other, and which of them to keep."""
+"""Measure how much boxes overlap, and remove duplicates."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 
 
-def suppress_overlaps(boxes: FloatArray, scores: FloatArray, most: float) -> NDArray[np.int64]:
-    """Non-maximum suppression: keep a box unless a kept one with a better score overlaps it.
+def suppress_overlaps(boxes: FloatArray, scores: FloatArray, max_overlap: float) -> NDArray[np.int64]:
+    """Return the boxes kept by non-maximum suppression: those that overlap no better box that is kept.
 
     Args:
-        boxes: (n, 4) left, top, width, height.
-        scores: (n,).
-        most: intersection over union that is still no overlap.
+        boxes: (n, 4) Left, top, width and height.
+        scores: (n,) Scores, higher is better.
+        max_overlap: Largest intersection over union that two kept boxes may have.
 
     Returns:
         Rows of the kept boxes, best first.
@@ -24,13 +24,21 @@ def suppress_overlaps(boxes: FloatArray, scores: FloatArray, most: float) -> NDA
     while len(order):
         best, order = order[0], order[1:]
         kept.append(int(best))
-        order = order[box_overlaps(boxes[best], boxes[order]) <= most]
+        order = order[box_overlaps(boxes[best], boxes[order]) <= max_overlap]
     return np.array(kept, np.int64)
 
 
 def box_overlaps(box: FloatArray, others: FloatArray) -> FloatArray:
-    """Intersection over union of one box, (4,), with others, (n, 4), all as left, top, width, height."""
+    """Return the intersection over union of one box with each of several boxes.
+
+    Args:
+        box: (4,) Left, top, width and height.
+        others: (n, 4) Boxes in the same form.
+
+    Returns:
+        (n,) Values from 0 to 1.
+    """
     low = np.maximum(box[:2], others[:, :2])
     high = np.minimum(box[:2] + box[2:], others[:, :2] + others[:, 2:])
-    shared = (high - low).clip(0).prod(1)
-    return np.asarray(shared / (box[2:].prod() + others[:, 2:].prod(1) - shared))
+    intersection = (high - low).clip(0).prod(1)
+    return np.asarray(intersection / (box[2:].prod() + others[:, 2:].prod(1) - intersection))

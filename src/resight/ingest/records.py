@@ -1,7 +1,8 @@
-"""What an ingested folder knows about itself: settings, cameras, manifest and report, all in ``.ingest/`` or derived.
+"""Read and write the records of an ingested folder: settings, cameras, manifest and report.
 
-``.ingest/settings.json`` holds the settings, ``.ingest/<camera>.json`` a camera's source and, when it is done, its
-tracklets and what was left out. ``manifest.jsonl`` and ``report.json`` are written from these after each camera.
+``.ingest/settings.json`` holds the settings. ``.ingest/camera-<name>.json`` holds what a camera is made from and, when
+it is finished, its tracklets and what was skipped. ``manifest.jsonl`` and ``report.json`` are derived from these files
+after each camera.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from typing import Any
 
 from resight.checkpoints import replace_file
 from resight.errors import DatasetError
-from resight.ingest.account import LeftOut
 from resight.ingest.cameras import Source
 from resight.ingest.crops import PlannedTracklet
 from resight.ingest.settings import IngestSettings
+from resight.ingest.skipped import Skipped
 
 HIDDEN = ".ingest"
 MANIFEST = "manifest.jsonl"
@@ -25,53 +26,53 @@ MANIFEST = "manifest.jsonl"
 
 @dataclass(frozen=True)
 class CameraReport:
-    """What became of one camera.
+    """Result of ingesting one camera.
 
     Attributes:
-        camera: its name.
-        pictures: in its footage.
-        boxes: that were usable, of the tracks or detections.
-        tracklets: a line of the manifest each: id, person (None: not known), camera, start, end, frames, count.
-        left_out: what was left out, and why.
+        camera: Camera name.
+        video_frames: Number of video frames.
+        boxes: Number of usable boxes in the tracks or detections.
+        tracklets: One manifest line per tracklet: id, person (None: unknown), camera, start, end, frames, count.
+        skipped: What was skipped, and why.
     """
 
     camera: str
-    pictures: int
+    video_frames: int
     boxes: int
     tracklets: tuple[dict[str, Any], ...]
-    left_out: tuple[LeftOut, ...]
+    skipped: tuple[Skipped, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return the report as JSON values."""
         return {
-            "camera": self.camera, "pictures": self.pictures, "boxes": self.boxes,
-            "tracklets": list(self.tracklets), "left_out": [entry.to_json() for entry in self.left_out],
+            "camera": self.camera, "video_frames": self.video_frames, "boxes": self.boxes,
+            "tracklets": list(self.tracklets), "skipped": [entry.to_json() for entry in self.skipped],
         }  # fmt: skip
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> CameraReport:
-        """What `to_json` made."""
-        left_out = tuple(LeftOut(**entry) for entry in values["left_out"])
-        return cls(values["camera"], values["pictures"], values["boxes"], tuple(values["tracklets"]), left_out)
+        """Return the report that `to_json` was called on."""
+        skipped = tuple(Skipped(**entry) for entry in values["skipped"])
+        return cls(values["camera"], values["video_frames"], values["boxes"], tuple(values["tracklets"]), skipped)
 
     def to_text(self) -> str:
-        """A line, and one for each reason."""
+        """Return one line of totals, followed by one line per reason for skipping something."""
         frames = sum(tracklet["count"] for tracklet in self.tracklets)
-        head = (
-            f"camera {self.camera}: {self.pictures} pictures, {self.boxes} boxes: {len(self.tracklets)} tracklets of "
-            f"{frames} frames"
+        totals = (
+            f"camera {self.camera}: {self.video_frames} video frames, {self.boxes} boxes, {len(self.tracklets)} "
+            f"tracklets with {frames} frames"
         )
-        return "\n".join([head, *(f"  left out: {entry}" for entry in self.left_out)])
+        return "\n".join([totals, *(f"  skipped: {entry}" for entry in self.skipped)])
 
 
 @dataclass(frozen=True)
 class IngestReport:
-    """What became of all cameras of a folder, those of earlier runs included.
+    """Result of ingesting all cameras of a folder, including those of earlier runs.
 
     Attributes:
-        out: the folder.
-        cameras: in the order of their names.
-        seconds: that this run took; not written to the folder.
+        out: The folder.
+        cameras: One report per camera, ordered by name.
+        seconds: Duration of this run; not written to the folder.
     """
 
     out: Path
@@ -80,60 +81,74 @@ class IngestReport:
 
     @property
     def tracklets(self) -> int:
-        """Number of tracklets."""
+        """Number of tracklets of all cameras."""
         return sum(len(camera.tracklets) for camera in self.cameras)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, the same for every run that ends with the same folder."""
+        """Return the report as JSON values, without the duration, so that equal folders have equal reports."""
         return {"tracklets": self.tracklets, "cameras": [camera.to_json() for camera in self.cameras]}
 
     def to_text(self) -> str:
-        """A paragraph for each camera."""
+        """Return the text of all camera reports."""
         return "\n".join(camera.to_text() for camera in self.cameras)
 
 
 class Records:
-    """The records of one folder."""
+    """The records of one ingested folder.
+
+    Args:
+        out: The folder.
+
+    Attributes:
+        out: The folder.
+        hidden: Its subfolder for records and intermediate files.
+    """
 
     def __init__(self, out: Path):
         self.out = out
         self.hidden = out / HIDDEN
 
     def check(self, settings: IngestSettings) -> None:
-        """Insist that the folder is new, empty, or was made with the same settings. Writes nothing.
+        """Check that the folder is new, empty, or was made with the same settings. Nothing is written.
 
         Raises:
-            DatasetError: if not.
+            DatasetError: If it is not.
         """
         path = self.hidden / "settings.json"
         if path.is_file():
-            made, asked = _read(path), _shared(settings)
-            wrong = [name for name, value in asked.items() if made.get(name) != value]
-            if wrong:
-                differ = "; ".join(f"{name} = {made.get(name)}, not {asked[name]}" for name in wrong)
+            recorded, requested = _read(path), _shared(settings)
+            changed = [name for name, value in requested.items() if recorded.get(name) != value]
+            if changed:
+                differences = "; ".join(f"{name} = {recorded.get(name)}, not {requested[name]}" for name in changed)
                 raise DatasetError(
-                    f"{self.out} was made with {differ}: one folder holds one way of cutting; use the same "
-                    "settings, or another folder"
+                    f"{self.out} was made with {differences}: all cameras of a folder must have the same settings; use "
+                    "those settings, or another folder"
                 )
         elif self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
-            raise DatasetError(f"{self.out} holds something that ingestion did not make; name a new or an empty folder")
+            raise DatasetError(
+                f"{self.out} contains files that were not written by ingestion; use a new or an empty folder"
+            )
         self.labels()
 
     def check_camera(self, source: Source, identity: dict[str, Any]) -> CameraReport | None:
-        """The report of a camera that is done, or None; insists that it is still the same camera.
+        """Return the report of a finished camera, or None if it is not finished.
+
+        Args:
+            source: The camera.
+            identity: What the camera is made from; must equal what is recorded for a camera of the same name.
 
         Raises:
-            DatasetError: if the folder has a camera of this name that was made from something else.
+            DatasetError: If the folder has a camera of this name that was made from something else.
         """
-        path = self._camera(source.name)
+        path = self._camera_path(source.name)
         if not path.is_file():
             return None
         values = _read(path)
         changed = [key for key, value in identity.items() if values["source"].get(key) != value]
         if changed:
             raise DatasetError(
-                f"{self.out} has a camera {source.name} made from another {' and '.join(changed)}; give the camera "
-                "another name, or use another folder"
+                f"the camera {source.name} in {self.out} was made from different input ({', '.join(changed)}); give "
+                "this camera another name, or use another folder"
             )
         return CameraReport.from_json(values["report"]) if values["report"] else None
 
@@ -142,15 +157,22 @@ class Records:
         _write(self.hidden / "settings.json", _shared(settings))
 
     def write_camera(self, source: Source, identity: dict[str, Any], report: CameraReport | None) -> None:
-        """Write what a camera is made from and, when it is done, what became of it."""
+        """Write what a camera is made from and, if it is finished, its report."""
         values = {"source": identity, "report": report.to_json() if report else None}
-        _write(self._camera(source.name), values)
+        _write(self._camera_path(source.name), values)
 
     def publish(self, seconds: float) -> IngestReport:
-        """Write manifest and report from all cameras that are done; persons that somebody wrote into it stay."""
+        """Write the manifest and the report of all finished cameras; persons entered in the manifest are kept.
+
+        Args:
+            seconds: Duration of the run, for the returned report.
+
+        Returns:
+            The report.
+        """
         paths = sorted(path for path in self.hidden.glob("*.json") if path.name != "settings.json")
-        done = [values["report"] for values in map(_read, paths) if values["report"]]
-        report = IngestReport(self.out, tuple(map(CameraReport.from_json, done)), seconds)
+        finished = [values["report"] for values in map(_read, paths) if values["report"]]
+        report = IngestReport(self.out, tuple(map(CameraReport.from_json, finished)), seconds)
         labels = self.labels()
         lines = [line | {"person": labels.get(line["id"])} for camera in report.cameras for line in camera.tracklets]
         with replace_file(self.out / MANIFEST) as temporary:
@@ -159,10 +181,10 @@ class Records:
         return report
 
     def labels(self) -> dict[str, Any]:
-        """Persons in the manifest by tracklet.
+        """Return the persons entered in the manifest, by tracklet id.
 
         Raises:
-            DatasetError: if somebody edited the manifest so that it cannot be read.
+            DatasetError: If the manifest was edited and can no longer be read.
         """
         path = self.out / MANIFEST
         if not path.is_file():
@@ -172,19 +194,24 @@ class Records:
             return {line["id"]: line["person"] for line in lines if line.get("person") is not None}
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise DatasetError(
-                f"{path} is no longer a manifest ({error!r}), and its persons would be lost: mend it, or delete it to "
-                "have it written again without persons"
+                f"{path} is not a valid manifest ({error!r}). Repair it to keep the persons entered in it, or delete "
+                "it to have it written again without persons"
             ) from error
 
-    def _camera(self, name: str) -> Path:
-        # a camera may be called "settings"
+    def _camera_path(self, name: str) -> Path:
+        # The prefix avoids a clash with settings.json for a camera named "settings".
         return self.hidden / f"camera-{name}.json"
 
 
 def manifest_line(plan: PlannedTracklet, source: Source, count: int) -> dict[str, Any]:
-    """One tracklet as a line of the manifest.
+    """Return the manifest line of a tracklet.
 
-    Times are ISO 8601 where the camera's start is known, and seconds from its first picture where not.
+    Times are ISO 8601 if the start time of the camera is known, and seconds since its first video frame if not.
+
+    Args:
+        plan: The tracklet.
+        source: Its camera.
+        count: Number of frames that were written.
     """
     times: list[str | float] = [round(plan.start, 3), round(plan.end, 3)]
     if source.start is not None:
@@ -199,7 +226,7 @@ def manifest_line(plan: PlannedTracklet, source: Source, count: int) -> dict[str
 
 
 def _shared(settings: IngestSettings) -> dict[str, Any]:
-    """The settings that all cameras share: the detector belongs to those that have no tracks."""
+    """Return the settings that all cameras share; the detector only concerns cameras without tracks."""
     values = settings.to_json()
     del values["detector"]
     return values
@@ -209,9 +236,9 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise DatasetError(f"{path} is damaged ({error}); delete it to have its camera done again") from error
+        raise DatasetError(f"{path} is damaged ({error}); delete it and run again to redo its camera") from error
     if not isinstance(values, dict):
-        raise DatasetError(f"{path} is damaged: expected an object; delete it to have its camera done again")
+        raise DatasetError(f"{path} is damaged: expected a JSON object; delete it and run again to redo its camera")
     return values
 
 

@@ -1,4 +1,4 @@
-"""The settings of an ingestion: the same for every camera of a folder."""
+"""Settings of an ingestion, shared by all cameras of a folder."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from resight.errors import RecipeError
 
 @dataclass(frozen=True)
 class IngestSettings:
-    """What becomes a tracklet, and how it is cut.
+    """Which tracklets are kept, and how their frames are cropped.
 
     Attributes:
-        margin: added to each side of a box, as a share of its width or height.
-        min_width: narrower boxes are left out, pixels, counted inside the picture and before the margin.
-        min_height: lower boxes are left out, likewise.
-        min_frames: shorter tracklets are left out.
-        max_gap: a track that is not seen for longer than this, in seconds, is split in two.
-        min_score: boxes with a lower score are left out; None keeps all. In the ground truth of the MOT Challenge a
-            score of 0 marks what is not to be counted: use 0.5.
-        detector: for cameras without tracks: ``hog``, or an ONNX file that has its
-            description beside it.
-        quality: of the JPEG files, 1 to 100.
+        margin: Margin added to each side of a box, as a fraction of its width or height.
+        min_width: Minimum box width in pixels, measured inside the video frame and without the margin; narrower boxes
+            are skipped.
+        min_height: Minimum box height in pixels, measured in the same way.
+        min_frames: Minimum number of frames; shorter tracklets are skipped.
+        max_gap: Maximum gap in a track, in seconds; a track is split where the gap is longer.
+        min_score: Minimum score of a box; None keeps all boxes. In MOT Challenge ground truth a score of 0 marks boxes
+            to ignore: use 0.5.
+        detector: Detector for cameras without tracks: ``hog``, or an ONNX file with a description of the same name
+            (``people.onnx`` and ``people.toml``).
+        quality: JPEG quality of the frames, 1 to 100.
     """
 
     margin: float = 0.05
@@ -39,7 +40,7 @@ class IngestSettings:
         """Check the values.
 
         Raises:
-            RecipeError: if one cannot work.
+            RecipeError: If a value is out of range.
         """
         for name, least, most in (
             ("margin", 0, 1), ("min_width", 1, 10_000), ("min_height", 1, 10_000), ("min_frames", 1, 1_000_000),
@@ -50,5 +51,5 @@ class IngestSettings:
                 raise RecipeError(f"{name} must be from {least} to {most}, found {value}")
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return the settings as JSON values."""
         return asdict(self)

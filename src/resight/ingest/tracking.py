@@ -1,4 +1,4 @@
-"""From single pictures to tracks: people detected, resumable, and followed with ByteTrack."""
+"""Detect people in every video frame, resumably, and link the detections to tracks with ByteTrack."""
 
 from __future__ import annotations
 
@@ -15,77 +15,81 @@ from resight.ingest.detect import Detector
 from resight.ingest.mot import Boxes
 from resight.ingest.video import Footage
 
-BEGIN = 0.6
-"""Score from which a box may begin a track; lower ones can only go on with one."""
-SURE = 0.5
-"""Score from which a box is matched before all others."""
-OVERLAP = 0.3
-"""Intersection over union below which two boxes are not one person; less lets tracks go over to other people."""
+START_SCORE = 0.6
+"""Minimum score of a box that starts a track; boxes with a lower score can only continue one."""
+HIGH_SCORE = 0.5
+"""Minimum score of a box that is matched to tracks in ByteTrack's first round."""
+MIN_OVERLAP = 0.3
+"""Minimum intersection over union between a track and a box. With a lower value, tracks switch between people."""
 LOST_SECONDS = 1.0
-"""How long a track that nobody is seen of is kept in mind."""
+"""Time for which a track without a matching box is kept."""
 
 
 def detect_people(
     footage: Footage, detector: Detector, path: Path, first_frame: int, tick: Callable[[int], None]
 ) -> Boxes:
-    """Find people in every picture.
+    """Return the people detected in every video frame.
 
-    Each picture's answer is added to a file at once, and a call that finds such a file goes on after its last whole
-    line: being killed loses one picture.
+    The result for each video frame is appended to a file immediately. If the file already exists, detection continues
+    after its last complete line, so an interruption costs at most one video frame.
 
     Args:
-        footage: the pictures.
-        detector: who finds.
-        path: the file of answers, a line of JSON each; delete it when nothing needs it any more.
-        first_frame: number of the first picture.
-        tick: called with the place of each picture that is done.
+        footage: The video frames.
+        detector: The detector.
+        path: File of results, one line of JSON per video frame. The caller deletes it when it is no longer needed.
+        first_frame: Frame number of the first video frame.
+        tick: Called after each video frame with the number of video frames up to and including it.
 
     Returns:
-        Boxes with track -1.
+        Boxes without tracks (track -1).
     """
-    done = _read_answers(path)
+    results = _read_results(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("r+b" if path.is_file() else "wb") as file:
-        file.truncate(sum(len(line) for line, _ in done))
+        file.truncate(sum(len(line) for line, _ in results))
         file.seek(0, 2)
-        for place, picture in footage.pictures(range(len(done), len(footage.times))):
-            boxes, scores = detector.detect(picture) if picture is not None else (np.zeros((0, 4)), np.zeros(0))
-            answer = np.concatenate([boxes, scores[:, None]], axis=1).round(4).tolist()
-            line = (json.dumps(answer) + "\n").encode()
+        for index, image in footage.decode(range(len(results), len(footage.times))):
+            boxes, scores = detector.detect(image) if image is not None else (np.zeros((0, 4)), np.zeros(0))
+            detections = np.concatenate([boxes, scores[:, None]], axis=1).round(4).tolist()
+            line = (json.dumps(detections) + "\n").encode()
             file.write(line)
             file.flush()
-            done.append((line, answer))
-            tick(place)
-    return Boxes.from_rows((place + first_frame, -1, *box) for place, (_, answer) in enumerate(done) for box in answer)
+            results.append((line, detections))
+            tick(index + 1)
+    return Boxes.from_rows(
+        (index + first_frame, -1, *detection)
+        for index, (_, detections) in enumerate(results)
+        for detection in detections
+    )
 
 
 def track_boxes(detections: Boxes, source: Source, times: FloatArray) -> Boxes:
-    """Follow people from picture to picture with ByteTrack (Zhang et al., ECCV 2022), as the library trackers has it.
+    """Link detections to tracks with ByteTrack (Zhang et al., ECCV 2022), as implemented by the library trackers.
 
     Args:
-        detections: boxes and scores; where a score is above 1, all are divided by the largest.
-        source: the camera; its `rate` and `first_frame` say when a frame was.
-        times: (N,) of its pictures.
+        detections: Boxes and scores. If a score is above 1, all scores are divided by the largest.
+        source: The camera; its `rate` and `first_frame` define the time of each frame.
+        times: (N,) Times of its video frames in seconds.
 
     Returns:
-        The boxes that belong to a track, tracks numbered from 1 in the order in which they begin.
+        The boxes that belong to a track. Tracks are numbered from 1 in order of their first frame.
 
     Raises:
-        DatasetError: if the library is not installed.
+        DatasetError: If the library is not installed.
     """
     try:
         from supervision import Detections
         from trackers import ByteTrackTracker
     except ImportError as error:
         raise DatasetError(
-            f"tracking people needs the library trackers ({error}): pip install 'resight[detect]', and if it is libGL "
-            "that is missing, apt install libgl1; or give tracks"
+            f"tracking people needs the library trackers ({error}): pip install 'resight[detect]'; if libGL is "
+            "missing, apt install libgl1. Or pass tracks"
         ) from error
     tracker = ByteTrackTracker(
-        lost_track_buffer=round(30 * LOST_SECONDS),  # the library counts this in thirtieths of a second
-        track_activation_threshold=BEGIN,
-        high_conf_det_threshold=SURE,
-        minimum_iou_threshold=OVERLAP,
+        lost_track_buffer=round(30 * LOST_SECONDS),  # the library counts in units of 1/30 s
+        track_activation_threshold=START_SCORE,
+        high_conf_det_threshold=HIGH_SCORE,
+        minimum_iou_threshold=MIN_OVERLAP,
     )
     scores = detections.score / max(1.0, float(detections.score.max(initial=0)))
     corners = np.concatenate([detections.box[:, :2], detections.box[:, :2] + detections.box[:, 2:]], axis=1)
@@ -95,12 +99,12 @@ def track_boxes(detections: Boxes, source: Source, times: FloatArray) -> Boxes:
     rows: list[tuple[float, ...]] = []
     start = 0
     for frame, end, time in zip(frames.tolist(), ends.tolist(), frame_times(frames, source, times), strict=True):
-        found = Detections(xyxy=corners[start:end].astype(np.float32), confidence=scores[start:end].astype(np.float32))
-        found.data["row"] = np.arange(start, end)
-        tracked = tracker.update(found, timestamp=float(time))
-        # without anybody, the library forgets the rows
-        chosen = np.asarray(tracked.data.get("row", ()), np.int64)
-        for id_, row in zip(np.asarray(tracked.tracker_id).tolist(), chosen.tolist(), strict=True):
+        boxes = Detections(xyxy=corners[start:end].astype(np.float32), confidence=scores[start:end].astype(np.float32))
+        boxes.data["row"] = np.arange(start, end)
+        tracked = tracker.update(boxes, timestamp=float(time))
+        # If a frame has no boxes, the library drops the "row" column.
+        tracked_rows = np.asarray(tracked.data.get("row", ()), np.int64)
+        for id_, row in zip(np.asarray(tracked.tracker_id).tolist(), tracked_rows.tolist(), strict=True):
             if id_ >= 0:
                 track = numbers.setdefault(id_, len(numbers) + 1)
                 rows.append((frame, track, *detections.box[row].tolist(), float(detections.score[row])))
@@ -108,8 +112,8 @@ def track_boxes(detections: Boxes, source: Source, times: FloatArray) -> Boxes:
     return Boxes.from_rows(rows)
 
 
-def _read_answers(path: Path) -> list[tuple[bytes, list[list[float]]]]:
-    """Whole lines of the file of answers; a last line that was cut off is not one."""
+def _read_results(path: Path) -> list[tuple[bytes, list[list[float]]]]:
+    """Return the complete lines of a file of results, with their detections; a truncated last line is ignored."""
     if not path.is_file():
         return []
     lines = path.read_bytes().splitlines(keepends=True)

@@ -1,4 +1,4 @@
-"""Pictures of one camera, in order, each decoded once: from a video file or from a folder of frames."""
+"""Decode the video frames of one camera in order, from a video file or from a folder of images."""
 
 from __future__ import annotations
 
@@ -20,62 +20,69 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 DEFAULT_RATE = 25.0
-"""Pictures a second of a folder of frames for which nobody said."""
+"""Frame rate in frames per second, assumed for a folder of images and for video without time stamps."""
 
 _SAMPLE = 1 << 20
 
 
 class Footage(Protocol):
-    """What one camera saw.
+    """The video frames of one camera.
 
     Attributes:
-        times: (N,) float64 seconds from the first picture to each, ascending. A video's own presentation times: they
-            need not be evenly spaced.
-        size: height and width of the pictures in pixels, upright.
+        times: (N,) float64 time of each video frame in seconds since the first, ascending. A video's own presentation
+            times, which need not be evenly spaced.
+        size: Height and width of the video frames in pixels, after rotation to upright.
     """
 
     times: NDArray[np.float64]
     size: tuple[int, int]
 
-    def pictures(self, wanted: Sequence[int]) -> Iterator[tuple[int, Pixels | None]]:
-        """Some of the pictures.
+    def decode(self, indices: Sequence[int]) -> Iterator[tuple[int, Pixels | None]]:
+        """Yield the video frames at the given indices.
 
         Args:
-            wanted: places in `times`, ascending, without repeats.
+            indices: Indices into `times`, ascending, without duplicates.
 
         Yields:
-            Each wanted place in order, with (h, w, 3) RGB uint8, or None if that picture cannot be decoded.
+            Each index in order with its (h, w, 3) RGB uint8 image, or None if that video frame cannot be decoded.
         """
 
 
 def open_footage(path: Path, rate: float | None = None) -> Footage:
-    """Open a video file, or a folder of pictures in natural order.
+    """Open a video file, or a folder of images in natural order of their names.
 
     Args:
-        path: the file or folder.
-        rate: pictures a second of a folder, `DEFAULT_RATE` unless given; a video's own times are used in any case.
+        path: Video file or folder.
+        rate: Frame rate of a folder of images in frames per second; None: `DEFAULT_RATE`. A video file's own times are
+            always used instead.
+
+    Returns:
+        The footage. For a video file, all its packets have been read once, so that its number of frames is known.
 
     Raises:
-        DatasetError: if there is nothing there, no picture in it, or PyAV is needed and missing.
+        DatasetError: If nothing is there, it has no decodable video frame, or PyAV is needed and not installed.
     """
     if path.is_dir():
-        return PictureFolder(path, rate or DEFAULT_RATE)
+        return ImageFolder(path, rate or DEFAULT_RATE)
     if not path.is_file():
-        raise DatasetError(f"there is no video {path}: expected a video file or a folder of frames; check the path")
+        raise DatasetError(f"there is no video {path}: expected a video file or a folder of images; check the path")
     return Video(path)
 
 
 def fingerprint(path: Path) -> str:
-    """Hash that tells a video, or a folder of frames, from another: sizes, and beginning and end of a file.
+    """Return a hash that identifies a video file or a folder of images.
+
+    The hash covers the size, the first and the last megabyte of a video file, and the names and sizes of the images in
+    a folder.
 
     Raises:
-        DatasetError: if there is nothing there.
+        DatasetError: If nothing is there.
     """
     if path.is_dir():
         names = read_tracklet(path).names
         return hashlib.sha256("\n".join(f"{n} {(path / n).stat().st_size}" for n in names).encode()).hexdigest()
     if not path.is_file():
-        raise DatasetError(f"there is no video {path}: expected a video file or a folder of frames; check the path")
+        raise DatasetError(f"there is no video {path}: expected a video file or a folder of images; check the path")
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     with path.open("rb") as file:
@@ -85,28 +92,31 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-class PictureFolder:
-    """A folder of frames; picture n is the n-th by natural order of the names."""
+class ImageFolder:
+    """A folder of images as footage; video frame n is the n-th image in natural order of the names."""
 
     def __init__(self, folder: Path, rate: float):
-        self._frames = read_tracklet(folder)
-        self.times: NDArray[np.float64] = np.arange(len(self._frames)) / rate
-        self.size: tuple[int, int] = read_frame(self._frames.frame(0)).shape[:2]
+        self._images = read_tracklet(folder)
+        self.times: NDArray[np.float64] = np.arange(len(self._images)) / rate
+        self.size: tuple[int, int] = read_frame(self._images.frame(0)).shape[:2]
 
-    def pictures(self, wanted: Sequence[int]) -> Iterator[tuple[int, Pixels | None]]:
-        """See `Footage.pictures`; a picture of another size than the first counts as one that cannot be decoded."""
-        for place in wanted:
-            picture = None
+    def decode(self, indices: Sequence[int]) -> Iterator[tuple[int, Pixels | None]]:
+        """Yield the images at the given indices; see `Footage.decode`.
+
+        An image whose size differs from that of the first counts as one that cannot be decoded.
+        """
+        for index in indices:
+            image = None
             with suppress(FrameError):
-                picture = read_frame(self._frames.frame(place))
-            yield place, picture if picture is not None and picture.shape[:2] == self.size else None
+                image = read_frame(self._images.frame(index))
+            yield index, image if image is not None and image.shape[:2] == self.size else None
 
 
 class Video:
     """A video file, read with PyAV.
 
-    Pictures are numbered by presentation time, which the container knows without decoding. So a picture that cannot be
-    decoded, and that a tracker may have skipped or not, does not shift the ones after it.
+    Video frames are identified by presentation time, which is known without decoding. A frame that cannot be decoded
+    therefore does not shift the indices of later frames.
     """
 
     def __init__(self, path: Path):
@@ -115,44 +125,47 @@ class Video:
             stream = container.streams.video[0]
             stamps = [packet.pts for packet in _packets(container, stream) if packet.size and not packet.is_discard]
             known = sorted({stamp for stamp in stamps if stamp is not None})
-            # AVI knows the order of decoding only, which differs where pictures are decoded ahead of others.
-            misleading = bool(stream.codec_context.has_b_frames) and stamps == known
-            self._stamps: dict[int, int] | None = None
-            if stream.time_base is not None and len(known) == len(stamps) and not misleading:
-                self._stamps = {stamp: place for place, stamp in enumerate(known)}
+            # AVI only stores the decoding order, which differs from the presentation order if there are B-frames.
+            decoding_order = bool(stream.codec_context.has_b_frames) and stamps == known
+            self._indices: dict[int, int] | None = None
+            if stream.time_base is not None and len(known) == len(stamps) and not decoding_order:
+                self._indices = {stamp: index for index, stamp in enumerate(known)}
                 seconds = np.array(known, np.float64) * float(stream.time_base)
-            else:  # raw streams and some old containers: only the order is known
+            else:  # raw streams and some old containers: only the order of the frames is known
                 seconds = np.arange(len(stamps)) / float(stream.average_rate or DEFAULT_RATE)
-        first = next((picture for _, picture in self.pictures(range(len(seconds))) if picture is not None), None)
+        first = next((image for _, image in self.decode(range(len(seconds))) if image is not None), None)
         if first is None:
-            raise DatasetError(f"{path} has no picture that can be decoded; record or copy it again")
+            raise DatasetError(f"{path} has no video frame that can be decoded; copy or record it again")
         self.times: NDArray[np.float64] = seconds - seconds[0]
         self.size: tuple[int, int] = first.shape[:2]
 
-    def pictures(self, wanted: Sequence[int]) -> Iterator[tuple[int, Pixels | None]]:
-        """See `Footage.pictures`. Decoding starts at the beginning: places after a seek would be a guess."""
-        ahead = iter(wanted)
-        place = next(ahead, None)
-        if place is None:
+    def decode(self, indices: Sequence[int]) -> Iterator[tuple[int, Pixels | None]]:
+        """Yield the video frames at the given indices; see `Footage.decode`.
+
+        Decoding starts at the beginning of the file, because frame indices are not reliable after a seek.
+        """
+        wanted = iter(indices)
+        index = next(wanted, None)
+        if index is None:
             return
         with _open(self._path) as container:
-            for number, frame in self._decode(container):
-                while place is not None and place < number:
-                    yield place, None
-                    place = next(ahead, None)
-                if place is None:
+            for decoded, frame in self._decode(container):
+                while index is not None and index < decoded:
+                    yield index, None
+                    index = next(wanted, None)
+                if index is None:
                     return
-                if place == number:
+                if index == decoded:
                     pixels = np.asarray(frame.to_ndarray(format="rgb24"))
-                    # a phone held upright stores a lying picture and the turn; trackers see it turned
-                    yield place, np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
-                    place = next(ahead, None)
-        while place is not None:
-            yield place, None
-            place = next(ahead, None)
+                    # Phones store portrait video as landscape frames with a rotation, which trackers apply.
+                    yield index, np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
+                    index = next(wanted, None)
+        while index is not None:
+            yield index, None
+            index = next(wanted, None)
 
     def _decode(self, container: InputContainer) -> Iterator[tuple[int, VideoFrame]]:
-        """Frames in order of presentation with their places; damaged packets are passed over."""
+        """Yield video frames in presentation order with their indices; damaged packets are skipped."""
         from av.error import FFmpegError
 
         stream = container.streams.video[0]
@@ -164,14 +177,14 @@ class Video:
             except FFmpegError:
                 continue
             for frame in frames:
-                place = count if self._stamps is None or frame.pts is None else self._stamps.get(frame.pts)
+                index = count if self._indices is None or frame.pts is None else self._indices.get(frame.pts)
                 count += 1
-                if place is not None:
-                    yield place, frame
+                if index is not None:
+                    yield index, frame
 
 
 def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
-    """Packets of a stream; a file that was cut off ends where it was cut."""
+    """Yield the packets of a stream; a truncated file simply ends early."""
     from av.error import FFmpegError
 
     with suppress(FFmpegError):
@@ -183,13 +196,15 @@ def _open(path: Path) -> InputContainer:
         import av
     except ImportError as error:
         raise DatasetError(
-            f"reading the video {path} needs PyAV: pip install 'resight[video]', or give a folder of frames instead"
+            f"reading the video {path} needs PyAV: pip install 'resight[video]', or use a folder of images instead"
         ) from error
     try:
         container = av.open(str(path))
     except (av.error.FFmpegError, OSError) as error:
-        raise DatasetError(f"{path} is not a video that can be opened ({error}); record or copy it again") from error
+        raise DatasetError(f"{path} is not a video that can be opened ({error}); copy or record it again") from error
     if not container.streams.video:
         container.close()
-        raise DatasetError(f"{path} has no video in it, only {[s.type for s in container.streams]}; check the path")
+        raise DatasetError(
+            f"{path} has no video stream, only {[s.type for s in container.streams]}; check that it is a video file"
+        )
     return container
