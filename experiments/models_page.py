@@ -1,6 +1,6 @@
-"""docs/models.md: the cards of the models that come with the package.
+"""The page docs/models.md with the cards of the shipped models.
 
-``python -m experiments.models_page`` writes it again.
+``python -m experiments.models_page`` writes it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ PAGE = Path(__file__).parents[1] / "docs" / "models.md"
 
 INTRODUCTION = f"""# Models
 
-What comes with `pip install resight`: weights and their cards, in `src/resight/shipped/`. Every command that uses a
-model takes `{DEFAULT}` where no `--model` is given; `--model` takes another name, or the file of a training of your
-own. `resight models` lists them, `resight models NAME` prints a card. Before weights are used, their SHA-256 is
-compared with the card's.
+These models come with `pip install resight`; their weights and cards are in `src/resight/shipped/`. Commands and
+`resight.load_model()` use `{DEFAULT}` unless you name another model or the file of a model that you trained.
+`resight models` lists the models, and `resight models NAME` prints a card. The SHA-256 of the weights is compared with
+the card before they are used.
 
-Features that these models make of your tracklets are kept in the cache folder of your user, `resight/features` in
-`$XDG_CACHE_HOME` or `~/.cache` (macOS: `~/Library/Caches`, Windows: `%LOCALAPPDATA%`). Delete the folder to delete
-them.
+The clip features of your tracklets are stored in the cache folder of your user account, so that each tracklet is
+encoded only once. `resight cache` shows the size of the stored features and deletes them.
 """
 
 
@@ -31,7 +30,7 @@ def models_page(folder: Path = FOLDER) -> None:
     """Write docs/models.md.
 
     Args:
-        folder: Of weights and cards.
+        folder: Folder with weights and cards.
     """
     with replace_file(PAGE) as temporary:
         temporary.write_text(page(folder), encoding="utf-8")
@@ -39,9 +38,9 @@ def models_page(folder: Path = FOLDER) -> None:
 
 
 def page(folder: Path = FOLDER) -> str:
-    """The page that the cards in a folder give."""
+    """Return the page for the cards in a folder."""
     cards = "\n\n".join(card.to_markdown() for card in shipped_models(folder))
-    return f"{INTRODUCTION}\n{cards or 'None is shipped yet.'}\n"
+    return f"{INTRODUCTION}\n{cards or 'No models yet.'}\n"
 
 
 if __name__ == "__main__":

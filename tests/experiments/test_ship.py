@@ -40,7 +40,7 @@ def scores(*values: float, queries: int = 5) -> dict[str, Any]:
 
 def test_the_page_in_the_docs_is_what_the_cards_give() -> None:
     assert models_page.PAGE.read_text(encoding="utf-8") == models_page.page(), (
-        "docs/models.md is old: run `python -m experiments.models_page`"
+        "docs/models.md is out of date: run `python -m experiments.models_page`"
     )
 
 
@@ -72,9 +72,9 @@ def test_a_trained_model_is_shipped(shipped_folder: Path, tmp_path: Path, monkey
     assert card.to_markdown() in page and page == models_page.page(folder)
 
 
-def test_a_card_that_lacks_something_ships_nothing(shipped_folder: Path, tmp_path: Path) -> None:
+def test_nothing_is_shipped_with_an_incomplete_card(shipped_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "card.toml").write_text(WRITTEN.replace('machine = "two cores"', ""), encoding="utf-8")
-    with pytest.raises(CheckpointError, match="says nothing about machine, validation, as a card must"):
+    with pytest.raises(CheckpointError, match="not a complete model card: missing machine, validation"):
         ship(shipped_folder / "open-small.safetensors", tmp_path / "card.toml", folder=tmp_path / "new")
     assert list((tmp_path / "new").iterdir()) == []
 
@@ -84,11 +84,11 @@ def test_weights_that_changed_are_noticed(shipped_folder: Path) -> None:
     with torch.no_grad():
         for weights in half.encoder.parameters():
             weights.add_(0.3 * weights.std(correction=0) * torch.randn_like(weights))
-    with pytest.raises(CheckpointError, match="float16 changes what this model sees"):
+    with pytest.raises(CheckpointError, match="float16 changes the features of this model"):
         check(full, half)
 
 
-def test_toml_says_what_the_values_say(tmp_path: Path) -> None:
+def test_toml_has_the_same_values(tmp_path: Path) -> None:
     values = {"a": 'é "\\\n', "b": [1, 2.5], "c": {"d": {"top 50 %": [1.0]}, "e": True, "é": "x"}}
     (tmp_path / "values.toml").write_text(to_toml(values), encoding="utf-8")
     assert read_toml(tmp_path / "values.toml") == values

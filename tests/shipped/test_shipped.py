@@ -10,7 +10,7 @@ from resight.errors import CheckpointError
 from resight.shipped import DEFAULT, shipped_card, shipped_model, shipped_models
 
 
-def test_what_comes_with_the_package_is_what_its_cards_say() -> None:
+def test_shipped_models_match_their_cards() -> None:
     cards = shipped_models()
     assert not cards or DEFAULT in {card.name for card in cards}
     for card in cards:
@@ -27,18 +27,18 @@ def test_a_model_is_found_by_its_name(shipped_folder: Path) -> None:
     assert {p.dtype for p in model.encoder.parameters()} == {torch.float32}
 
 
-def test_an_unknown_name_is_told_which_there_are(shipped_folder: Path, tmp_path: Path) -> None:
+def test_the_error_for_an_unknown_name_lists_the_models(shipped_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=f"'anna': expected .* one of {DEFAULT}"):
         shipped_model("anna", shipped_folder)
-    with pytest.raises(CheckpointError, match="none comes with this copy of Resight: train one"):
+    with pytest.raises(CheckpointError, match="no model comes with this copy of Resight: train one"):
         shipped_model(folder=tmp_path)
 
 
-def test_weights_that_the_card_is_not_about_are_refused(shipped_folder: Path) -> None:
+def test_weights_with_another_hash_than_the_card_are_refused(shipped_folder: Path) -> None:
     path = shipped_model(folder=shipped_folder)
     path.write_bytes(path.read_bytes()[:-1] + b"?")
-    with pytest.raises(CheckpointError, match=r"has the SHA-256 .* but its card is about"):
+    with pytest.raises(CheckpointError, match=r"has the SHA-256 .* but its card has"):
         shipped_model(folder=shipped_folder)
     path.unlink()
-    with pytest.raises(CheckpointError, match=r"no file .* though its card is there"):
+    with pytest.raises(CheckpointError, match=r"the weights file of the model .* is missing"):
         shipped_model(folder=shipped_folder)

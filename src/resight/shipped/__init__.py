@@ -1,4 +1,4 @@
-"""Models that come with the package: NAME.safetensors in this folder, and NAME.toml, its card."""
+"""Models that come with the package: weights in NAME.safetensors and the model card in NAME.toml, in this folder."""
 
 from __future__ import annotations
 
@@ -9,65 +9,63 @@ from resight.errors import CheckpointError
 from resight.shipped.card import Card, read_card
 
 DEFAULT = "open-small"
-"""The model that answers where none is named."""
+"""Name of the model that is used if none is named."""
 
 FOLDER = Path(__file__).parent
 
 
 def shipped_models(folder: Path = FOLDER) -> tuple[Card, ...]:
-    """Their cards, in the order of their names.
+    """Return the cards of all shipped models, sorted by name.
 
     Raises:
-        CheckpointError: if a card cannot be read.
+        CheckpointError: If a card cannot be read.
     """
     return tuple(read_card(path) for path in sorted(folder.glob("*.toml")))
 
 
 def shipped_card(name: str, folder: Path = FOLDER) -> Card:
-    """The card of one.
+    """Return the card of a shipped model.
 
     Raises:
-        CheckpointError: if there is none of that name, or it cannot be read.
+        CheckpointError: If there is no model of this name, or its card cannot be read.
     """
     cards = {card.name: card for card in shipped_models(folder)}
     if not cards:
         raise CheckpointError(
-            f"no file and no model is called {name!r}, and none comes with this copy of Resight: train one (`resight "
-            "train`, or `make demo`) and give its file as --model PATH"
+            f"there is no model file {name!r}, and no model comes with this copy of Resight: train one with "
+            "`resight train` or `make demo`, and give its file as --model PATH"
         )
     if name not in cards:
         raise CheckpointError(
-            f"no file and no model is called {name!r}: expected the path of a model file, or one of {', '.join(cards)}"
+            f"there is no model file or model {name!r}: expected the path of a model file, or one of {', '.join(cards)}"
         )
     return cards[name]
 
 
 def shipped_model(name: str = DEFAULT, folder: Path = FOLDER) -> Path:
-    """The weights file of one, for `resight.checkpoints.load_checkpoint`.
+    """Return the weights file of a shipped model, after comparing its SHA-256 with the card.
 
     Raises:
-        CheckpointError: if there is none of that name, its file is missing, or is not the one that its card is about.
+        CheckpointError: If there is no model of this name, or its file is missing or has another SHA-256.
     """
     card, path = shipped_card(name, folder), folder / f"{name}.safetensors"
     if not path.is_file():
-        raise CheckpointError(f"no file {path}, though its card is there; install Resight again")
+        raise CheckpointError(f"{path}, the weights file of the model {name!r}, is missing: install Resight again")
     found = file_hash(path)
     if found != card.sha256:
-        raise CheckpointError(
-            f"{path} has the SHA-256 {found}, but its card is about {card.sha256}; install Resight again"
-        )
+        raise CheckpointError(f"{path} has the SHA-256 {found}, but its card has {card.sha256}: install Resight again")
     return path
 
 
-def weights_of(named: Path, folder: Path = FOLDER) -> Path:
-    """The model file of that path; where there is none, that of the model of that name that comes with the package.
+def weights_of(model: Path, folder: Path = FOLDER) -> Path:
+    """Return the model file at a path, or the weights file of the shipped model of that name.
 
     Raises:
-        CheckpointError: if the name is no path and of no model.
+        CheckpointError: If the path is neither a file nor the name of a shipped model.
     """
-    return named if named.is_file() or len(named.parts) > 1 else shipped_model(str(named), folder)
+    return model if model.is_file() or len(model.parts) > 1 else shipped_model(str(model), folder)
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
+    """Return the SHA-256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""The card of a model: may I use it, what is it worth, how was it made."""
+"""Model cards: intended use, limits, training data, scores and origin of a shipped model."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from typing import Any
 
 from resight.errors import CheckpointError, RecipeError, ShapeError
 from resight.settings import replaced
+from resight.tables import Row, Table
 
-_MAY_BE_EMPTY = ("seed", "by_fault", "transfer")
+_OPTIONAL = ("seed", "by_fault", "transfer")
 
 
 @dataclass(frozen=True)
 class TrainedOn:
-    """What a model has seen.
+    """The training data of a model.
 
     Attributes:
-        data: which data, in words.
-        seed: that it was drawn from.
-        persons: how many, those kept back for choices among them.
-        tracklets: how many of them.
-        frames: how many in all.
+        data: Description of the data.
+        seed: Seed of a synthetic data set.
+        persons: Number of persons, with validation persons of the same data set.
+        tracklets: Number of their tracklets.
+        frames: Number of their frames.
     """
 
     data: str = ""
@@ -35,17 +36,17 @@ class TrainedOn:
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """Scores in percent, counts as whole numbers, and what they are worth; false if there are none.
+    """A table of scores and how they were measured. False if it has no rows.
 
     Attributes:
-        data: whom they were measured on, in words.
-        conditions: protocol, kind of AP, number of queries, re-ranking.
-        command: that measures them again.
-        columns: what is measured.
-        rows: name of a method or group, to one value for each column.
+        data: Description of the evaluation data.
+        conditions: Protocol, kind of AP, number of queries, re-ranking.
+        command: Command that reproduces the scores.
+        columns: Names of the scores.
+        rows: Name of a method or group, and one value per column: scores in percent, counts as integers.
 
     Raises:
-        ShapeError: if a row has another number of values than there are columns.
+        ShapeError: If a row does not have one value per column.
     """
 
     data: str = ""
@@ -55,45 +56,46 @@ class ScoreTable:
     rows: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, row in self.rows.items():
-            if len(row) != len(self.columns):
-                raise ShapeError(f"the row {name!r} has {len(row)} values, expected {len(self.columns)}: one a column")
+        _ = self.table  # building the table checks the rows
 
     def __bool__(self) -> bool:
         return bool(self.rows)
 
+    @property
+    def table(self) -> Table:
+        """The scores as a table."""
+        rows = tuple(Row(name, tuple(values)) for name, values in self.rows.items())
+        return Table(f"{self.data}, percent", self.columns, rows, note=self.conditions)
+
     def to_markdown(self) -> str:
-        """Data, table, and what it is worth."""
-        lines = [f"| {' | '.join(('', *self.columns))} |", "|---" * (1 + len(self.columns)) + "|"]
-        for name, row in self.rows.items():
-            cells = (f"{value:.1f}" if isinstance(value, float) else str(value) for value in row)
-            lines.append(f"| {' | '.join((name, *cells))} |")
-        return "\n".join([f"{self.data}, percent:", "", *lines, "", f"{self.conditions}. `{self.command}`"])
+        """Return the table with the data above it, and the conditions and the command below it."""
+        table = self.table
+        return f"{table.title}:\n\n{table.to_markdown()}\n\n{table.note}. `{self.command}`"
 
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of a model that comes with the package: the keys of the TOML file beside its weights.
+    """The card of a shipped model: the keys of the TOML file beside its weights.
 
     Attributes:
-        name: that ``--model`` takes; the file's too.
-        summary: what it is, in a line.
-        licence: of the weights, as SPDX names it.
-        intended_use: what it is for.
-        limits: what it is not for, and where it fails; a sentence each.
-        trained_on: what it has seen.
-        recipe: name of its recipe; all settings are in the model file.
-        commands: that make world and weights again, in their order.
-        seconds: that the training took.
-        machine: where.
-        version: of this package, that wrote the weights.
-        clips: what it looks at of a tracklet, in words.
-        dim: D, numbers in the feature of a clip.
-        size: of the weights file, bytes.
-        sha256: of the weights file.
-        validation: scores on persons whom training never saw.
-        by_fault: the same, apart for queries with each fault of tracking.
-        transfer: scores on real people.
+        name: Name of the model and of its files.
+        summary: Description in one line.
+        licence: Licence of the weights as an SPDX identifier.
+        intended_use: What the model is for.
+        limits: What it is not for and where it fails, one statement each.
+        trained_on: The training data.
+        recipe: Name of the recipe; the model file holds all settings.
+        commands: Commands that reproduce data and weights, in order.
+        seconds: Duration of the training run in seconds.
+        machine: Machine of the training run.
+        version: Version of this package that wrote the weights.
+        clips: Description of the clips that the encoder takes.
+        dim: D, features per clip.
+        size: Size of the weights file in bytes.
+        sha256: SHA-256 of the weights file.
+        validation: Scores on persons that are neither training nor validation persons.
+        by_fault: The same scores by tracking fault of the query.
+        transfer: Scores on real people.
     """
 
     name: str = ""
@@ -117,34 +119,34 @@ class Card:
 
     @property
     def megabytes(self) -> float:
-        """Size of the weights file, 10⁶ bytes."""
+        """Size of the weights file in megabytes (10⁶ bytes)."""
         return self.size / 1e6
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values, under the keys of the TOML file."""
+        """Return the card as plain values, with the keys of the TOML file."""
         return asdict(self)
 
     def to_markdown(self) -> str:
-        """The whole card, to be read."""
-        seen = self.trained_on
+        """Return the card as Markdown text."""
+        data = self.trained_on
         parts = [
             f"## {self.name}",
             self.summary,
-            f"**Meant for.** {self.intended_use}",
+            f"**Intended use.** {self.intended_use}",
             "**Limits.** " + " ".join(self.limits),
             f"**Licence of the weights.** {self.licence}",
-            f"**Trained on.** {seen.data}, seed {seen.seed}: {seen.persons:,} persons, {seen.tracklets:,} tracklets, "
-            f"{seen.frames:,} frames.",
-            f"**Made by** version {self.version} with the recipe `{self.recipe}`, {self.seconds / 60:,.0f} min of "
-            f"training on {self.machine}:",
+            f"**Training data.** {data.data}; seed {data.seed}; {data.persons:,} persons, "
+            f"{data.tracklets:,} tracklets, {data.frames:,} frames.",
+            f"**Training.** Version {self.version} with the recipe `{self.recipe}`, {self.seconds / 60:,.0f} min on "
+            f"{self.machine}:",
             "\n".join(["```sh", *self.commands, "```"]),
-            f"**Looks at** {self.clips}; {self.dim} numbers a clip. The file has {self.megabytes:.1f} MB, "
-            f"SHA-256 `{self.sha256}`.",
+            f"**Input and output.** {self.clips}; {self.dim}-dimensional clip features.",
+            f"**File.** {self.megabytes:.1f} MB, SHA-256 `{self.sha256}`.",
         ]
         tables = (
-            ("What it is worth", self.validation),
-            ("By what is wrong with the query", self.by_fault),
-            ("On real people", self.transfer),
+            ("Scores", self.validation),
+            ("Scores by tracking fault of the query", self.by_fault),
+            ("Scores on real people", self.transfer),
         )
         for title, table in tables:
             parts += [f"### {title}", table.to_markdown()] if table else []
@@ -152,56 +154,57 @@ class Card:
 
 
 def read_card(path: Path) -> Card:
-    """The card in a TOML file.
+    """Return the card in a TOML file.
 
     Raises:
-        CheckpointError: if it is missing, is not TOML, says too little, or says something that no card does.
+        CheckpointError: If the file is missing or not TOML, a key is missing or unknown, or the name in the card is not
+            that of the file.
     """
     card = make_card(read_toml(path), str(path))
     if card.name != path.stem:
-        raise CheckpointError(f"{path} is the card of {card.name!r}, expected {path.stem!r}: files have a model's name")
+        raise CheckpointError(f"{path} is the card of {card.name!r}, expected {path.stem!r}, the name of the file")
     return card
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The plain values in a TOML file.
+    """Return the values in a TOML file.
 
     Raises:
-        CheckpointError: if it is missing or is not TOML.
+        CheckpointError: If the file is missing or not TOML.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CheckpointError(
-            f"{path} cannot be read, expected the card of a model as TOML ({error}); install Resight again"
+            f"{path} cannot be read, expected a model card in TOML ({error}): install Resight again"
         ) from error
 
 
 def make_card(values: Mapping[str, Any], where: str) -> Card:
-    """A card from plain values.
+    """Return a card from plain values.
 
     Args:
-        values: as in the TOML file; all but some tables of scores must be there.
-        where: said in errors: where these are from.
+        values: Values by the keys of the TOML file; only the seed and some tables may be missing.
+        where: Where the values are from, for error messages.
 
     Raises:
-        CheckpointError: if they say too little, or something that no card does.
+        CheckpointError: If a key is missing or unknown, or a value has the wrong type.
     """
     try:
         card = replaced(Card(), dict(values), where)
     except (RecipeError, ShapeError) as error:
-        raise CheckpointError(f"{where} is not the card of a model: {error}") from error
-    if silent := _unsaid(card):
-        raise CheckpointError(f"{where} says nothing about {', '.join(silent)}, as a card must")
+        raise CheckpointError(f"{where} is not a valid model card: {error}") from error
+    if missing := _missing(card):
+        raise CheckpointError(f"{where} is not a complete model card: missing {', '.join(missing)}")
     return card
 
 
-def _unsaid(part: Card | TrainedOn | ScoreTable, prefix: str = "") -> list[str]:
-    """Names of what must be said and is not."""
-    found = []
-    for name, value in ((one.name, getattr(part, one.name)) for one in fields(part)):
+def _missing(part: Card | TrainedOn | ScoreTable, prefix: str = "") -> list[str]:
+    """Return the names of required values that are empty."""
+    missing = []
+    for name, value in ((attribute.name, getattr(part, attribute.name)) for attribute in fields(part)):
         if value and isinstance(value, TrainedOn | ScoreTable):
-            found += _unsaid(value, f"{name}.")
-        elif not value and name not in _MAY_BE_EMPTY:
-            found.append(prefix + name)
-    return found
+            missing += _missing(value, f"{name}.")
+        elif not value and name not in _OPTIONAL:
+            missing.append(prefix + name)
+    return missing
