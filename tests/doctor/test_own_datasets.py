@@ -34,7 +34,7 @@ def one_level_too_many(root: Path) -> None:
     move_below(root, "all")
 
 
-@breaks(CASES, "folder", "picture-depth", "three folders down")
+@breaks(CASES, "folder", "picture-depth", "folders of level 3")
 def a_picture_too_high(root: Path) -> None:
     frame = frames_of_one(root)[0]
     shutil.copy(frame, frame.parents[1] / "x.jpg")
@@ -58,13 +58,13 @@ def a_person_with_and_without_zeros(root: Path) -> None:
         shutil.copytree(min(root.glob("p*")), root / name)
 
 
-@breaks(CASES, "folder", "unpadded-numbers", "one width")
+@breaks(CASES, "folder", "unpadded-numbers", "the same number of digits")
 def numbers_without_zeros(root: Path) -> None:
     for number, path in enumerate(frames_of_one(root, 10), start=1):
         path.rename(path.with_name(f"frame{number}.jpg"))
 
 
-@breaks(CASES, "folder", "same-number-twice", "one frame a number")
+@breaks(CASES, "folder", "same-number-twice", "one frame per number")
 def a_number_twice(root: Path) -> None:
     frame = frames_of_one(root)[0]
     shutil.copy(frame, frame.with_name("1.jpg"))
@@ -115,7 +115,7 @@ def a_name_of_strange_bytes(root: Path) -> None:
     frame.rename(os.fsdecode(os.fsencode(frame.parent) + b"/\xff1.jpg"))
 
 
-@breaks(CASES, "folder", "layout-missing", "nothing")
+@breaks(CASES, "folder", "layout-missing", "contains nothing")
 def nothing_in_it(root: Path) -> None:
     remove(*root.iterdir())
 
@@ -150,7 +150,7 @@ def a_number_of_5000_digits(root: Path) -> None:
     add_line(root, f'{{"frames": "crops", "person": {"9" * 5000}}}')
 
 
-@breaks(CASES, "manifest", "frames-missing", "lead nowhere")
+@breaks(CASES, "manifest", "frames-missing", "do not exist")
 def a_path_that_leads_nowhere(root: Path) -> None:
     add_line(root, '{"frames": "gone"}')
 
@@ -172,7 +172,7 @@ def absolute_beside_relative(root: Path) -> None:
     add_line(root, json.dumps({"frames": [str(first), str(second.relative_to(root))], "id": "z"}))
 
 
-@breaks(CASES, "manifest", "frames-out-of-order", "rising")
+@breaks(CASES, "manifest", "frames-out-of-order", "increasing")
 def a_list_out_of_order(root: Path) -> None:
     frames = [str(path.relative_to(root)) for path in frames_of_one(root)[::-1]]
     add_line(root, json.dumps({"frames": frames, "id": "z"}))
@@ -184,7 +184,7 @@ def nobody_known(root: Path) -> None:
     rewrite(path, path.read_bytes().replace(b'"person"', b'"who"'))
 
 
-@breaks(CASES, "manifest", "manifest-line", "another number of columns")
+@breaks(CASES, "manifest", "manifest-line", "expected 3 columns")
 def a_row_that_is_too_short(root: Path) -> None:
     remove(root / "manifest.jsonl")
     (root / "manifest.csv").write_text("frames,person,camera\ncrops,anna\n")
@@ -200,3 +200,18 @@ def test_splits_that_cannot_be_read_do_not_hide_the_tracklets(copy: Copy) -> Non
     (root / "splits.json").write_text("{}")
     report = examine("folder", root)
     assert report.statistics["roles"]["all"]["tracklets"] > 5
+
+
+def test_splits_may_hold_file_names_that_are_not_utf8(copy: Copy) -> None:
+    root = copy("folder")
+    (root / "splits.json").write_bytes(b'{"seed": "\xff"}')
+    kinds = {finding.kind for finding in examine("folder", root).findings}
+    assert "reader-refuses" in kinds and "text-encoding" not in kinds
+
+
+def test_the_splits_of_a_manifest_under_another_name_are_checked(copy: Copy) -> None:
+    root = copy("manifest")
+    (root / "manifest.jsonl").rename(root / "night.jsonl")
+    (root / "night.splits.json").write_bytes("{}".encode("utf-16"))
+    found = {finding.kind: finding for finding in examine("manifest", root / "night.jsonl").findings}
+    assert found["text-encoding"].places == (str(root / "night.splits.json"),)

@@ -13,6 +13,7 @@ from tests.doctor.breaking import (
     Broken,
     breaks,
     check,
+    examine,
     frames_of_one,
     move_below,
     pictures,
@@ -42,7 +43,7 @@ def a_table_in_other_letters(root: Path) -> None:
     (root / "info/query_IDX.mat").rename(root / "info/Query_idx.mat")
 
 
-@breaks(CASES, "mars", "layout-missing", "of these folders only")
+@breaks(CASES, "mars", "layout-missing", "of these folders it has only")
 def no_info(root: Path) -> None:
     remove(root / "info")
 
@@ -52,7 +53,7 @@ def no_table(root: Path) -> None:
     remove(root / "info/query_IDX.mat")
 
 
-@breaks(CASES, "mars", "layout-missing", "with nothing")
+@breaks(CASES, "mars", "layout-missing", "contains nothing")
 def nothing_in_it(root: Path) -> None:
     remove(*root.iterdir())
 
@@ -63,12 +64,12 @@ def only_an_archive(root: Path) -> None:
     (root / "MARS.zip").write_bytes(b"PK")
 
 
-@breaks(CASES, "mars", "zero-bytes", "no bytes")
+@breaks(CASES, "mars", "zero-bytes", "0 bytes")
 def a_frame_of_no_bytes(root: Path) -> None:
     rewrite(frames_of_one(root)[1], b"")
 
 
-@breaks(CASES, "mars", "truncated", "without the end")
+@breaks(CASES, "mars", "truncated", "without an end marker")
 def a_truncated_frame(root: Path) -> None:
     frame = frames_of_one(root)[1]
     rewrite(frame, frame.read_bytes()[:-200])
@@ -85,17 +86,17 @@ def a_frame_with_a_hole(root: Path) -> None:
     rewrite(frame, frame.read_bytes()[:300] + b"\xff\xd9")
 
 
-@breaks(CASES, "mars", "frames-missing", "1 listed frames")
+@breaks(CASES, "mars", "frames-missing", "1 missing frames")
 def a_listed_frame_missing(root: Path) -> None:
     frames_of_one(root)[1].unlink()
 
 
-@breaks(CASES, "mars", "frames-missing", "as its table counts")
+@breaks(CASES, "mars", "frames-missing", "the number in its table")
 def a_frame_missing_without_lists(root: Path) -> None:
     remove(root / "info/train_name.txt", root / "info/test_name.txt", frames_of_one(root)[1])
 
 
-@breaks(CASES, "mars", "frames-missing", "all of 1 persons")
+@breaks(CASES, "mars", "frames-missing", "all frames of 1 persons")
 def a_person_missing(root: Path) -> None:
     remove(root / "bbox_train/0001")
 
@@ -110,13 +111,13 @@ def a_tiny_frame(root: Path) -> None:
     repaint(frames_of_one(root)[0], lambda picture: picture.resize((8, 12)))
 
 
-@breaks(CASES, "mars", "suffix-case", "others are not read")
+@breaks(CASES, "mars", "suffix-case", "ignores all suffixes except .jpg")
 def a_suffix_in_capitals(root: Path) -> None:
     frame = frames_of_one(root)[0]
     frame.rename(frame.with_suffix(".JPG"))
 
 
-@breaks(CASES, "mars", "frames-unlisted", "no list names")
+@breaks(CASES, "mars", "frames-unlisted", "in no list")
 def a_frame_that_nobody_listed(root: Path) -> None:
     shutil.copy(frames_of_one(root)[0], root / "bbox_train/0001/0001C1T0009F001.jpg")
 
@@ -183,7 +184,7 @@ def rows_that_overlap(root: Path) -> None:
     rewrite_table(root / "info/tracks_train_info.mat", "track_train_info", lambda rows: rows - [[1, 0, 0, 0]])
 
 
-@breaks(CASES, "mars", "table-rows", "as many as its rows count")
+@breaks(CASES, "mars", "table-rows", "the number that tracks_train_info.mat counts")
 def a_list_that_is_too_short(root: Path) -> None:
     path = root / "info/train_name.txt"
     rewrite(path, path.read_bytes()[:200].rpartition(b"\n")[0])
@@ -220,12 +221,12 @@ def a_link_to_nowhere(root: Path) -> None:
     frame.symlink_to("nowhere.jpg")
 
 
-@breaks(CASES, "mars", "broken-link", "circle")
+@breaks(CASES, "mars", "broken-link", "cycle")
 def a_link_to_itself(root: Path) -> None:
     (root / "bbox_train/loop").symlink_to("loop")
 
 
-@breaks(CASES, "mars", "broken-link", "circle")
+@breaks(CASES, "mars", "broken-link", "cycle")
 def a_folder_within_itself(root: Path) -> None:
     (root / "bbox_train/up").symlink_to("..")
 
@@ -241,12 +242,12 @@ def train_and_gallery_exchanged(root: Path) -> None:
     swap(root, "train", "gallery")
 
 
-@breaks(CASES, "duke-video", "layout-missing", "of these folders only")
+@breaks(CASES, "duke-video", "layout-missing", "of these folders it has only")
 def no_gallery(root: Path) -> None:
     remove(root / "gallery")
 
 
-@breaks(CASES, "duke-video", "roles-overlap", "in train and in the test")
+@breaks(CASES, "duke-video", "roles-overlap", "in both train and test")
 def a_person_in_train_and_test(root: Path) -> None:
     person = min((root / "query").iterdir())
     shutil.copytree(person, root / "train" / person.name)
@@ -269,7 +270,7 @@ def a_frame_of_another_name(root: Path) -> None:
     frame.rename(frame.with_name("frame.jpg"))
 
 
-@breaks(CASES, "duke-video", "frame-gaps", "one after the other")
+@breaks(CASES, "duke-video", "frame-gaps", "consecutive numbers")
 def frames_lost_in_between(root: Path) -> None:
     remove(*frames_of_one(root, 9)[3:5])
 
@@ -339,7 +340,7 @@ def a_grey_frame(root: Path) -> None:
     repaint(frames_of_one(root)[0], lambda picture: picture.convert("L"))
 
 
-@breaks(CASES, "prid2011", "truncated", "without the end")
+@breaks(CASES, "prid2011", "truncated", "without an end marker")
 def a_truncated_png(root: Path) -> None:
     frame = frames_of_one(root)[0]
     rewrite(frame, frame.read_bytes()[:-30])
@@ -358,3 +359,22 @@ def read_as_another(root: Path) -> None:
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_what_is_broken_is_found_and_no_reader_falls_over(case: Broken, copy: Copy) -> None:
     check(case, copy(case.kind))
+
+
+def test_splits_are_searched_for_only_where_the_reader_searches(copy: Copy) -> None:
+    root = copy("prid2011")
+    assert "layout-missing" not in kinds_of(root / "prid_2011")
+    (root / "splits_prid2011.json").rename(root.parent / "splits_prid2011.json")
+    assert {"layout-missing", "reader-refuses"} <= kinds_of(root / "prid_2011")
+
+
+def kinds_of(root: Path) -> set[str]:
+    return {finding.kind for finding in examine("prid2011", root).findings}
+
+
+def test_persons_of_duke_need_no_zeros(copy: Copy) -> None:
+    root = copy("duke-video")
+    person = min((root / "train").iterdir())
+    person.rename(person.with_name(str(int(person.name))))
+    report = examine("duke-video", root)
+    assert report.statistics and "name-zeros" not in {finding.kind for finding in report.findings}

@@ -1,1 +1,1 @@
-"""What is wrong with a data set, or with what is to be ingested: findings, each with what to do."""
+"""Find problems in data sets and in the input of `resight ingest`, and say how to solve them."""

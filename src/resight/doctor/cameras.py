@@ -1,4 +1,4 @@
-"""What is to be ingested, examined: files of cameras, videos, and the tracks of each."""
+"""Examine the input of `resight ingest`: files of cameras, videos, and tracks."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ from resight.ingest.video import Footage, open_footage
 from resight.progress import Progress
 
 _DECODED = 300
-"""Pictures of a video that are decoded, from its beginning, unless all are."""
+"""Number of pictures that are decoded at the beginning of a video, unless all are."""
 _EVEN = 0.1
-"""A picture that is off by more than this share of the usual step makes a frame rate a variable one."""
+"""A picture is off schedule if its distance to the previous one differs from the median by more than this share."""
 
 
 def examine_cameras(path: Path, stage: Stage, *, everything: bool = False) -> Report:
-    """Examine a TOML file of cameras, a video, or a folder of frames: what `resight ingest` would be given.
+    """Examine a TOML file of cameras, a video, or a folder of frames.
 
     Args:
-        path: as `resight ingest` takes it.
-        stage: shows progress.
-        everything: decode every picture, not only the first of each video.
+        path: Path as for `resight ingest`.
+        stage: Shows progress.
+        everything: Decode every picture, not only the first ones of each video.
     """
     findings = Findings()
-    looked = {"cameras": 0, "pictures": 0, "pictures decoded": 0, "tracklets to cut": 0}
+    counts = {"cameras": 0, "pictures": 0, "pictures decoded": 0, "tracklets to cut": 0}
     for source in _find(path, findings):
-        looked["cameras"] += 1
+        counts["cameras"] += 1
         footage = _open(source, findings)
         if footage is not None:
-            looked["pictures"] += len(footage.times)
+            counts["pictures"] += len(footage.times)
             with stage(f"decoding {source.name}", "pictures") as progress:
-                looked["pictures decoded"] += _check_footage(source, footage, everything, findings, progress)
+                counts["pictures decoded"] += _check_footage(source, footage, everything, findings, progress)
         if source.tracks is None:
             findings.add("no-tracks", f"camera {source.name}")
-        looked["tracklets to cut"] += check_tracks(source, footage, findings)
-    return Report(str(path), "cameras", findings.sorted(), looked)
+        counts["tracklets to cut"] += check_tracks(source, footage, findings)
+    return Report(str(path), "cameras", findings.sorted(), counts)
 
 
 def _find(path: Path, findings: Findings) -> list[Source]:
-    """The cameras that can be understood; the others become findings."""
+    """Return the cameras that can be read, and add findings for the others."""
     if path.suffix.lower() != ".toml":
         return list(find_sources(path))
     check_encoding(path, findings)
@@ -67,7 +67,7 @@ def _find(path: Path, findings: Findings) -> list[Source]:
     try:
         check_names(tuple(sources))
     except DatasetError as error:
-        findings.add("cameras-file", str(error), expected="a name for each camera", places=[str(path)])
+        findings.add("cameras-file", str(error), expected="a different name for each camera", places=[str(path)])
     return sources
 
 
@@ -82,35 +82,35 @@ def _open(source: Source, findings: Findings) -> Footage | None:
 
 
 def _check_footage(source: Source, footage: Footage, everything: bool, findings: Findings, progress: Progress) -> int:
-    """Check the pictures of one camera; gives how many were decoded."""
+    """Check the pictures of one camera, and return how many were decoded."""
     if source.video.is_dir():
         names = read_tracklet(source.video).names
         group = Group(source.video.name, "", names)
-        own = Findings()
-        check_numbers([group], "folder", own)
-        for finding in own.sorted():
+        of_folder = Findings()
+        check_numbers([group], "folder", of_folder)
+        for finding in of_folder.sorted():
             if finding.kind == "frame-gaps" and source.tracks is not None:
                 findings.add(
                     "frame-gaps", finding.found, expected=finding.expected, places=finding.places, severity="warning",
-                    remedy="restore the pictures: frame n of the tracks is the n-th picture, whatever its number",
+                    remedy="restore the frames: frame n of the tracks is the n-th picture, whatever its file name",
                 )  # fmt: skip
             elif finding.kind in ("same-number-twice", "unpadded-numbers", "frame-gaps"):
                 findings.add_finding(finding)
         return check_frames(source.video, [group], "folder", findings, everything=everything, progress=progress).decoded
-    promised = _promised(source.video)
-    if promised > len(footage.times):
+    expected = _pictures_in_header(source.video)
+    if expected > len(footage.times):
         findings.add(
-            "video-truncated", f"{len(footage.times):,} pictures", expected=f"{promised:,}, as its header says",
+            "video-truncated", f"{len(footage.times):,} pictures", expected=f"{expected:,}, the number in its header",
             places=[str(source.video)],
         )  # fmt: skip
     _check_rate(source, footage, findings)
     wanted = range(len(footage.times) if everything else min(_DECODED, len(footage.times)))
-    lost: list[str] = []
-    for place, picture in footage.pictures(wanted):
+    undecodable: list[str] = []
+    for index, picture in footage.decode(wanted):
         if picture is None:
-            lost.append(f"picture {place + 1}")
-        progress(place + 1, len(wanted))
-    findings.add_each("pictures-undecodable", lost, f"{len(lost)} pictures of {source.video.name}")
+            undecodable.append(f"picture {index + 1}")
+        progress(index + 1, len(wanted))
+    findings.add_each("pictures-undecodable", undecodable, f"{len(undecodable)} frames of {source.video.name}")
     return len(wanted)
 
 
@@ -120,7 +120,7 @@ def _check_rate(source: Source, footage: Footage, findings: Findings) -> None:
         return
     usual = float(np.median(steps))
     uneven = np.flatnonzero(np.abs(steps - usual) > max(_EVEN * usual, 0.002))
-    # Two or three odd ones at the ends are the work of cutting tools.
+    # Tools that cut videos often leave two or three uneven steps at the ends.
     if len(uneven) > max(2, 0.01 * len(steps)):
         findings.add(
             "variable-frame-rate",
@@ -130,8 +130,8 @@ def _check_rate(source: Source, footage: Footage, findings: Findings) -> None:
         )  # fmt: skip
 
 
-def _promised(path: Path) -> int:
-    """Pictures that the header of a video counts; 0 if it does not say."""
+def _pictures_in_header(path: Path) -> int:
+    """Return the number of pictures in the header of a video, 0 if it has none."""
     import av
 
     with suppress(av.error.FFmpegError, OSError), av.open(str(path)) as container:

@@ -1,4 +1,4 @@
-"""A data set, examined: by its reader, and below it by ourselves."""
+"""Examine a data set: with its reader, and independent of it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
-from resight.data.readers import READERS
-from resight.data.readers.folder import read_folder
-from resight.data.readers.manifest import read_manifest
+from resight.data.readers import OWN_DATA, READERS
+from resight.data.readers.manifest import find_manifest
 from resight.doctor.frames import check_frames
 from resight.doctor.layout import check_layout, check_number_names, check_path, guess_kind
 from resight.doctor.manifest import check_manifest
@@ -16,32 +15,30 @@ from resight.doctor.numbers import check_numbers, group_tracklets, group_tree
 from resight.doctor.report import Findings, Report
 from resight.doctor.roles import check_roles
 from resight.doctor.statistics import DatasetStatistics, count_dataset
-from resight.doctor.tables import check_tables
+from resight.doctor.tables import check_encoding, check_tables
 from resight.doctor.tree import check_tree, list_tree
 from resight.errors import DatasetError
 from resight.progress import Progress
 from resight.tracklet import Dataset
 
-_WITHOUT_SPLITS: dict[str, Callable[[Path], Dataset]] = {"folder": read_folder, "manifest": read_manifest}
-
 Stage = Callable[[str, str], AbstractContextManager[Progress]]
-"""Words and a unit → a progress bar for the block, as `resight.progress.progress_bar` gives."""
+"""Takes a description and a unit, and shows a progress bar, as `resight.progress.progress_bar` does."""
 
 
 def examine_dataset(
     kind: str, path: Path, stage: Stage, *, everything: bool = False, findings: Findings | None = None
 ) -> tuple[Report, DatasetStatistics | None]:
-    """Examine a data set; go on where its reader refuses.
+    """Examine a data set. Unlike its reader, continue after an error.
 
     Args:
-        kind: of `READERS`.
-        path: of the data set, as its reader takes it.
-        stage: shows progress.
-        everything: decode every frame, not a sample.
-        findings: to add to.
+        kind: A key of `READERS`.
+        path: Path of the data set, as for its reader.
+        stage: Shows progress.
+        everything: Decode every frame, not a sample.
+        findings: Findings to which new ones are added.
 
     Returns:
-        The report, and statistics if the reader could read it.
+        The report; and statistics if the reader could read the data set, else None.
     """
     findings = findings or Findings()
     name = f"{kind}:{path}"
@@ -49,17 +46,14 @@ def examine_dataset(
         findings.add("withdrawn", "DukeMTMC-VideoReID", severity="note")
     if not check_path(path, findings):
         return Report(name, kind, findings.sorted()), None
-    manifest = path if path.is_file() else None
+    is_manifest = path.is_file()
     with stage("listing", "folders") as progress:
-        tree = list_tree(path.parent if manifest else path, progress)
-    home = "" if manifest else check_layout(tree, kind, findings)
+        tree = list_tree(path.parent if is_manifest else path, progress)
+    home = "" if is_manifest else check_layout(tree, kind, findings)
     check_tree(tree, kind, findings)
     check_number_names(tree, kind, home, findings)
     check_tables(tree, kind, home, findings)
-    if kind == "manifest":
-        tables = [manifest] if manifest else [path / name for name in ("manifest.jsonl", "manifest.csv")]
-        for table in [one for one in tables if one.is_file()][:1]:
-            check_manifest(table, findings)
+    _check_own_files(kind, path, findings)
     splits = _read(kind, path, findings)
     for note in dict.fromkeys(note for split in splits for note in split.notes):
         findings.add("reader-note", note)
@@ -68,32 +62,40 @@ def examine_dataset(
         check_roles(splits, kind, tree, findings)
         groups = group_tracklets((t for s in splits for t in (*s.train, *s.query, *s.gallery)), tree)
     else:
-        # Names are to be understood as what they are, not as what they should have been.
+        # If the data set is of another kind than the user said, its frames are named as in that kind.
         guess = guess_kind(tree)
         kind_of_names = guess[0] if guess else kind
         groups = group_tree(tree, kind_of_names)
     check_numbers(groups, kind_of_names, findings)
     known_bad = {*tree.broken, *(path for path, size in tree.pictures() if not size)}
     with stage("reading", "frames") as progress:
-        looked = check_frames(
+        counts = check_frames(
             tree.root, groups, kind, findings, known_bad=known_bad, everything=everything, progress=progress
         )
     statistics = count_dataset(splits) if splits else None
     looked_at = {
-        "folders": len(tree.folders), "pictures": tree.count(), "frames of tracklets": looked.frames,
-        "frames read": looked.read, "frames decoded": looked.decoded,
+        "folders": len(tree.folders), "pictures": tree.count(), "frames of tracklets": counts.frames,
+        "frames read": counts.read, "frames decoded": counts.decoded,
     }  # fmt: skip
     return Report(name, kind, findings.sorted(), looked_at, statistics.to_json() if statistics else {}), statistics
 
 
+def _check_own_files(kind: str, path: Path, findings: Findings) -> None:
+    """Check the manifest and the file of splits of your own data."""
+    with suppress(DatasetError):  # without a manifest there is nothing to check, and its reader says so
+        if kind in OWN_DATA:
+            check_encoding(OWN_DATA[kind].splits_file(path), findings, any_bytes=True)
+        if kind == "manifest":
+            check_manifest(find_manifest(path), findings)
+
+
 def _read(kind: str, path: Path, findings: Findings) -> tuple[Dataset, ...]:
-    """What the reader reads; of your own data, whose splits may be what it refuses, then that without splits."""
+    """Return what the reader reads. If it refuses the splits of your own data, return the data without splits."""
     try:
-        read = READERS[kind](path)
+        datasets = READERS[kind](path)
     except DatasetError as error:
         findings.add("reader-refuses", str(error))
-        whole = _WITHOUT_SPLITS.get(kind)
         with suppress(DatasetError):
-            return (whole(path),) if whole else ()
+            return (OWN_DATA[kind].read(path),) if kind in OWN_DATA else ()
         return ()
-    return read if isinstance(read, tuple) else (read,)
+    return datasets if isinstance(datasets, tuple) else (datasets,)

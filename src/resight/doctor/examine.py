@@ -1,11 +1,11 @@
-"""From a name to a report: a data set, or what is to be ingested."""
+"""Examine a data set, or the input of `resight ingest`, by its name on the command line."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
-from resight.data.readers import READERS
+from resight.data.readers import READERS, manifest, split_path
 from resight.doctor.cameras import examine_cameras
 from resight.doctor.datasets import Stage, examine_dataset
 from resight.doctor.layout import guess_kind
@@ -19,39 +19,40 @@ from resight.progress import progress_bar
 def examine(
     name: str, *, everything: bool = False, stage: Stage = progress_bar
 ) -> tuple[Report, DatasetStatistics | None]:
-    """Examine what a name says, and go on whatever is wrong with it. Nothing is written or downloaded.
+    """Examine a data set or the input of `resight ingest`. Errors do not stop it. It writes and downloads nothing.
 
     Args:
-        name: ``KIND:PATH`` of a data set, all splits of which are examined, whatever number stands at its end; a TOML
-            file of cameras, a video, or a folder of its frames; or the path of a data set whose kind is guessed.
-        everything: read and decode every frame; without, of large sets a sample, the same one every time.
-        stage: shows progress, such as `resight.progress.progress_bar`.
+        name: ``KIND:PATH`` of a data set, of which all splits are examined even if the name selects one; a TOML file
+            of cameras, a video, or a folder of its frames; or the path of a data set whose kind is guessed.
+        everything: Read and decode every frame. Otherwise large data sets are sampled, always in the same way.
+        stage: Shows progress, as `resight.progress.progress_bar` does.
 
     Returns:
-        The report; and statistics, if it is a data set that its reader can read.
+        The report; and statistics if it is a data set that its reader can read, else None.
 
     Raises:
-        DatasetError: if the name has no meaning: an unknown kind, or a path where there is nothing.
+        DatasetError: If the kind is unknown or the path does not exist.
     """
-    kind, colon, rest = name.partition(":")
+    kind, colon, text = name.partition(":")
     path = Path(name).expanduser()
-    if colon and rest and (kind in READERS or not path.exists()):
+    kinds = ", ".join(sorted(READERS))
+    if colon and text and (kind in READERS or not path.exists()):
         if kind not in READERS:
-            raise DatasetError(f"{kind!r} in {name!r} is not a kind of data set; known: {', '.join(sorted(READERS))}")
-        report, statistics = examine_dataset(kind, _without_number(rest), stage, everything=everything)
+            raise DatasetError(f"{kind!r} in {name!r} is not a kind of data set; known: {kinds}")
+        report, statistics = examine_dataset(kind, split_path(kind, text)[0], stage, everything=everything)
         return replace(report, name=name), statistics
-    if path.is_file() and path.suffix not in (".jsonl", ".csv"):
+    if path.is_file() and path.suffix not in manifest.SUFFIXES:
         return examine_cameras(path, stage, everything=everything), None
     if not path.exists():
         raise DatasetError(
-            f"there is nothing at {name!r}: expected KIND:PATH with a kind of {', '.join(sorted(READERS))}, a file of "
-            "cameras, or a video; check the path"
+            f"{name!r} does not exist: expected KIND:PATH with one of the kinds {kinds}, a file of cameras, or a "
+            "video; check the path"
         )
     return _examine_unnamed(path, stage, everything)
 
 
 def _examine_unnamed(path: Path, stage: Stage, everything: bool) -> tuple[Report, DatasetStatistics | None]:
-    """A folder without a kind: the frames of one camera, or a data set of a kind that fits."""
+    """Examine a path without a kind: the frames of one camera, or a data set of the kind that fits."""
     guess: tuple[str, str] | None = ("manifest", "")
     if path.is_dir():
         tree = list_tree(path)
@@ -60,18 +61,11 @@ def _examine_unnamed(path: Path, stage: Stage, everything: bool) -> tuple[Report
         guess = guess_kind(tree)
     if guess is None:
         raise DatasetError(
-            f"{path} looks like no known data set; say which it should be, as KIND:{path}, with a kind of "
-            f"{', '.join(sorted(READERS))}"
+            f"{path} does not have the layout of any known data set; name its kind as KIND:{path}, with one of the "
+            f"kinds {', '.join(sorted(READERS))}"
         )
+    kind, home = guess
     findings = Findings()
-    named = f"{guess[0]}:{path / guess[1]}"
-    findings.add("kind-guessed", named, expected="KIND:PATH", remedy=f"name it {named}")
-    return examine_dataset(guess[0], path / guess[1], stage, everything=everything, findings=findings)
-
-
-def _without_number(path: str) -> Path:
-    """The path of a data set without the number of a split."""
-    whole = Path(path).expanduser()
-    folder, hash_, number = path.rpartition("#")
-    numbered = hash_ and (number.isdecimal() or number == "all") and not whole.exists()
-    return Path(folder).expanduser() if numbered else whole
+    named = f"{kind}:{path / home}"
+    findings.add("kind-guessed", named, expected="KIND:PATH", remedy=f"use {named}")
+    return examine_dataset(kind, path / home, stage, everything=everything, findings=findings)

@@ -1,4 +1,4 @@
-"""Frames: read, some of them decoded, compared in size and content."""
+"""Read frames, decode some of them, and compare their sizes and contents."""
 
 from __future__ import annotations
 
@@ -20,20 +20,26 @@ from resight.errors import FrameError
 from resight.progress import Progress
 
 READ = 20_000
-"""Frames that are read whole, for their headers, ends and hashes; of a larger set a sample."""
+"""Maximum number of frames that are read completely, for header, end and hash. Larger sets are sampled."""
 DECODED = 4_000
-"""Frames that are decoded too, unless all are."""
+"""Maximum number of these that are decoded, unless all are."""
 
 _TINY = 16
 _MOST = 0.9
-"""Share of frames from which on one size is that of the data set, and others are odd."""
+"""If at least this share of frames has one size, frames of other sizes are reported."""
 _PUBLISHED_SIZE = {"mars": (128, 256)}
 _ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 _SUFFIXES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 
 
-class Looked(NamedTuple):
-    """How many frames there are, how many were read, how many of these decoded."""
+class FrameCounts(NamedTuple):
+    """How many frames were examined.
+
+    Attributes:
+        frames: Frames of tracklets.
+        read: How many of them were read.
+        decoded: How many of these were decoded.
+    """
 
     frames: int
     read: int
@@ -41,13 +47,21 @@ class Looked(NamedTuple):
 
 
 class _Header(NamedTuple):
-    """What was read of a frame."""
+    """Properties of a frame's file.
+
+    Attributes:
+        size: (width, height).
+        mode: Pillow's name of the pixel format.
+        format: ``JPEG``, ``PNG``, …
+        digest: Hash of the content.
+        complete: Whether the file has its end marker.
+    """
 
     size: tuple[int, int]
     mode: str
     format: str
     digest: bytes
-    whole: bool
+    complete: bool
 
 
 def check_frames(
@@ -59,35 +73,38 @@ def check_frames(
     known_bad: Collection[str] = (),
     everything: bool = False,
     progress: Progress | None = None,
-) -> Looked:
-    """Read frames and say which cannot be used, or are not like the others.
+) -> FrameCounts:
+    """Read frames and report those that cannot be used or differ from the others.
 
     Args:
-        root: what the folders of `groups` are relative to.
-        groups: tracklets, or what is taken for them.
-        kind: of data set; MARS has a published size of frames.
-        findings: receives what is wrong.
-        known_bad: paths that are not looked at, because they were reported already.
-        everything: read and decode every frame, not a sample.
-        progress: called with (frames read, all that will be).
+        root: The folder to which the folders of `groups` are relative.
+        groups: Tracklets, or probable tracklets.
+        kind: Kind of data set; MARS has a published size of frames.
+        findings: Receives the findings.
+        known_bad: Paths that are skipped because they were reported already.
+        everything: Read and decode every frame, not a sample.
+        progress: Called with (frames read, frames to read).
+
+    Returns:
+        How many frames were read and decoded.
     """
     chosen = [path for path in _choose(groups, None if everything else READ) if path not in known_bad]
     decode = set(range(len(chosen))) if everything else set(_spread(len(chosen), DECODED))
     headers: dict[str, _Header] = {}
     bad: dict[str, str] = {}
-    for place, path in enumerate(chosen):
+    for index, path in enumerate(chosen):
         try:
             headers[path] = _read(root / path)
-            if place in decode and headers[path].whole:
+            if index in decode and headers[path].complete:
                 read_frame(root / path)
-        except FileNotFoundError:  # reported as missing
+        except FileNotFoundError:  # reported as missing elsewhere
             continue
         except (OSError, ValueError, FrameError, Image.DecompressionBombError) as error:
             bad[path] = str(error)
-        if progress is not None and (place % 64 == 0 or place + 1 == len(chosen)):
-            progress(place + 1, len(chosen))
-    cut = [path for path, header in headers.items() if not header.whole and path not in bad]
-    findings.add_each("truncated", cut, f"{len(cut)} frames without the end of a file", expected="whole files")
+        if progress is not None and (index % 64 == 0 or index + 1 == len(chosen)):
+            progress(index + 1, len(chosen))
+    cut = [path for path, header in headers.items() if not header.complete and path not in bad]
+    findings.add_each("truncated", cut, f"{len(cut)} frames without an end marker", expected="complete files")
     findings.add_each(
         "unreadable", list(bad), f"{len(bad)} frames, the first: {next(iter(bad.values()), '')}", expected="pictures"
     )
@@ -96,32 +113,32 @@ def check_frames(
     grey = [path for path, header in good.items() if header.mode not in ("RGB", "YCbCr")]
     modes = ", ".join(sorted({good[path].mode for path in grey}))
     findings.add_each("not-colour", grey, f"{len(grey)} frames of mode {modes}", expected="RGB")
-    named = [path for path, header in good.items() if _SUFFIXES.get(Path(path).suffix.lower()) != header.format]
-    formats = ", ".join(sorted({good[path].format for path in named}))
+    wrong = [path for path, header in good.items() if _SUFFIXES.get(Path(path).suffix.lower()) != header.format]
+    formats = ", ".join(sorted({good[path].format for path in wrong}))
     findings.add_each(
-        "wrong-suffix", named, f"{len(named)} frames that are {formats}", expected="a suffix that says so"
+        "wrong-suffix", wrong, f"{len(wrong)} frames in format {formats}", expected="a suffix for this format"
     )
     _check_copies(good, groups, findings)
-    return Looked(sum(len(group.names) for group in groups), len(chosen), len(decode))
+    return FrameCounts(sum(len(group.names) for group in groups), len(chosen), len(decode))
 
 
 def _choose(groups: Sequence[Group], most: int | None) -> list[str]:
-    """Paths of the frames to read: all, or the first of every tracklet and some others, the same ones every time."""
+    """Return the frames to read: all, or a fixed sample with the first frame of every tracklet if possible."""
     paths = [[join(group.folder, name) for name in group.names] for group in groups]
-    everyone = list(dict.fromkeys(path for group in paths for path in group))
-    if most is None or len(everyone) <= most:
-        return everyone
+    all_paths = list(dict.fromkeys(path for group in paths for path in group))
+    if most is None or len(all_paths) <= most:
+        return all_paths
     firsts = dict.fromkeys(group[0] for group in paths if group)
     rng = random.Random(0)
     if len(firsts) >= most:
-        wanted = set(rng.sample(list(firsts), most))
+        chosen = set(rng.sample(list(firsts), most))
     else:
-        wanted = {*firsts, *rng.sample([path for path in everyone if path not in firsts], most - len(firsts))}
-    return [path for path in everyone if path in wanted]
+        chosen = {*firsts, *rng.sample([path for path in all_paths if path not in firsts], most - len(firsts))}
+    return [path for path in all_paths if path in chosen]
 
 
 def _spread(count: int, most: int) -> Iterable[int]:
-    return range(count) if count <= most else (place * count // most for place in range(most))
+    return range(count) if count <= most else (index * count // most for index in range(most))
 
 
 def _read(path: Path) -> _Header:
@@ -129,8 +146,8 @@ def _read(path: Path) -> _Header:
     with Image.open(io.BytesIO(content)) as picture:
         size, mode, form = picture.size, picture.mode, picture.format or "?"
     # Some cameras pad a JPEG with zeros.
-    whole = content.rstrip(b"\0").endswith(_ENDS.get(form, b""))
-    return _Header(size, mode, form, hashlib.blake2b(content, digest_size=16).digest(), whole)
+    complete = content.rstrip(b"\0").endswith(_ENDS.get(form, b""))
+    return _Header(size, mode, form, hashlib.blake2b(content, digest_size=16).digest(), complete)
 
 
 def _check_sizes(headers: dict[str, _Header], kind: str, findings: Findings) -> None:
@@ -143,36 +160,41 @@ def _check_sizes(headers: dict[str, _Header], kind: str, findings: Findings) -> 
     published = _PUBLISHED_SIZE.get(kind)
     if published is not None and usual != published:
         findings.add(
-            "size-not-published", f"{_words(usual)} in {times:,} of {len(headers):,} frames", expected=_words(published)
+            "size-not-published",
+            f"{_in_words(usual)} in {times:,} of {len(headers):,} frames",
+            expected=_in_words(published),
         )
     if times >= _MOST * len(headers):
         odd = [path for path, header in headers.items() if header.size != usual]
-        other = ", ".join(_words(size) for size, _ in sizes.most_common(4)[1:])
+        other = ", ".join(_in_words(size) for size, _ in sizes.most_common(4)[1:])
         findings.add_each(
-            "odd-size", odd, f"{len(odd)} frames of {other}", expected=f"{_words(usual)}, as {times:,} others"
+            "odd-size",
+            odd,
+            f"{len(odd)} frames of {other}",
+            expected=f"{_in_words(usual)}, the size of {times:,} others",
         )
 
 
 def _check_copies(headers: dict[str, _Header], groups: Sequence[Group], findings: Findings) -> None:
-    """Frames of one tracklet, or of two, with the same bytes."""
+    """Report identical frames in one tracklet or in two."""
     within: list[str] = []
-    first: dict[bytes, str] = {}
+    owners: dict[bytes, str] = {}
     across: dict[tuple[str, str], str] = {}
     for group in groups:
-        own: dict[bytes, list[str]] = defaultdict(list)
+        copies: dict[bytes, list[str]] = defaultdict(list)
         for path in dict.fromkeys(join(group.folder, name) for name in group.names):
             if path in headers:
-                own[headers[path].digest].append(path)
-        within += (" = ".join(paths[:2]) for paths in own.values() if len(paths) > 1)
-        for digest, paths in own.items():
-            other = first.setdefault(digest, group.name)
+                copies[headers[path].digest].append(path)
+        within += (" = ".join(paths[:2]) for paths in copies.values() if len(paths) > 1)
+        for digest, paths in copies.items():
+            other = owners.setdefault(digest, group.name)
             if other != group.name:
                 across.setdefault((other, group.name), paths[0])
-    findings.add_each("same-bytes", within, f"{len(within)} repeated frames", expected="frames that differ")
-    twins = [f"{one} and {other} ({path})" for (one, other), path in across.items()]
+    findings.add_each("same-bytes", within, f"{len(within)} repeated frames", expected="different frames")
+    twins = [f"{first} and {second} ({path})" for (first, second), path in across.items()]
     findings.add_each("tracklet-twice", twins, f"{len(twins)} pairs", expected="each picture in one tracklet")
 
 
-def _words(size: tuple[int, int]) -> str:
+def _in_words(size: tuple[int, int]) -> str:
     width, height = size
     return f"{height} × {width} (height × width)"

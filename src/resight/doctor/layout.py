@@ -1,68 +1,21 @@
-"""Which layout a folder has, and what it lacks of the one that it should have."""
+"""Find out which layout a folder has, and what is missing from the expected one."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from types import MappingProxyType
 
-from resight.data.readers.two_camera import ILIDS_VID_SPLITS, PRID2011_SPLITS
+from resight.data.readers import LAYOUTS, folder, manifest
+from resight.data.readers.layout import MAX_DEPTH
 from resight.doctor.report import Findings, several
 from resight.doctor.tree import Tree, join
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
-_MANIFESTS = ("manifest.jsonl", "manifest.csv")
-_FOLDER_DEPTH = 3
-_READERS_LOOK = 2
-"""Levels below the path that the readers of public data sets look into."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What a data set's own folder holds.
-
-    Attributes:
-        folders: needed, relative.
-        files: needed, each as the places where it may be: relative to the data set's folder, or ``../`` above it.
-    """
-
-    folders: tuple[str, ...]
-    files: tuple[tuple[str, ...], ...] = ()
-
-
-def _around(name: str, *between: str) -> tuple[str, ...]:
-    return tuple(f"{up}{folder}{name}" for up in ("", "../", "../../") for folder in ("", *between))
-
-
-LAYOUTS: Mapping[str, Layout] = MappingProxyType(
-    {
-        "mars": Layout(
-            ("bbox_train", "bbox_test", "info"),
-            tuple((f"info/{name}.mat",) for name in ("tracks_train_info", "tracks_test_info", "query_IDX")),
-        ),
-        "duke-video": Layout(("train", "query", "gallery")),
-        "ls-vid": Layout(
-            ("list_sequence",),
-            (
-                ("list_sequence/list_seq_train.txt",),
-                ("list_sequence/list_seq_test.txt",),
-                ("test/data/info_test.mat", "data/info_test.mat"),
-            ),
-        ),
-        "prid2011": Layout(("multi_shot/cam_a", "multi_shot/cam_b"), (_around(PRID2011_SPLITS),)),
-        "ilids-vid": Layout(
-            ("sequences/cam1", "sequences/cam2"), (_around(ILIDS_VID_SPLITS, "train-test people splits/"),)
-        ),
-    }
-)
-"""Kind → layout, of the data sets whose layout is fixed."""
 
 
 def find_homes(tree: Tree, kind: str) -> list[str]:
-    """Folders of a tree, relative, that hold all folders of a layout."""
+    """Return the folders of a tree, as relative paths, that contain all folders of a kind's layout."""
     needed = LAYOUTS[kind].folders
     first = needed[0].split("/")[0]
     return [
@@ -73,18 +26,18 @@ def find_homes(tree: Tree, kind: str) -> list[str]:
 
 
 def guess_kind(tree: Tree) -> tuple[str, str] | None:
-    """Kind of data set that a tree looks like, and the folder of it, relative; None if no kind fits."""
-    for kind in LAYOUTS:
-        if homes := find_homes(tree, kind):
+    """Return the kind of data set that a tree looks like and its folder as a relative path; None if no kind fits."""
+    for kind, layout in LAYOUTS.items():
+        if layout.folders and (homes := find_homes(tree, kind)):
             return kind, homes[0]
     for path, listed in tree.folders.items():
-        if any(name in listed.others for name in _MANIFESTS):
+        if any(name in listed.others for name in manifest.NAMES):
             return "manifest", path
     depths = picture_depths(tree)
-    if len(depths) == 1 and min(depths) >= _FOLDER_DEPTH:
-        # What lies deeper is a folder data set inside others, as long as these hold one folder each.
+    if len(depths) == 1 and min(depths) >= folder.DEPTH:
+        # Deeper pictures are a folder data set inside other folders, if each of these holds only one folder.
         path, listed = "", tree.folders[""]
-        for _ in range(min(depths) - _FOLDER_DEPTH):
+        for _ in range(min(depths) - folder.DEPTH):
             if len(listed.folders) != 1:
                 return None
             path = join(path, listed.folders[0])
@@ -94,7 +47,7 @@ def guess_kind(tree: Tree) -> tuple[str, str] | None:
 
 
 def picture_depths(tree: Tree) -> dict[int, int]:
-    """Folders between a tree's root and its pictures → how many pictures lie so deep."""
+    """Return the number of pictures by depth: the number of folders between the root of a tree and its pictures."""
     counts: Counter[int] = Counter()
     for path, listed in tree.folders.items():
         if listed.pictures:
@@ -103,10 +56,8 @@ def picture_depths(tree: Tree) -> dict[int, int]:
 
 
 def check_path(path: Path, findings: Findings) -> bool:
-    """Whether a folder, or a manifest, is at a path; if not, say what is there instead."""
-    if path.is_dir():
-        return True
-    if path.is_file() and path.suffix in (".jsonl", ".csv"):
+    """Return whether a path is a folder or a manifest. If not, add a finding that says what is there instead."""
+    if path.is_dir() or (path.is_file() and path.suffix in manifest.SUFFIXES):
         return True
     if path.is_file():
         kind = "not-unpacked" if path.name.lower().endswith(ARCHIVES) else "path-missing"
@@ -119,24 +70,23 @@ def check_path(path: Path, findings: Findings) -> bool:
     missing = path.relative_to(near).parts[0] if near != path and near in path.parents else path.name
     alike = [name for name in names if name.casefold() == missing.casefold()]
     if alike:
-        findings.add("name-case", f"{near / alike[0]}", expected=f"{near / missing}", remedy=f"name it {alike[0]}")
+        findings.add("name-case", f"{near / alike[0]}", expected=f"{near / missing}", remedy=f"use the name {alike[0]}")
     else:
-        findings.add(
-            "path-missing", f"{near} with {several(sorted(names)) or 'nothing in it'}", expected=f"a folder {path}"
-        )
+        contents = several(sorted(names)) or "nothing"
+        findings.add("path-missing", f"{near}, which contains {contents}", expected=f"a folder {path}")
     return False
 
 
 def check_layout(tree: Tree, kind: str, findings: Findings) -> str:
-    """Look for the layout of a kind; say what is missing, or which other kind this is.
+    """Search for the layout of a kind. Add findings for what is missing, or if the data set is of another kind.
 
     Returns:
-        The data set's own folder, relative to the tree's root; ``""`` if it is not there.
+        The data set's own folder, relative to the root of the tree; ``""`` if it was not found.
     """
     _check_archives(tree, findings)
     if kind == "manifest":
-        if not any(name in tree.folders[""].others for name in _MANIFESTS):
-            _other_kind(tree, kind, "manifest.jsonl or manifest.csv", findings)
+        if not any(name in tree.folders[""].others for name in manifest.NAMES):
+            _other_kind(tree, kind, " or ".join(manifest.NAMES), findings)
         return ""
     if kind == "folder":
         _check_depths(tree, findings)
@@ -146,18 +96,37 @@ def check_layout(tree: Tree, kind: str, findings: Findings) -> str:
         _check_folders(tree, kind, findings)
         return ""
     home = homes[0]
-    if home.count("/") + bool(home) > _READERS_LOOK:
+    if home.count("/") + bool(home) > MAX_DEPTH:
         findings.add(
             "unpacked-too-deep", str(tree.root / home),
-            expected=f"a {kind} data set at most {_READERS_LOOK} folders down",
-            remedy=f"name it {kind}:{tree.root / home}",
+            expected=f"a {kind} data set at most {MAX_DEPTH} folders below the path",
+            remedy=f"use {kind}:{tree.root / home}",
         )  # fmt: skip
     elif len(homes) > 1:
-        findings.add("several-copies", f"{len(homes)} {kind} data sets", places=[str(tree.root / one) for one in homes])
-    for places in LAYOUTS[kind].files:
-        if not any((tree.root / home / place).is_file() for place in places):
-            _missing_file(tree.root / home, places[0], findings)
+        places = [str(tree.root / other) for other in homes]
+        findings.add("several-copies", f"{len(homes)} {kind} data sets", places=places)
+    for file in LAYOUTS[kind].files:
+        if file.required and file.find(tree.root, tree.root / home) is None:
+            _missing_file(tree.root / home, file.places[0], findings)
     return home
+
+
+def check_number_names(tree: Tree, kind: str, home: str, findings: Findings) -> None:
+    """Check that persons' folders have four-digit numbers where the layout needs them: ``0001``, not ``1``."""
+    wrong = [
+        join(above, name)
+        for above in (join(home, role) for role in LAYOUTS[kind].numbered_folders)
+        if above in tree.folders
+        for name in tree.folders[above].folders
+        if name.isdecimal() and len(name) != 4
+    ]
+    if wrong:
+        name = wrong[0].rpartition("/")[2]
+        findings.add(
+            "name-zeros", f"{len(wrong)} folders with fewer or more digits",
+            expected="persons with four digits, such as 0001",
+            places=wrong, remedy=f"add or remove zeros: rename {name} to {int(name):04d}",
+        )  # fmt: skip
 
 
 def _check_archives(tree: Tree, findings: Findings) -> None:
@@ -172,80 +141,81 @@ def _check_archives(tree: Tree, findings: Findings) -> None:
 
 
 def _check_folders(tree: Tree, kind: str, findings: Findings) -> None:
-    """No folder has all that the kind needs: perhaps another kind, a part of it, or other names."""
+    """Say why no folder contains all that the kind needs: a part of it, other names, or another kind."""
+    needed = LAYOUTS[kind].folders
     for above in (tree.root.absolute().parent, tree.root.absolute().parent.parent):
-        if all((above / name).is_dir() for name in LAYOUTS[kind].folders):
+        if all((above / name).is_dir() for name in needed):
             findings.add(
-                "named-too-deep", f"{tree.root}, a part of it", expected=str(above), remedy=f"name it {kind}:{above}"
-            )
+                "named-too-deep", f"{tree.root}, which is a part of it", expected=str(above),
+                remedy=f"use {kind}:{above}",
+            )  # fmt: skip
             return
-    if _wrong_case(tree, kind, findings):
-        return
-    _other_kind(tree, kind, ", ".join(f"{name}/" for name in LAYOUTS[kind].folders), findings)
+    if not _wrong_case(tree, kind, findings):
+        _other_kind(tree, kind, ", ".join(f"{name}/" for name in needed), findings)
 
 
 def _wrong_case(tree: Tree, kind: str, findings: Findings) -> bool:
-    """Whether all folders of the kind are there but for upper and lower case."""
+    """Return whether all folders of the kind exist if upper and lower case are ignored, and add findings for these."""
     folded = {path.casefold(): path for path in tree.folders}
-    for path in tree.folders:
-        found = {name: folded.get(join(path, name).casefold()) for name in LAYOUTS[kind].folders}
-        if all(other is not None for other in found.values()):
-            for name, other in found.items():
-                if other is not None and other != join(path, name):
-                    findings.add(
-                        "name-case",
-                        f"{other}/",
-                        expected=f"{join(path, name)}/",
-                        remedy=f"rename it to {join(path, name)}",
-                    )
+    for home in tree.folders:
+        paths = [join(home, name) for name in LAYOUTS[kind].folders]
+        actual = {path: folded[path.casefold()] for path in paths if path.casefold() in folded}
+        if len(actual) == len(paths):
+            for path, name in actual.items():
+                if name != path:
+                    findings.add("name-case", f"{name}/", expected=f"{path}/", remedy=f"rename it to {path}")
             return True
     return False
 
 
 def _other_kind(tree: Tree, kind: str, needed: str, findings: Findings) -> None:
-    """Nothing fits: part of the layout may be there, or it may be a data set of another kind."""
-    layout = LAYOUTS.get(kind)
-    paths = [join(path, name) for path in tree.folders for name in (layout.folders if layout else ())]
-    there = [path for path in paths if path in tree.folders]
+    """Add the finding that the layout is missing, or that the data set is of another kind."""
+    present = [
+        path for home in tree.folders for name in LAYOUTS[kind].folders if (path := join(home, name)) in tree.folders
+    ]
     guess = guess_kind(tree)
-    # Any nested pictures look like a folder data set.
-    if guess is not None and guess[0] != kind and not (there and guess[0] == "folder"):
+    # Pictures in nested folders always look like a folder data set.
+    if guess is not None and guess[0] != kind and not (present and guess[0] == "folder"):
         place = tree.root / guess[1]
         findings.add(
-            "wrong-kind", f"the layout of {guess[0]} in {place}", expected=needed, remedy=f"name it {guess[0]}:{place}"
+            "wrong-kind", f"the layout of {guess[0]} in {place}", expected=needed, remedy=f"use {guess[0]}:{place}"
         )
         return
-    holds = several([*(f"{name}/" for name in tree.folders[""].folders), *tree.folders[""].others]) or "nothing"
-    holds += f"; of these folders only {several(there)}" if there else ""
-    findings.add("layout-missing", f"{tree.root} with {holds}", expected=needed)
+    root = tree.folders[""]
+    contents = several([*(f"{name}/" for name in root.folders), *root.others]) or "nothing"
+    only = f"; of these folders it has only {several(present)}" if present else ""
+    findings.add("layout-missing", f"{tree.root}, which contains {contents}{only}", expected=needed)
 
 
 def _check_depths(tree: Tree, findings: Findings) -> None:
     depths = picture_depths(tree)
     if not depths:
-        _other_kind(tree, "folder", "<person>/<camera>/<tracklet>/<frame>.jpg", findings)
+        _other_kind(tree, "folder", folder.PATTERN, findings)
         return
     guess = guess_kind(tree)
     if guess is not None and (guess[0] not in ("folder", "manifest") or guess[1]):
         place = tree.root / guess[1]
         kind = "unpacked-too-deep" if guess[0] == "folder" else "wrong-kind"
         findings.add(
-            kind, f"the layout of {guess[0]} in {place}", expected="<person>/<camera>/<tracklet>/<frame>.jpg",
-            remedy=f"name it {guess[0]}:{place}",
-        )  # fmt: skip
+            kind, f"the layout of {guess[0]} in {place}", expected=folder.PATTERN, remedy=f"use {guess[0]}:{place}"
+        )
         return
-    wrong = [path for path, listed in tree.folders.items() if listed.pictures and path.count("/") + bool(path) != 3]
+    wrong = [
+        path or "."
+        for path, listed in tree.folders.items()
+        if listed.pictures and path.count("/") + bool(path) != folder.DEPTH
+    ]
     if wrong:
-        found = ", ".join(f"{count:,} pictures {depth} folders down" for depth, count in depths.items())
+        counts = ", ".join(f"{count:,} pictures in folders of level {depth}" for depth, count in depths.items())
         findings.add(
-            "picture-depth", found, expected="<person>/<camera>/<tracklet>/<frame>.jpg: pictures three folders down",
-            places=[path or "." for path in wrong],
+            "picture-depth", counts, expected=f"{folder.PATTERN}: pictures in folders of level {folder.DEPTH}",
+            places=wrong,
         )  # fmt: skip
 
 
 def _missing_file(home: Path, name: str, findings: Findings) -> None:
     path = home / name
-    alike = [one for one in _siblings(path) if one.casefold() == path.name.casefold()]
+    alike = [sibling for sibling in _siblings(path) if sibling.casefold() == path.name.casefold()]
     if alike:
         findings.add("name-case", str(path.with_name(alike[0])), expected=str(path), remedy=f"rename it to {path.name}")
     else:
@@ -255,25 +225,3 @@ def _missing_file(home: Path, name: str, findings: Findings) -> None:
 def _siblings(path: Path) -> Iterator[str]:
     if path.parent.is_dir():
         yield from (entry.name for entry in path.parent.iterdir())
-
-
-_NUMBERED = re.compile(r"\d+")
-
-
-def check_number_names(tree: Tree, kind: str, home: str, findings: Findings) -> None:
-    """Folders of persons whose numbers are not written with four digits, as ``1`` for ``0001``."""
-    if kind not in ("mars", "duke-video"):
-        return
-    wrong = [
-        join(join(home, role), name)
-        for role in LAYOUTS[kind].folders
-        if role != "info" and join(home, role) in tree.folders
-        for name in tree.folders[join(home, role)].folders
-        if _NUMBERED.fullmatch(name) and len(name) != 4
-    ]
-    if wrong:
-        name = wrong[0].rpartition("/")[2]
-        findings.add(
-            "name-zeros", f"{len(wrong)} folders of another width", expected="persons with four digits, such as 0001",
-            places=wrong, remedy=f"rename it, such as {name} to {int(name):04d}",
-        )  # fmt: skip

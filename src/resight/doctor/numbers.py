@@ -1,34 +1,31 @@
-"""Frames in groups, as tracklets have them or as their names suggest, and the numbers in their names."""
+"""Group frames by tracklet, and check the numbers in their names."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
 
+from resight.data.readers import LAYOUTS
 from resight.data.readers.listing import natural_order
 from resight.doctor.report import Findings
 from resight.doctor.tree import Tree
+from resight.recipe import ClipSpec
 from resight.tracklet import Tracklet
 
-_FRAME = {
-    "mars": re.compile(r"F(\d+)\.\w+$", re.IGNORECASE),
-    "duke-video": re.compile(r"F(\d+)_?X", re.IGNORECASE),
-}
-_LAST = re.compile(r"(\d+)\D*\.\w+$")
-_SHORT = 4
-"""Frames of a clip; shorter tracklets repeat theirs."""
+_CLIP_LENGTH = ClipSpec().length
 
 
 class Group(NamedTuple):
     """The frames of one tracklet.
 
     Attributes:
-        name: of the tracklet.
-        folder: of the frames, relative to the data set.
-        names: of the frames, in the order of the reader.
+        name: Id of the tracklet.
+        folder: Folder of the frames, relative to the data set.
+        names: File names of the frames, in the order of the reader.
     """
 
     name: str
@@ -37,43 +34,53 @@ class Group(NamedTuple):
 
 
 def group_tracklets(tracklets: Iterable[Tracklet], tree: Tree) -> list[Group]:
-    """The frames that a reader found; folders outside of the tree stay absolute."""
+    """Return the frames of tracklets. Folders outside the tree have absolute paths."""
     groups: dict[tuple[str, str], Group] = {}
     for tracklet in tracklets:
-        folder = tracklet.folder
-        inside = folder.relative_to(tree.root).as_posix() if folder.is_relative_to(tree.root) else folder.as_posix()
-        inside = "" if inside == "." else inside
-        groups.setdefault((tracklet.id, inside), Group(tracklet.id, inside, tracklet.names))
+        path = tracklet.folder
+        folder = path.relative_to(tree.root).as_posix() if path.is_relative_to(tree.root) else path.as_posix()
+        folder = "" if folder == "." else folder
+        groups.setdefault((tracklet.id, folder), Group(tracklet.id, folder, tracklet.names))
     return list(groups.values())
 
 
 def group_tree(tree: Tree, kind: str) -> list[Group]:
-    """What may be tracklets, where no reader says it: folders, or frames whose names begin alike."""
+    """Return probable tracklets of a data set that its reader cannot read.
+
+    Each folder is one, or, if the layout puts several tracklets into a folder, all frames whose names have the same
+    beginning.
+    """
+    shared = LAYOUTS[kind].shared_folders
     groups: list[Group] = []
     for folder, listed in tree.folders.items():
-        own: dict[str, list[str]] = {}
+        frames: dict[str, list[str]] = {}
         for name, size in sorted(listed.pictures.items(), key=lambda item: natural_order(item[0])):
             if size >= 0:
-                own.setdefault(_beginning(kind, name), []).append(name)
-        for start, names in own.items():
-            groups.append(Group(start or folder, folder, tuple(names)))
+                match = _match_number(kind, name) if shared else None
+                beginning = name[: match.start()].rstrip("_") if match else ""
+                frames.setdefault(beginning, []).append(name)
+        for beginning, names in frames.items():
+            groups.append(Group(beginning or folder, folder, tuple(names)))
     return groups
 
 
-def _beginning(kind: str, name: str) -> str:
-    if kind == "mars":
-        return re.split(r"F\d+\.", name)[0]
-    return name.rpartition("_")[0] if kind == "ls-vid" else ""
-
-
 def frame_number(kind: str, name: str) -> int | None:
-    """The number of a frame in the name of its file, None if there is none."""
-    match = _FRAME.get(kind, _LAST).search(name)
-    return int(match[1]) if match else None
+    """Return the frame number in a file name, None if there is none."""
+    match = _match_number(kind, name)
+    return int(match["frame"]) if match else None
+
+
+def _match_number(kind: str, name: str) -> re.Match[str] | None:
+    return _number_pattern(kind).search(name.rpartition(".")[0])
+
+
+@cache
+def _number_pattern(kind: str) -> re.Pattern[str]:
+    return re.compile(rf"(?:{LAYOUTS[kind].frame_number})$", re.IGNORECASE)
 
 
 def check_numbers(groups: Sequence[Group], kind: str, findings: Findings) -> None:
-    """Gaps, repeats and order of the frame numbers of tracklets, and tracklets of very few frames."""
+    """Check frame numbers for gaps, repetitions and order, and tracklets for their length."""
     numbered = [(group, [frame_number(kind, name) for name in group.names]) for group in groups]
     known = [(group, [n for n in numbers if n is not None]) for group, numbers in numbered if None not in numbers]
     steps = Counter(b - a for _, numbers in known for a, b in pairwise(sorted(set(numbers))))
@@ -81,21 +88,23 @@ def check_numbers(groups: Sequence[Group], kind: str, findings: Findings) -> Non
     gaps = list(_gaps(known, usual))
     findings.add_each(
         "frame-gaps", gaps, f"{len(gaps)} gaps",
-        expected="numbers one after the other" if usual == 1 else f"steps of {usual}, as nearly everywhere",
+        expected="consecutive numbers" if usual == 1 else f"steps of {usual}, as in most tracklets",
     )  # fmt: skip
     twice = list(_repeats(known))
-    findings.add_each("same-number-twice", twice, f"{len(twice)} pairs of frames", expected="one frame a number")
-    # A manifest's own order may differ from that of the numbers; no reader's does.
+    findings.add_each("same-number-twice", twice, f"{len(twice)} pairs of frames", expected="one frame per number")
+    # Only a manifest may list frames in an order that differs from that of their numbers.
     backwards = [group.name for group, numbers in known if numbers != sorted(numbers)]
-    findings.add_each("frames-out-of-order", backwards, f"{len(backwards)} tracklets", expected="rising numbers")
+    findings.add_each("frames-out-of-order", backwards, f"{len(backwards)} tracklets", expected="increasing numbers")
     by_text = [
         f"{group.folder}: {names[0]} after {names[1]}"
         for group, numbers in known
         if numbers == sorted(numbers) and (names := _misplaced(group.names))
     ]
-    findings.add_each("unpadded-numbers", by_text, f"{len(by_text)} tracklets", expected="numbers of one width")
-    short = [f"{group.name} ({len(group.names)})" for group in groups if len(group.names) < _SHORT]
-    findings.add_each("short-tracklets", short, f"{len(short)} tracklets", expected=f"at least {_SHORT} frames")
+    findings.add_each(
+        "unpadded-numbers", by_text, f"{len(by_text)} tracklets", expected="numbers with the same number of digits"
+    )
+    short = [f"{group.name} ({len(group.names)})" for group in groups if len(group.names) < _CLIP_LENGTH]
+    findings.add_each("short-tracklets", short, f"{len(short)} tracklets", expected=f"at least {_CLIP_LENGTH} frames")
 
 
 def _gaps(known: Iterable[tuple[Group, list[int]]], usual: int) -> Iterator[str]:
@@ -115,5 +124,5 @@ def _repeats(known: Iterable[tuple[Group, list[int]]]) -> Iterator[str]:
 
 
 def _misplaced(names: Sequence[str]) -> tuple[str, str] | None:
-    """Two names in the order of their numbers that text would put the other way round."""
+    """Return two successive names, in order of their numbers, that sort the other way as text."""
     return next((pair for pair in pairwise(names) if pair[0] > pair[1]), None)

@@ -1,4 +1,4 @@
-"""What a data set consists of: persons, cameras, roles, and the published counts."""
+"""Check persons, cameras and roles of a data set, and compare its counts with the published ones."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from types import MappingProxyType
 
 import numpy as np
 
+from resight.data.readers import LAYOUTS, OWN_DATA
+from resight.doctor.kinds import Severity
 from resight.doctor.report import Findings
 from resight.doctor.tree import Tree, join
 from resight.evaluation.protocols import PROTOCOLS, Labels, Protocol, default_protocol, judge_pairs
 from resight.tracklet import DISTRACTOR, JUNK, Dataset, by_person
 
 _ROWS = 1 << 24
-"""Query-gallery pairs that are judged at once."""
+"""Query-gallery pairs that are compared at once."""
 _NEAR = 0.2
-"""A data set with a count that is nearer than this to the published one is meant to be that data set."""
-_OWN = ("folder", "manifest")
-_LISTED = ("mars", "ls-vid")
-"""Kinds whose gallery holds the queries."""
+"""If a count is within this share of the published one, the data set is taken for a copy of the published one."""
 
 PUBLISHED: Mapping[str, Mapping[str, int]] = MappingProxyType(
     {
@@ -34,77 +33,76 @@ PUBLISHED: Mapping[str, Mapping[str, int]] = MappingProxyType(
         "ilids-vid": {"splits": 10, "train tracklets": 300, "query tracklets": 150, "gallery tracklets": 150},
     }
 )  # fmt: skip
-"""Kind → what its authors, or the published splits, say. The sources are in docs/datasets.md."""
+"""Kind → counts published by its authors or with its splits. docs/datasets.md has the sources."""
 
 
 def check_roles(splits: Sequence[Dataset], kind: str, tree: Tree, findings: Findings) -> None:
-    """Check what a reader read: persons, cameras, roles, matches, counts, and that every frame is there."""
-    _check_published(splits, kind, tree, findings)
+    """Check what a reader read: persons, cameras, roles, matches, counts, and that every frame exists."""
+    _check_published(splits, kind, findings)
     _check_present(splits, tree, findings)
-    everyone = {t.id: t for split in splits for t in (*split.train, *split.query, *split.gallery)}
-    cameras = {person: {t.camera for t in own} for person, own in by_person(everyone.values()).items()}
-    once = [str(person) for person, seen in cameras.items() if len(seen) == 1]
-    findings.add_each(
-        "one-camera-persons", [f"person {person}" for person in once], f"{len(once)} of {len(cameras)} persons"
-    )
-    unknown = [t.id for t in everyone.values() if t.person == JUNK]
+    tracklets = {t.id: t for split in splits for t in (*split.train, *split.query, *split.gallery)}
+    cameras = {person: {t.camera for t in seen} for person, seen in by_person(tracklets.values()).items()}
+    in_one_camera = [f"person {person}" for person, seen in cameras.items() if len(seen) == 1]
+    findings.add_each("one-camera-persons", in_one_camera, f"{len(in_one_camera)} of {len(cameras)} persons")
+    unknown = [t.id for t in tracklets.values() if t.person == JUNK]
     if kind == "manifest":
-        findings.add_each("unknown-persons", unknown, f"{len(unknown)} of {len(everyone)} tracklets")
+        findings.add_each("unknown-persons", unknown, f"{len(unknown)} of {len(tracklets)} tracklets")
     for split in splits:
         where = "" if split.number is None else f"split {split.number}: "
         _check_split(split, kind, where, findings)
 
 
-def _check_split(split: Dataset, kind: str, where: str, findings: Findings) -> None:
-    train, query, gallery = (by_person(role) for role in (split.train, split.query, split.gallery))
-    own_test = {t.id for t in split.train} != {t.id for t in split.gallery}
+def _check_split(dataset: Dataset, kind: str, where: str, findings: Findings) -> None:
+    train, query, gallery = (by_person(role) for role in (dataset.train, dataset.query, dataset.gallery))
+    has_test = {t.id for t in dataset.train} != {t.id for t in dataset.gallery}
     swapped = bool(query) and not set(query) & set(gallery) and set(query) <= set(train)
     if swapped:
         findings.add(
-            "roles-swapped", f"{where}all {len(query)} persons that are asked for are in train, none is in the gallery",
-            expected="them in the gallery",
+            "roles-swapped", f"{where}all {len(query)} query persons are in train, none is in the gallery",
+            expected="query persons in the gallery",
         )  # fmt: skip
-    elif own_test:
+    elif has_test:
         both = sorted(set(train) & (set(query) | set(gallery)))
         findings.add_each(
             "roles-overlap", [f"person {person}" for person in both],
-            f"{where}{len(both)} persons in train and in the test",
-            expected="no person in both",
+            f"{where}{len(both)} persons in both train and test",
+            expected="different persons in train and test",
         )  # fmt: skip
-    known = {t.id for t in split.gallery}
-    outside = [t.id for t in split.query if t.id not in known]
-    if outside and (kind in _LISTED or (len(outside) < len(split.query) and own_test)):
+    known = {t.id for t in dataset.gallery}
+    outside = [t.id for t in dataset.query if t.id not in known]
+    if outside and (LAYOUTS[kind].gallery_has_queries or (len(outside) < len(dataset.query) and has_test)):
         findings.add(
-            "query-not-in-gallery", f"{where}{len(outside)} of {len(split.query)} queries are not in the gallery",
+            "query-not-in-gallery", f"{where}{len(outside)} of {len(dataset.query)} queries are not in the gallery",
             expected="all of them, or none", places=outside,
         )  # fmt: skip
-    asked = [t for t in split.query if t.person > DISTRACTOR]
-    lonely = find_unmatched(split, default_protocol(kind))
-    if lonely and not swapped:
-        own = kind in _OWN and len(lonely) < len(asked)
+    queries = [t for t in dataset.query if t.person > DISTRACTOR]
+    protocol = default_protocol(kind)
+    unmatched = find_unmatched(dataset, protocol)
+    if unmatched and not swapped:
+        severities: tuple[Severity, Severity] = ("note", "warning") if kind in OWN_DATA else ("warning", "error")
         findings.add(
-            "no-match", f"{where}{len(lonely)} of {len(asked)} queries have none",
-            expected=f"a match by the protocol {default_protocol(kind).name}", places=lonely,
-            severity="note" if own else "error" if kind not in _OWN and len(lonely) == len(asked) else "warning",
+            "no-match", f"{where}{len(unmatched)} of {len(queries)} queries have none",
+            expected=f"a match under protocol {protocol.name}", places=unmatched,
+            severity=severities[len(unmatched) == len(queries)],
         )  # fmt: skip
 
 
-def find_unmatched(split: Dataset, protocol: Protocol) -> list[str]:
-    """Ids of the queries of somebody that no gallery tracklet matches."""
-    query, gallery = Labels.of(split.query), Labels.of(split.gallery)
+def find_unmatched(dataset: Dataset, protocol: Protocol) -> list[str]:
+    """Return the ids of queries of known persons that have no match in the gallery."""
+    query, gallery = Labels.of(dataset.query), Labels.of(dataset.gallery)
     is_query = gallery.among(query)
-    lonely: list[str] = []
-    rows = max(1, _ROWS // max(1, len(split.gallery)))
-    for start in range(0, len(split.query), rows):
+    unmatched: list[str] = []
+    rows = max(1, _ROWS // max(1, len(dataset.gallery)))
+    for start in range(0, len(dataset.query), rows):
         part = query.rows(slice(start, start + rows))
         match, _ = judge_pairs(protocol, part, gallery, is_query)
-        unmatched = ~match.any(axis=1) & (part.persons > DISTRACTOR)
-        lonely += (part.ids[row] for row in np.flatnonzero(unmatched))
-    return lonely
+        without_match = ~match.any(axis=1) & (part.persons > DISTRACTOR)
+        unmatched += (part.ids[row] for row in np.flatnonzero(without_match))
+    return unmatched
 
 
 def count_split(splits: Sequence[Dataset]) -> dict[str, int]:
-    """The counts that publications give, of the first split."""
+    """Return the counts that publications state, for the first split."""
     first = splits[0]
     counts = {"splits": len(splits), "train persons": len(by_person(first.train))}
     for role, tracklets in (("train", first.train), ("query", first.query), ("gallery", first.gallery)):
@@ -113,7 +111,7 @@ def count_split(splits: Sequence[Dataset]) -> dict[str, int]:
     return counts
 
 
-def _check_published(splits: Sequence[Dataset], kind: str, tree: Tree, findings: Findings) -> None:
+def _check_published(splits: Sequence[Dataset], kind: str, findings: Findings) -> None:
     published = PUBLISHED.get(kind)
     if published is None:
         return
@@ -123,19 +121,19 @@ def _check_published(splits: Sequence[Dataset], kind: str, tree: Tree, findings:
     ]
     if not wrong:
         return
-    whose = PROTOCOLS[kind].name if kind in PROTOCOLS else kind
-    synthetic = any((splits[0].root / "info" / name).is_file() for name in ("world.json", "faults.csv"))
+    name = PROTOCOLS[kind].name if kind in PROTOCOLS else kind
+    synthetic = any((splits[0].root / "info" / file).is_file() for file in ("world.json", "faults.csv"))
     sizes = {what: number for what, number in published.items() if what != "splits"}
-    meant = any(abs(counts[what] - number) <= _NEAR * number for what, number in sizes.items())
-    if synthetic or not meant:
+    is_copy = any(abs(counts[what] - number) <= _NEAR * number for what, number in sizes.items())
+    if synthetic or not is_copy:
         found = "a synthetic world" if synthetic else f"another data set: {wrong[0]}"
-        findings.add("not-published", found, expected=f"the published {whose}, or your own data in its layout")
+        findings.add("not-published", found, expected=f"the published {name}, or your own data in its layout")
     else:
-        findings.add("differs-from-published", f"{len(wrong)} other counts", expected=f"those of {whose}", places=wrong)
+        findings.add("differs-from-published", f"{len(wrong)} other counts", expected=f"those of {name}", places=wrong)
 
 
 def _check_present(splits: Sequence[Dataset], tree: Tree, findings: Findings) -> None:
-    """That the frames of all tracklets are in the folders where the reader says they are."""
+    """Check that the frames of all tracklets are in their folders."""
     missing: list[str] = []
     for tracklet in {t.id: t for split in splits for t in (*split.train, *split.query, *split.gallery)}.values():
         folder = tracklet.folder
@@ -152,6 +150,4 @@ def _check_present(splits: Sequence[Dataset], tree: Tree, findings: Findings) ->
                 continue
             if above not in tree.folders or last not in tree.folders[above].pictures:
                 missing.append(path)
-    findings.add_each(
-        "frames-missing", missing, f"{len(missing)} frames of tracklets that are not there", expected="all"
-    )
+    findings.add_each("frames-missing", missing, f"{len(missing)} missing frames of tracklets", expected="all")

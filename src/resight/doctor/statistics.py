@@ -1,4 +1,4 @@
-"""What a data set consists of, in numbers: what the pictures of `resight doctor --out` show."""
+"""Count what a data set consists of. `resight doctor --out` plots these numbers."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from resight.tracklet import Dataset, Tracklet, by_person
 
 @dataclass(frozen=True)
 class DatasetStatistics:
-    """Counts of a data set; of one with several official splits, those of the first.
+    """Counts of a data set. If it has several official splits, those of the first.
 
     Attributes:
-        roles: role → tracklets, persons, cameras, frames. The roles are train, query and gallery, or all where one
-            tracklet is everything.
-        lengths: ``train`` and ``test``, or ``all`` → frames of each tracklet. Queries and gallery are ``test``.
-        per_camera: the same → camera → tracklets.
-        cameras_per_person: the same → number of cameras → persons whom so many see.
-        tracklets_per_person: the same → tracklets of each person.
+        roles: Role → tracklets, persons, cameras, frames. The roles are ``train``, ``query`` and ``gallery``, or
+            ``all`` if every tracklet has every role.
+        lengths: Part → frames of each tracklet. The parts are ``train`` and ``test`` (queries and gallery), or ``all``.
+        per_camera: Part → camera → number of tracklets.
+        cameras_per_person: Part → number of cameras → number of persons seen by that many cameras.
+        tracklets_per_person: Part → number of tracklets of each person.
     """
 
     roles: dict[str, dict[str, int]]
@@ -32,34 +32,37 @@ class DatasetStatistics:
     tracklets_per_person: dict[str, list[int]]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; lengths as quantiles."""
+        """Return the counts as plain values, with lists of numbers as quantiles."""
         return {
             "roles": self.roles,
             "frames_per_tracklet": {part: _quantiles(values) for part, values in self.lengths.items()},
-            "tracklets_per_camera": _with_text(self.per_camera),
-            "persons_by_cameras": _with_text(self.cameras_per_person),
+            "tracklets_per_camera": _with_text_keys(self.per_camera),
+            "persons_by_cameras": _with_text_keys(self.cameras_per_person),
             "tracklets_per_person": {part: _quantiles(values) for part, values in self.tracklets_per_person.items()},
         }
 
 
 def count_dataset(splits: Sequence[Dataset]) -> DatasetStatistics:
-    """The statistics of a data set, from its first split."""
-    split = splits[0]
-    if {t.id for t in split.train} == {t.id for t in split.gallery}:
-        roles = parts = {"all": list(split.gallery)}
+    """Return the statistics of a data set, from its first split."""
+    dataset = splits[0]
+    if {t.id for t in dataset.train} == {t.id for t in dataset.gallery}:
+        roles = parts = {"all": list(dataset.gallery)}
     else:
-        roles = {"train": list(split.train), "query": list(split.query), "gallery": list(split.gallery)}
-        parts = {"train": list(split.train), "test": list({t.id: t for t in (*split.query, *split.gallery)}.values())}
-    persons = {part: by_person(own) for part, own in parts.items()}
+        roles = {"train": list(dataset.train), "query": list(dataset.query), "gallery": list(dataset.gallery)}
+        test = {t.id: t for t in (*dataset.query, *dataset.gallery)}
+        parts = {"train": list(dataset.train), "test": list(test.values())}
+    persons = {part: by_person(tracklets) for part, tracklets in parts.items()}
     return DatasetStatistics(
-        roles={role: _count(own) for role, own in roles.items()},
-        lengths={part: [len(t) for t in own] for part, own in parts.items()},
-        per_camera={part: dict(sorted(Counter(t.camera for t in own).items())) for part, own in parts.items()},
-        cameras_per_person={
-            part: dict(sorted(Counter(len({t.camera for t in theirs}) for theirs in own.values()).items()))
-            for part, own in persons.items()
+        roles={role: _count(tracklets) for role, tracklets in roles.items()},
+        lengths={part: [len(t) for t in tracklets] for part, tracklets in parts.items()},
+        per_camera={
+            part: dict(sorted(Counter(t.camera for t in tracklets).items())) for part, tracklets in parts.items()
         },
-        tracklets_per_person={part: [len(theirs) for theirs in own.values()] for part, own in persons.items()},
+        cameras_per_person={
+            part: dict(sorted(Counter(len({t.camera for t in seen}) for seen in groups.values()).items()))
+            for part, groups in persons.items()
+        },
+        tracklets_per_person={part: [len(seen) for seen in groups.values()] for part, groups in persons.items()},
     )
 
 
@@ -79,6 +82,6 @@ def _quantiles(values: Sequence[int]) -> dict[str, float]:
     return {"least": least, "median": median, "most": most}
 
 
-def _with_text(counts: dict[str, dict[int, int]]) -> dict[str, dict[str, int]]:
-    """JSON has text as keys only."""
-    return {part: {str(key): number for key, number in own.items()} for part, own in counts.items()}
+def _with_text_keys(counts: dict[str, dict[int, int]]) -> dict[str, dict[str, int]]:
+    """Return the counts with text as keys, as JSON requires."""
+    return {part: {str(key): number for key, number in numbers.items()} for part, numbers in counts.items()}

@@ -1,4 +1,4 @@
-"""All folders below a folder, listed once: pictures with their sizes, other files, links."""
+"""List all folders below a folder once: pictures with their sizes, other files, links."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from resight.data.readers.listing import PICTURES, natural_order
+from resight.data.readers import LAYOUTS
+from resight.data.readers.listing import ARCHIVE_METADATA, PICTURES, natural_order
 from resight.doctor.report import Findings
 from resight.progress import Progress
 
 
 @dataclass
 class Listed:
-    """A folder.
+    """The content of a folder.
 
     Attributes:
-        folders: names of folders in it.
-        pictures: name → bytes; -1 if it is a link that leads nowhere.
-        others: names of other files.
+        folders: Names of its folders.
+        pictures: Picture name → size in bytes; -1 for a broken link.
+        others: Names of all other files.
     """
 
     folders: list[str] = field(default_factory=list)
@@ -29,14 +30,15 @@ class Listed:
 
 @dataclass
 class Tree:
-    """A folder and all below it, hidden files left out.
+    """A folder and everything below it, without hidden files.
 
     Attributes:
-        root: the folder.
-        folders: path relative to `root`, with ``/``, ``""`` for itself → what it holds; folders before those in them.
-        broken: links that lead nowhere or in a circle, relative paths.
-        outside: links that lead out of `root`.
-        closed: folders that cannot be listed.
+        root: The folder.
+        folders: Path relative to `root`, with ``/``, and ``""`` for `root` itself → content. A folder comes before the
+            folders in it.
+        broken: Links that lead nowhere or form a cycle, relative paths.
+        outside: Links to places outside `root`.
+        closed: Folders that cannot be listed.
     """
 
     root: Path
@@ -46,32 +48,32 @@ class Tree:
     closed: list[str] = field(default_factory=list)
 
     def pictures(self) -> Iterator[tuple[str, int]]:
-        """Relative path and bytes of every picture whose file is there."""
+        """Yield relative path and size in bytes of every picture that exists."""
         for folder, listed in self.folders.items():
             for name, size in listed.pictures.items():
                 if size >= 0:
                     yield join(folder, name), size
 
     def count(self) -> int:
-        """Pictures, links that lead nowhere included."""
+        """Return the number of pictures, including broken links."""
         return sum(len(listed.pictures) for listed in self.folders.values())
 
 
 def join(folder: str, name: str) -> str:
-    """A path in a tree."""
+    """Return the path of a name in a folder of a tree."""
     return f"{folder}/{name}" if folder else name
 
 
 def list_tree(root: Path, progress: Progress | None = None) -> Tree:
-    """List a folder and all below it; links to folders are followed, but never in a circle.
+    """List a folder and everything below it. Links to folders are followed, but cycles are not.
 
     Args:
-        root: an existing folder.
-        progress: called with (folders listed, folders known).
+        root: An existing folder.
+        progress: Called with (folders listed, folders known).
     """
     tree = Tree(root)
     home = os.path.realpath(root)
-    # A folder waits with the real paths of those it lies in: a link to one of them would never end.
+    # Each folder is stored with the real paths of the folders around it: a link to one of these is a cycle.
     waiting: list[tuple[str, tuple[str, ...]]] = [("", (home,))]
     while waiting:
         folder, above = waiting.pop()
@@ -83,7 +85,7 @@ def list_tree(root: Path, progress: Progress | None = None) -> Tree:
             continue
         below: list[tuple[str, tuple[str, ...]]] = []
         for entry in entries:
-            if entry.name.startswith(".") or entry.name == "__MACOSX":
+            if entry.name.startswith(".") or entry.name == ARCHIVE_METADATA:
                 continue
             path, size, is_folder = join(folder, entry.name), -1, False
             try:
@@ -110,46 +112,57 @@ def list_tree(root: Path, progress: Progress | None = None) -> Tree:
 
 
 def check_tree(tree: Tree, kind: str, findings: Findings) -> None:
-    """What can be said of files and folders whatever they mean: links, sizes, names, emptiness."""
-    findings.add_each("broken-link", tree.broken, f"{len(tree.broken)} links that lead nowhere or in a circle")
-    findings.add_each("link-outside", tree.outside, f"{len(tree.outside)} links to somewhere outside {tree.root}")
+    """Check links, sizes, names and empty folders, independent of what the files mean."""
+    findings.add_each("broken-link", tree.broken, f"{len(tree.broken)} links that lead nowhere or form a cycle")
+    findings.add_each("link-outside", tree.outside, f"{len(tree.outside)} links to places outside {tree.root}")
     findings.add_each(
         "layout-missing", tree.closed, f"{len(tree.closed)} folders that cannot be listed",
         expected="folders that you may read", remedy="change their permissions",
     )  # fmt: skip
     empty = [path for path, size in tree.pictures() if size == 0]
-    findings.add_each("zero-bytes", empty, f"{len(empty)} frames of no bytes", expected="pictures")
-    hollow = [
+    findings.add_each("zero-bytes", empty, f"{len(empty)} frames with a size of 0 bytes", expected="pictures")
+    without_content = [
         path
         for path, listed in tree.folders.items()
         if path and not (listed.folders or listed.pictures or listed.others) and path not in tree.closed
     ]
-    findings.add_each("empty-folder", hollow, f"{len(hollow)} empty folders", expected="frames")
-    strange = [
+    findings.add_each("empty-folder", without_content, f"{len(without_content)} empty folders", expected="frames")
+    not_text = [
         join(path, name)
         for path, listed in tree.folders.items()
         for name in (*listed.folders, *listed.pictures)
         if not name.isascii() and not _is_text(name)
     ]
-    findings.add_each("name-not-text", strange, f"{len(strange)} names that are not UTF-8", expected="names in UTF-8")
+    findings.add_each("name-not-text", not_text, f"{len(not_text)} names that are not UTF-8", expected="names in UTF-8")
+    _check_suffixes(tree, kind, findings)
     _check_alike(tree, kind, findings)
-    read = (".jpg",) if kind == "mars" else PICTURES
-    loud = [
-        join(path, name) for path, listed in tree.folders.items() for name in listed.pictures if not name.endswith(read)
+
+
+def _check_suffixes(tree: Tree, kind: str, findings: Findings) -> None:
+    layout = LAYOUTS[kind]
+    unusual = [
+        join(path, name)
+        for path, listed in tree.folders.items()
+        for name in listed.pictures
+        if not name.endswith(layout.suffixes)
     ]
-    passed_over = {"severity": "error", "remedy": "rename them: MARS has .jpg, and others are not read"}
-    findings.add_each(
-        "suffix-case", loud, f"{len(loud)} frames", expected=", ".join(read), **passed_over if kind == "mars" else {}
-    )
+    suffixes = ", ".join(layout.suffixes)
+    if layout.any_case:
+        findings.add_each("suffix-case", unusual, f"{len(unusual)} frames", expected=suffixes)
+    else:
+        findings.add_each(
+            "suffix-case", unusual, f"{len(unusual)} frames", expected=suffixes, severity="error",
+            remedy=f"rename them: the reader of {kind} ignores all suffixes except {suffixes}",
+        )  # fmt: skip
 
 
 def _check_alike(tree: Tree, kind: str, findings: Findings) -> None:
-    """Folders side by side whose names differ in case only, or in leading zeros only."""
+    """Report folders in the same place whose names differ only in case, or only in leading zeros."""
     cases: list[str] = []
     zeros: list[str] = []
     cameras: dict[str, str] = {}
     for path, listed in tree.folders.items():
-        # A camera has one name in the folders of all persons, so these are compared with each other.
+        # A camera has the same name in the folders of all persons, so camera names are compared across persons.
         seen: dict[str, str] = cameras if kind == "folder" and path and "/" not in path else {}
         numbers: dict[int, str] = {}
         for name in listed.folders:
@@ -160,8 +173,8 @@ def _check_alike(tree: Tree, kind: str, findings: Findings) -> None:
                 other = numbers.setdefault(int(name), name)
                 if other != name:
                     zeros.append(f"{join(path, other)} and {name}")
-    findings.add_each("names-differ-in-case", cases, f"{len(cases)} such pairs", expected="one name for one thing")
-    findings.add_each("names-differ-in-zeros", zeros, f"{len(zeros)} such pairs", expected="one name for one thing")
+    for kind_of_finding, pairs in (("names-differ-in-case", cases), ("names-differ-in-zeros", zeros)):
+        findings.add_each(kind_of_finding, pairs, f"{len(pairs)} such pairs", expected="one name for each folder")
 
 
 def _is_text(name: str) -> bool:
