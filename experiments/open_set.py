@@ -15,14 +15,15 @@ from cyclopts import run
 from numpy.typing import NDArray
 
 from resight.checkpoints import load_checkpoint
-from resight.data.batches import hold_out_persons
 from resight.data.readers import read_dataset
-from resight.evaluation.evaluate import labels_of
-from resight.evaluation.open_set import OpenSet, calibrate_threshold, draw_strangers, search_open_set
+from resight.data.split import TrainingSplit
+from resight.evaluation.evaluate import labels_of, rank_features
+from resight.evaluation.open_set import OpenSet, calibrate_threshold, draw_impostors, search_open_set
 from resight.evaluation.protocols import Labels, Protocol, default_protocol
 from resight.features.extract import extract_clip_features
+from resight.features.store import FeatureStore
 from resight.progress import progress_bar
-from resight.scoring.all_pairs import score_all_pairs
+from resight.ranking import Ranking
 from resight.tracklet import by_person
 
 RATES = (0.05, 0.1)
@@ -42,21 +43,21 @@ def open_set(dataset: str, *, model: Path, draws: int = 20, workers: int = os.cp
     loaded, split = load_checkpoint(model), read_dataset(dataset)
     recipe, protocol = loaded.recipe, default_protocol(split.name)
     everyone = list({t.id: t for t in (*split.gallery, *split.query)}.values())
-    kept_back = hold_out_persons(split.train, recipe.validation_share, recipe.seed)[1]
+    kept_back = TrainingSplit.draw(split.train, recipe.validation_share, recipe.seed).validation
     with progress_bar("encoding", "tracklets") as progress:
         validation, features = (
             extract_clip_features(
                 loaded.encoder, tracklets, recipe.clips,
-                cache=model.parent / "features", workers=workers, progress=progress,
+                store=FeatureStore(), workers=workers, progress=progress,
             )
             for tracklets in (kept_back, everyone)
         )  # fmt: skip
     query, gallery = features.of(split.query), features.of(split.gallery)
-    similarity = score_all_pairs(query.values, gallery.values, loaded.aggregator)
+    ranking = rank_features(query, gallery, loaded.aggregator)
     asked, searched = labels_of(query), labels_of(gallery)
     searches = [
         replace(
-            search_open_set(similarity, asked, searched, protocol, draw_strangers(asked, seed=seed)),
+            search_open_set(ranking, asked, searched, protocol, draw_impostors(asked, seed=seed)),
             frames=query.frames, reranking="none",
         )
         for seed in range(draws)
@@ -69,11 +70,13 @@ def open_set(dataset: str, *, model: Path, draws: int = 20, workers: int = os.cp
             alarms = np.mean([one.false_alarm_rate(chosen.similarity) for one in searches])
             found = np.mean([one.identification_rate(chosen.similarity) for one in searches])
             print(f"| {100 * rate:g} % | {chosen.gallery} tracklets | {100 * alarms:.1f} % | {100 * found:.1f} % |")
-    print(f"\n{searches[0].line()}; mean of {draws} draws of strangers; {chosen.source}: {chosen.strangers} queries.")
+    print(
+        f"\n{searches[0].line()}; mean of {draws} draws of strangers; {chosen.source}: {chosen.impostor_searches} queries."
+    )
     areas = [[one.detection_auroc(), one.identification_auc()] for one in searches]
     print("Area under the ROC: {:.3f} (detection), {:.3f} (identification at rank 1).".format(*np.mean(areas, axis=0)))
     persons = len(by_person(kept_back))
-    measured = rates_between_groups(similarity, asked, searched, protocol, persons)
+    measured = rates_between_groups(ranking.table(), asked, searched, protocol, persons)
     for rate, values in zip(RATES, measured, strict=True):
         low, high = np.quantile(values, [0.05, 0.95])
         print(
@@ -120,7 +123,8 @@ def _among(
         Labels(tuple(labels.ids[i] for i in places), labels.persons[places], labels.cameras[places])
         for labels, places in ((query, rows), (gallery, columns))
     )
-    return search_open_set(similarity[np.ix_(rows, columns)], own, searched, protocol)
+    ranking = Ranking.from_scores(similarity[np.ix_(rows, columns)], own.ids, searched.ids)
+    return search_open_set(ranking, own, searched, protocol)
 
 
 if __name__ == "__main__":

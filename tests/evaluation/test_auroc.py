@@ -29,7 +29,7 @@ def test_any_shape() -> None:
 
 
 def test_errors() -> None:
-    with pytest.raises(ShapeError, match="one flag a score"):
+    with pytest.raises(ShapeError, match="one flag per score"):
         auroc([1.0, 2.0], [True])
     with pytest.raises(ShapeError, match="1 of 2 scores"):
         auroc([1.0, np.nan], [True, False])

@@ -7,9 +7,11 @@ import torch
 from resight.evaluation.evaluate import EXPLAINED_MATCHES, clip_weights, evaluate_features, rank_features
 from resight.evaluation.protocols import PROTOCOLS
 from resight.features.types import ClipFeatures
-from resight.models.aggregators import AGGREGATORS, Aggregator, Learned, MeanPair, Symmetric
+from resight.models.aggregators import AGGREGATORS, Aggregator, Learned, MeanPair
 from resight.scoring.all_pairs import score_all_pairs
 from resight.scoring.rerank import find_neighbours, rerank
+from resight.studies.rivals import RIVALS
+from resight.studies.rivals.symmetric import Symmetric
 
 
 def made(count: int, camera: int, seed: int) -> ClipFeatures:
@@ -53,10 +55,10 @@ def aggregator_by(name: str) -> Aggregator:
     if name == "symmetric":
         return Symmetric(Learned(16, 8))
     sized = {"learned", "order-free", "clip-quality", "pair-attention"}
-    return AGGREGATORS[name](16, 8) if name in sized else AGGREGATORS[name]()
+    return (AGGREGATORS | RIVALS)[name](*((16, 8) if name in sized else ()))
 
 
-@pytest.mark.parametrize("name", [*AGGREGATORS, "symmetric"])
+@pytest.mark.parametrize("name", [*AGGREGATORS, *RIVALS, "symmetric"])
 def test_the_weight_of_a_clip_is_its_share_in_the_best_answers_one_after_the_other(name: str) -> None:
     query, gallery, aggregator = made(6, 1, seed=1), made(20, 2, seed=2), aggregator_by(name)
     gallery.cameras[::3] = 1

@@ -16,6 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from resight.data.readers.mars import read_mars_info
+from resight.evaluation import matches
 from resight.evaluation.camera_pairs import CameraPairs, score_camera_pairs
 from resight.evaluation.metrics import Scores, score_ranking, score_similarities
 from resight.evaluation.protocols import PROTOCOLS, Labels
@@ -113,15 +114,15 @@ def seeded_similarity(query: Labels, gallery: Labels, columns: NDArray[np.int64]
 def assert_conforms(similarity: NDArray[np.float32], query: Labels, gallery: Labels) -> tuple[Scores, CameraPairs]:
     means, matrices = plain(similarity, query, gallery, int(gallery.cameras.max()))
     ranking = Ranking.from_scores(similarity, query.ids, gallery.ids)
-    for scores, pairs in (
-        (score_ranking(ranking, query, gallery, PROTOCOLS["mars"]), score_camera_pairs(ranking, query, gallery)),
-        (
-            score_similarities(similarity, query, gallery, PROTOCOLS["mars"]),
-            score_camera_pairs(similarity, query, gallery, memory_budget=10**6),
-        ),
-    ):
-        for name, expected in means.items():
-            np.testing.assert_allclose(getattr(scores, name), expected, rtol=0, atol=EXACT)
+    of_similarity = score_similarities(similarity, query, gallery, PROTOCOLS["mars"])
+    scores = score_ranking(ranking, query, gallery, PROTOCOLS["mars"])
+    for name, expected in means.items():
+        np.testing.assert_allclose(getattr(of_similarity, name), expected, rtol=0, atol=EXACT)
+        np.testing.assert_allclose(getattr(scores, name), expected, rtol=0, atol=EXACT)
+    for budget in (matches.MEMORY_BUDGET, 10**6):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(matches, "MEMORY_BUDGET", budget)
+            pairs = score_camera_pairs(ranking, query, gallery)
         np.testing.assert_array_equal(pairs.queries, matrices[0])
         np.testing.assert_allclose(pairs.rank1, matrices[1], rtol=0, atol=EXACT)
         np.testing.assert_allclose(pairs.map_trapezoid, matrices[2], rtol=0, atol=EXACT)

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resight.errors import ProtocolError, ShapeError
+from resight.evaluation import matches
 from resight.evaluation.metrics import Scores, score_ranking, score_similarities
 from resight.evaluation.protocols import PROTOCOLS, Labels, Protocol
 from resight.ranking import Ranking
@@ -120,7 +121,9 @@ def test_against_plain_loops(data: st.DataObject, protocol: Protocol, budget: in
         with pytest.raises(ProtocolError, match=f"none of {Q} queries has a match"):
             score(query, gallery, scores, protocol, max_rank=8)
         return
-    found = score(query, gallery, scores, protocol, max_rank=8, memory_budget=budget)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(matches, "MEMORY_BUDGET", budget)
+        found = score(query, gallery, scores, protocol, max_rank=8)
     assert (found.queries, found.valid_queries) == (Q, sum(not math.isnan(value) for value in ap_of_all))
     np.testing.assert_allclose(found.ap, ap_of_all)
     np.testing.assert_allclose([found.map, found.map_trapezoid], [np.mean(ap), np.mean(trapezoid)])
@@ -181,7 +184,7 @@ def test_a_cut_ranking_is_refused_or_a_lower_bound() -> None:
     found = one_query("+--+", k=2, allow_cut=True)
     assert (found.map, found.map_trapezoid, found.minp, found.rank(1)) == (0.5, 0.5, 0.0, 1.0)
     assert found.cut_at == 2
-    assert "best 2 only, so lower bounds" in found.line()
+    assert "lower bounds from the best 2 candidates" in found.line()
     whole = one_query("+--+")
     assert whole.cut_at is None
     assert whole.map > found.map
@@ -192,7 +195,7 @@ def test_tracklets_must_be_those_of_the_ranking() -> None:
     ranking = Ranking.from_scores(np.zeros((1, 2)), ["q"], ["g", "h"])
     with pytest.raises(ShapeError, match="gallery tracklet number 0 of the ranking is 'g', but 'h'"):
         score_ranking(ranking, query, gallery[::-1], MARS)
-    with pytest.raises(ShapeError, match="2 gallery tracklets, but 1 were given"):
+    with pytest.raises(ShapeError, match="2 gallery tracklets, but 1 gallery tracklets were given"):
         score_ranking(ranking, query, gallery[:1], MARS)
     with pytest.raises(ShapeError, match="query tracklet number 0"):
         score_ranking(ranking, gallery[:1], gallery, MARS)
@@ -210,7 +213,7 @@ def test_similarities_must_be_numbers_of_the_right_shape() -> None:
         score_similarities(np.zeros((1, 1)), query, gallery[1:], MARS)
 
 
-def test_both_ways_agree_on_many_tracklets_in_blocks() -> None:
+def test_both_ways_agree_on_many_tracklets_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     persons, cameras = rng.integers(JUNK, 12, 300), rng.integers(1, 4, 300)
     gallery = Labels(tuple(f"g{place}" for place in range(300)), persons, cameras)
@@ -219,28 +222,40 @@ def test_both_ways_agree_on_many_tracklets_in_blocks() -> None:
     for similarity in (drawn.round(2).astype(np.float32), drawn):  # many ties, and none
         ranking = Ranking.from_scores(similarity, query.ids, gallery.ids)
         for protocol in PROTOCOLS.values():
-            expected = score_ranking(ranking, query, gallery, protocol, memory_budget=2**40)
-            blocks = score_ranking(ranking, query, gallery, protocol, memory_budget=50_000)
-            direct = score_similarities(similarity, query, gallery, protocol, memory_budget=50_000)
+            monkeypatch.setattr(matches, "MEMORY_BUDGET", 2**40)
+            expected = score_ranking(ranking, query, gallery, protocol)
+            monkeypatch.setattr(matches, "MEMORY_BUDGET", 50_000)
+            blocks = score_ranking(ranking, query, gallery, protocol)
+            direct = score_similarities(similarity, query, gallery, protocol)
             for found in (blocks, direct):
                 np.testing.assert_array_equal(found.ap, expected.ap)
                 assert found.to_json() == expected.to_json()
 
 
-def test_memory_is_bounded() -> None:
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     labels = Labels(tuple(map(str, range(1000))), rng.integers(1, 9, 1000), rng.integers(1, 4, 1000))
     similarity = rng.standard_normal((1000, 1000), dtype=np.float32)
     ranking = Ranking.from_scores(similarity, labels.ids, labels.ids)
     peaks = {}
     for budget in (2**20, 2**30):
+        monkeypatch.setattr(matches, "MEMORY_BUDGET", budget)
         for way, given_to in ((score_ranking, ranking), (score_similarities, similarity)):
             tracemalloc.start()
-            way(given_to, labels, labels, MARS, memory_budget=budget)  # type: ignore[arg-type]
+            way(given_to, labels, labels, MARS)  # type: ignore[arg-type]
             peaks[way.__name__, budget] = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
     for name in ("score_ranking", "score_similarities"):
         assert peaks[name, 2**20] < 2 * 2**20 < peaks[name, 2**30] < 24 * 1_000_000
+
+
+def test_further_pairs_can_be_junk() -> None:
+    query, gallery = [tracklet("q", 1, 1)], [tracklet("g", 2, 2), tracklet("h", 1, 2), tracklet("i", 1, 3)]
+    ranking = Ranking.from_scores(np.array([[3.0, 2.0, 1.0]]), ["q"], ["g", "h", "i"])
+    assert score_ranking(ranking, query, gallery, MARS).first.tolist() == [2]
+    assert score_ranking(ranking, query, gallery, MARS, junk=np.array([[True, False, False]])).first.tolist() == [1]
+    fewer = score_ranking(ranking, query, gallery, MARS, junk=np.array([[True, True, False]]))
+    assert (fewer.first.tolist(), fewer.ap.tolist()) == ([1], [1])
 
 
 def test_json_and_line_say_what_the_scores_are_worth() -> None:
@@ -251,12 +266,12 @@ def test_json_and_line_say_what_the_scores_are_worth() -> None:
     assert (values["queries"], values["valid_queries"], values["cut_at"], values["gallery"]) == (1, 1, None, 2)
     assert (values["map"], values["map_trapezoid"], values["cmc"][:2]) == (0.5, 0.25, [0.0, 1.0])
     start = "protocol mars; AP: mean precision at hits; 1 of 1 queries have a match; "
-    assert found.line() == start + "test-time frames not stated; re-ranking not stated"
+    assert found.line() == start + "test-time frames unknown; re-ranking unknown"
     told = replace(found, frames="8 clips of 4 frames", reranking="none")
     assert told.line() == start + "8 clips of 4 frames; no re-ranking"
     assert replace(told, reranking="k-reciprocal, k1 20").line().endswith("k-reciprocal, k1 20")
     assert (told.to_json()["frames"], told.to_json()["reranking"]) == ("8 clips of 4 frames", "none")
-    assert "the others count 0" in one_query("-+", ZERO).line()
+    assert "queries without a match count as 0" in one_query("-+", ZERO).line()
     assert found.measures() == {
         "map": 0.5, "map_trapezoid": 0.25, "minp": 0.5, "rank-1": 0, "rank-5": 1, "rank-10": 1, "rank-20": 1
     }  # fmt: skip
@@ -264,7 +279,7 @@ def test_json_and_line_say_what_the_scores_are_worth() -> None:
 
 def test_scores_that_cannot_stand_beside_published_ones_say_so() -> None:
     message = one_query("-+").deviation()
-    assert message is not None and "1,980 queries in 12,180 tracklets; these are of 1 in 2" in message
+    assert message is not None and "1,980 queries and 12,180 gallery tracklets; these use 1 and 2" in message
     assert replace(one_query("-+"), queries=1980, gallery=12_180).deviation() is None
     assert one_query("-+", PROTOCOLS["standard"]).deviation() is None
 

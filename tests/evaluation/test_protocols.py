@@ -12,14 +12,7 @@ import pytest
 from resight.data.readers import READERS
 from resight.data.readers.mars import read_mars_info
 from resight.errors import ProtocolError
-from resight.evaluation.protocols import (
-    PROTOCOLS,
-    Labels,
-    default_protocol,
-    find_protocol,
-    judge_pairs,
-    show_somebody_else,
-)
+from resight.evaluation.protocols import PROTOCOLS, Labels, default_protocol, find_protocol, judge_pairs
 from resight.tracklet import DISTRACTOR, JUNK, Tracklet
 
 RULES = {**PROTOCOLS, "nothing": replace(PROTOCOLS["mars"], same_camera="nothing", junk_persons=())}
@@ -103,29 +96,6 @@ def test_nobody_in_particular_matches_nobody(person: int) -> None:
     for protocol in PROTOCOLS.values():
         match, _ = judge_pairs(protocol, labels(("q", person, 1)), labels(("g", person, 2)), np.array([False]))
         assert not match.any()
-
-
-def test_who_shows_the_same_person_is_neither_right_nor_wrong() -> None:
-    query = labels(("q", 1, 1))._replace(others=(frozenset({2, 7}),))
-    shown: dict[str, tuple[int, set[int], bool]] = {  # person of the answer, others in it, whether it is junk
-        "right, and shows another": (1, {7}, False),
-        "is in the query": (2, set(), True),
-        "shows the query": (3, {1}, True),
-        "a third is in both": (3, {7, 9}, True),
-        "nobody is in both": (3, {9}, False),
-        "nobody at all": (4, set(), False),
-    }
-    gallery = labels(*((name, person, 2) for name, (person, _, _) in shown.items()))
-    gallery = gallery._replace(others=tuple(frozenset(others) for _, others, _ in shown.values()))
-    expected = [[doubtful for _, _, doubtful in shown.values()]]
-    for protocol in PROTOCOLS.values():
-        match, junk = judge_pairs(protocol, query, gallery, np.zeros(len(shown), bool))
-        assert junk.tolist() == expected and match.tolist() == [[person == 1 for person, _, _ in shown.values()]]
-    assert show_somebody_else(query, gallery._replace(others=())).tolist() == [
-        [False, True, False, False, False, False]
-    ]
-    assert not show_somebody_else(labels(("q", 1, 1)), labels(("g", 2, 2))).any()
-    assert show_somebody_else(query.rows(slice(0, 1)), gallery.rows(slice(1, 3))).tolist() == [[True, True]]
 
 
 def test_names_and_defaults() -> None:

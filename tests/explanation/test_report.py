@@ -166,7 +166,6 @@ def test_report_renders_every_part(tmp_path: Path, evidence: MatchEvidence) -> N
         Section(
             "Results",
             (Facts((("86.9", "mAP"),)), table, SideBySide((curves, Picture("p", "data:image/png;base64,", "x")))),
-            (Facts((("86.9", "mAP"),)), table, SideBySide((curves, Picture("p", "data:image/png;base64,", "x")))),
         ),
         Section(
             "Pictures",

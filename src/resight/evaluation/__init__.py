@@ -1,1 +1,1 @@
-"""Rankings in, numbers out, by named protocols."""
+"""Scores of rankings by named protocols."""

@@ -1,6 +1,6 @@
-"""How well a person is found again from one camera in another: the matrix of the official MARS code.
+"""Scores by pair of cameras: the matrix of the official MARS code.
 
-Shapes: Q queries, G gallery tracklets, C cameras, H matches found.
+Shapes: Q queries, G gallery tracklets, C cameras, H matches.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.errors import ProtocolError
-from resight.evaluation.matches import MEMORY_BUDGET, Matches, blocks, hit_numbers, match_finder, score_matches
+from resight.evaluation.matches import Matches, blocks, hit_numbers, matches_of_ranking, score_matches
 from resight.evaluation.metrics import AP_KIND, conditions
 from resight.evaluation.protocols import Labels
 from resight.ranking import Ranking
 from resight.tracklet import DISTRACTOR, Tracklet
 
 RULE = (
-    "camera pairs of the official MARS code: in each cell the person's tracklets under other cameras are left out, "
-    "everybody else stays, person -1 included"
+    "camera pairs of the official MARS code: each cell leaves out the person's tracklets from other cameras and keeps "
+    "all other persons, including person -1"
 )
 
 
@@ -30,13 +30,13 @@ class CameraPairs:
     """Scores by camera of the query (row) and of the match (column), (C, C) each; NaN where no query has a match.
 
     Attributes:
-        cameras: C camera numbers, rising.
-        queries: how many queries the cell is a mean over.
-        rank1: share of queries whose best answer is a match.
-        map: mean precision at hits.
-        map_trapezoid: mean AP of the official MARS code.
-        frames: what was looked at of each tracklet, as in `Scores`.
-        reranking: ``none``, or how the ranking was re-ranked, as in `Scores`.
+        cameras: C camera numbers in ascending order.
+        queries: Number of queries per cell.
+        rank1: Share of queries whose best candidate is a match.
+        map: Mean AP, with AP as the mean precision at hits.
+        map_trapezoid: Mean AP of the official MARS code.
+        frames: Frames used of each tracklet, as in `Scores`.
+        reranking: ``none``, or the method of re-ranking, as in `Scores`.
     """
 
     cameras: tuple[int, ...]
@@ -48,7 +48,7 @@ class CameraPairs:
     reranking: str | None = None
 
     def across(self, values: NDArray[np.float64]) -> float:
-        """Mean of the cells of two different cameras, of those that have queries; NaN if none has.
+        """Return the mean over the cells of two different cameras that have queries; NaN if there are none.
 
         Args:
             values: (C, C), one of the matrices.
@@ -57,7 +57,7 @@ class CameraPairs:
         return float(known.mean()) if known.size else np.nan
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values, rows by the camera of the query; null where no query has a match."""
+        """Return plain values, with rows by the camera of the query; null where no query has a match."""
         values: dict[str, Any] = {
             "protocol": "camera pairs",
             "rule": RULE,
@@ -72,58 +72,41 @@ class CameraPairs:
             values[name] = [[None if np.isnan(cell) else cell for cell in row] for row in matrix.tolist()]
         return values
 
-    def to_text(self) -> str:
-        """Rank-1 and trapezoid mAP in percent, as the official code reports them, and their means across cameras."""
-        lines = []
-        for title, values in (("rank-1", self.rank1), ("mAP*", self.map_trapezoid)):
-            lines.append(f"{title:>9}" + "".join(f"{camera:>7}" for camera in self.cameras))
-            lines += [
-                f"{camera:>9}" + "".join("      –" if np.isnan(cell) else f"{100 * cell:7.1f}" for cell in row)
-                for camera, row in zip(self.cameras, values.tolist(), strict=True)
-            ]
-            lines.append(f"mean across cameras {100 * self.across(values):.1f}")
-        return "\n".join([*lines, f"rows: camera of the query; columns: camera of the match; {self.line()}"])
-
     def line(self) -> str:
-        """What the matrices are worth, in one line."""
-        return f"{RULE}; AP*: trapezoids of the official code; {conditions(self.frames, self.reranking)}"
+        """Return the conditions of the matrices in one line."""
+        return f"{RULE}; mAP: {AP_KIND}; {conditions(self.frames, self.reranking)}"
 
 
 def score_camera_pairs(
-    answers: Ranking | NDArray[np.floating],
-    query: Sequence[Tracklet] | Labels,
-    gallery: Sequence[Tracklet] | Labels,
-    *,
-    memory_budget: int = MEMORY_BUDGET,
+    ranking: Ranking, query: Sequence[Tracklet] | Labels, gallery: Sequence[Tracklet] | Labels
 ) -> CameraPairs:
-    """The camera-pair matrix of the official MARS code (``compute_r1_multiCam.m``, ``compute_AP_multiCam.m``).
+    """Return the camera-pair matrix of the official MARS code (``compute_r1_multiCam.m``, ``compute_AP_multiCam.m``).
 
-    In the cell of cameras a and b a query under a is searched for under b: its matches are its person's tracklets under
-    b; its person's tracklets under any other camera, and the query itself, are left out of the ranking; all others
-    under *all* cameras count as wrong. Two things differ from protocol ``mars``, and both are the official code's:
+    The cell of cameras a and b is the mean over queries from camera a. Their matches are their person's tracklets from
+    camera b. Their person's tracklets from any other camera, and the query itself, are removed from the ranking. All
+    other persons' tracklets from *all* cameras are wrong. As in the official code, two rules differ from protocol
+    ``mars``:
 
-    * On the diagonal the matches are tracklets of the query's own camera, which are junk in ``mars``.
-    * Person -1 counts as wrong.
+    * On the diagonal, matches are tracklets of the query's own camera, which are junk in ``mars``.
+    * Person -1 is wrong and not junk.
 
-    A query without a tracklet to find under b is not part of the cell's means. The official code takes the first answer
-    for the query itself; here the query is left out wherever it stands, which is the same as long as it comes first.
+    A query without a match from camera b is not part of the cell's means. The official code removes the first
+    candidate as the query itself; here the query is removed at any rank, which is the same if it ranks first.
 
     Args:
-        answers: a ranking of all G, or (Q, G) similarities.
-        query: Q tracklets or labels.
-        gallery: G tracklets or labels.
-        memory_budget: bytes that intermediate results may take, about.
+        ranking: Rankings of all G gallery tracklets for Q queries.
+        query: Q tracklets or their labels, in the order of the ranking.
+        gallery: G tracklets or their labels, in the order of the ranking.
 
     Raises:
-        ShapeError: if the answers are not those of the tracklets.
-        ProtocolError: if the ranking is cut off.
+        ShapeError: If the tracklets are not those of the ranking.
+        ProtocolError: If the ranking is cut off.
     """
-    query = query if isinstance(query, Labels) else Labels.of(query)
-    gallery = gallery if isinstance(gallery, Labels) else Labels.of(gallery)
-    find = match_finder(answers, query, gallery)
-    if isinstance(answers, Ranking) and answers.order.shape[1] < len(gallery.ids):
+    query, gallery = Labels.of(query), Labels.of(gallery)
+    find = matches_of_ranking(ranking, query, gallery)
+    if ranking.order.shape[1] < len(gallery.ids):
         raise ProtocolError(
-            f"the ranking keeps {answers.order.shape[1]} of {len(gallery.ids)} gallery tracklets, and camera pairs "
+            f"the ranking keeps {ranking.order.shape[1]} of {len(gallery.ids)} gallery tracklets, and camera pairs "
             "need all of them; rank with k=None"
         )
     cameras = np.unique(np.concatenate([query.cameras, gallery.cameras]))
@@ -132,15 +115,15 @@ def score_camera_pairs(
     itself = np.array([place.get(id_, -1) for id_ in query.ids], dtype=np.int64)
 
     totals = np.zeros((4, C, C))
-    for rows in blocks(Q, len(gallery.ids), memory_budget):
+    for rows in blocks(Q, len(gallery.ids)):
         own = itself[rows]
-        left_out = np.zeros((len(own), len(gallery.ids)), dtype=bool)
-        left_out[np.flatnonzero(own >= 0), own[own >= 0]] = True
+        is_itself = np.zeros((len(own), len(gallery.ids)), dtype=bool)
+        is_itself[np.flatnonzero(own >= 0), own[own >= 0]] = True
         person = query.persons[rows, None]
-        same = (person == gallery.persons) & (person > DISTRACTOR) & ~left_out
-        found = _by_camera(find(rows, same, left_out), np.searchsorted(cameras, gallery.cameras), C)
-        n = np.bincount(found.row, minlength=len(own) * C)
-        scores = score_matches(found.row, found.rank, n)
+        same = (person == gallery.persons) & (person > DISTRACTOR) & ~is_itself
+        matches = _by_camera(find(rows, same, is_itself), np.searchsorted(cameras, gallery.cameras), C)
+        n = np.bincount(matches.row, minlength=len(own) * C)
+        scores = score_matches(matches.row, matches.rank, n)
         cell = np.searchsorted(cameras, query.cameras[rows]).repeat(C) * C + np.tile(np.arange(C), len(own))
         for total, values in zip(totals, (n > 0, scores.first == 1, scores.ap, scores.ap_trapezoid), strict=True):
             total += np.bincount(cell, values, C * C).reshape(C, C)
@@ -149,19 +132,19 @@ def score_camera_pairs(
     return CameraPairs(tuple(cameras.tolist()), queries.astype(np.int64), *means)
 
 
-def _by_camera(found: Matches, camera: NDArray[np.int64], C: int) -> Matches:
-    """Matches under all cameras, as matches under each: row q becomes rows q·C … q·C + C - 1.
+def _by_camera(matches: Matches, camera: NDArray[np.int64], C: int) -> Matches:
+    """Return the matches separately for each camera: row q becomes rows q·C … q·C + C - 1.
 
-    Under one camera, a match is preceded by all the wrong answers that precede it, and by matches of that camera only.
+    For one camera, a match is preceded by all wrong tracklets ranked before it, but only by matches of that camera.
 
     Args:
-        found: H matches of some queries.
-        camera: (G,) number of each gallery tracklet's camera, 0 … C - 1.
-        C: how many.
+        matches: H matches of some queries.
+        camera: (G,) camera index of each gallery tracklet, 0 … C - 1.
+        C: Number of cameras.
     """
-    wrong_before = found.rank - hit_numbers(found.row, int(found.row.max(initial=-1)) + 1)
-    row = found.row * C + camera[found.column]
+    wrong_before = matches.rank - hit_numbers(matches.row, int(matches.row.max(initial=-1)) + 1)
+    row = matches.row * C + camera[matches.column]
     by_row = np.argsort(row, kind="stable")
     row = row[by_row]
     hit = hit_numbers(row, int(row.max(initial=-1)) + 1)
-    return Matches(row, wrong_before[by_row] + hit, found.column[by_row])
+    return Matches(row, wrong_before[by_row] + hit, matches.column[by_row])

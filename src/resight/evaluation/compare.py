@@ -1,4 +1,4 @@
-"""Several aggregators on the same clip features: one table, one file."""
+"""Comparison of aggregators on the same clip features."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from resight.evaluation.confidence import LEVEL, SAMPLES, Interval, confidence_i
 from resight.evaluation.damage import DamageAuroc, auroc_by_fault, clip_fault
 from resight.evaluation.evaluate import clip_weights, evaluate_features, labels_of
 from resight.evaluation.metrics import Scores
-from resight.evaluation.open_set import OpenSet, search_open_set
+from resight.evaluation.open_set import RATES, OpenSet, search_open_set
 from resight.evaluation.protocols import Protocol
 from resight.evaluation.slices import slice_scores
 from resight.evaluation.threshold import Threshold
@@ -28,28 +28,38 @@ from resight.features.types import ClipFeatures
 from resight.models.aggregators import Aggregator, MaxPair, MeanFeature, MeanPair, TopShare
 from resight.progress import Progress
 from resight.ranking import Ranking
+from resight.tables import Row, Table
 from resight.tracklet import Tracklet
 
 TOP_SHARES = (10, 20, 30, 40, 50, 60, 70, 80, 90)
-"""t of the top-t % rows, in percent; 100 is the mean of all pairs."""
+"""t of the top-t % aggregators in percent; 100 is the mean of all pairs."""
 
 CORRUPTED = "corrupted"
 """Name of the paper's damage among the faults."""
 
+MEASURES = {"map": "mAP", "rank-1": "rank-1", "rank-5": "rank-5", "minp": "mINP", "map_trapezoid": "mAP*"}
+"""Measures in tables, as named by `Scores.measures`, to their headings."""
+
+TRAPEZOID = "* AP of the official MARS code"
+"""Explanation of the heading mAP*."""
+
+OPEN_SET_COLUMNS = (*(f"at {100 * rate:g} %" for rate in RATES), "no threshold", "AUROC")
+"""Headings of `OpenSet.measures` in tables."""
+
 
 @dataclass(frozen=True)
 class Comparison:
-    """How well each aggregator does, and of the last one, the headline, what there is to know.
+    """Scores of several aggregators, with details of the last one, the headline.
 
     Attributes:
-        scores: by name of the aggregator, in the order in which they were given.
-        rankings: of the headline, by its name; of the others only where several comparisons were joined.
-        auroc: by fault, of low weight of a query clip; empty if nothing is known of damage or nothing was learned.
-        slices: of the headline: what queries are grouped by, to group, to the scores of its queries.
-        camera_pairs: of the headline; None if not asked for, or there is only one camera.
-        open_sets: by name of the aggregator, with persons taken out of the gallery; empty if not asked for.
-        threshold: of the headline in the open set: from which similarity on the model is believed.
-        notes: what a reader of the scores must know, a sentence each.
+        scores: Name of the aggregator to its scores, in the order given.
+        rankings: Name of the aggregator to its ranking; of the headline, and of others if comparisons were joined.
+        auroc: Fault to the AUROC of low weight of a query clip; empty if no fault is known or no importance is learned.
+        slices: What the headline's queries are grouped by, to group, to the scores of its queries.
+        camera_pairs: Scores of the headline by pair of cameras; None if not requested or there is only one camera.
+        open_sets: Name of the aggregator to its open-set search; empty if not requested.
+        threshold: Threshold of the headline in the open set; None if the model has none.
+        notes: Remarks on the scores, one sentence each.
     """
 
     scores: Mapping[str, Scores]
@@ -63,109 +73,144 @@ class Comparison:
 
     @property
     def headline(self) -> str:
-        """Name of the last aggregator: the trained one, where there is one."""
+        """Name of the last aggregator, which is the trained one if there is one."""
         return list(self.scores)[-1]
 
     @property
     def protocol_line(self) -> str:
-        """What the numbers are worth, in one line."""
+        """Conditions of the scores in one line."""
         return next(iter(self.scores.values())).line()
 
     @property
     def interval_line(self) -> str:
-        """What the intervals are made of, in words."""
+        """How the intervals were computed, in words."""
         scores = self.scores[self.headline]
-        drawn = "queries" if scores.persons is None else f"{len(np.unique(scores.persons[scores.counted]))} persons"
-        return f"interval of the mAP: {SAMPLES:,} samples of {drawn}"
+        units = "queries" if scores.persons is None else f"{len(np.unique(scores.persons[scores.counted]))} persons"
+        return f"interval of the mAP from {SAMPLES:,} samples of {units}"
 
     @cached_property
     def intervals(self) -> dict[str, dict[str, Interval]]:
-        """By aggregator and measure, 95 % intervals for other persons of the same kind; see `confidence_intervals`."""
-        return {name: confidence_intervals(one, groups=one.persons) for name, one in self.scores.items()}
+        """Aggregator to measure to its 95 % interval over persons, see `confidence_intervals`."""
+        return {name: confidence_intervals(scores, groups=scores.persons) for name, scores in self.scores.items()}
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the rankings, as plain values."""
-        of_persons = self.scores[self.headline].persons is not None
-        about = {"level": LEVEL, "samples": SAMPLES, "drawn": "persons" if of_persons else "queries"}
+        """Return everything except the rankings as plain values."""
+        unit = "queries" if self.scores[self.headline].persons is None else "persons"
+        about = {"level": LEVEL, "samples": SAMPLES, "drawn": unit}
         return {
             "headline": self.headline,
             "conditions": self.protocol_line,
             "scores": {
-                name: one.to_json()
+                name: scores.to_json()
                 | {"intervals": about | {measure: [i.low, i.high] for measure, i in self.intervals[name].items()}}
-                for name, one in self.scores.items()
+                for name, scores in self.scores.items()
             },
             "auroc_of_low_importance": {
-                fault: {"auroc": one.auroc, "damaged_clips": one.damaged, "clean_clips": one.clean}
-                for fault, one in self.auroc.items()
+                fault: {"auroc": figures.auroc, "damaged_clips": figures.damaged, "clean_clips": figures.clean}
+                for fault, figures in self.auroc.items()
             },
             "slices": {
-                by: {group: one.to_json() for group, one in groups.items()} for by, groups in self.slices.items()
+                by: {group: scores.to_json() for group, scores in groups.items()} for by, groups in self.slices.items()
             },
             "camera_pairs": self.camera_pairs and self.camera_pairs.to_json(),
             "open_set": {
-                name: one.to_json(self.threshold if name == self.headline else None)
-                for name, one in self.open_sets.items()
+                name: open_set.to_json(self.threshold if name == self.headline else None)
+                for name, open_set in self.open_sets.items()
             },
             "notes": list(self.notes),
         }
 
-    def to_text(self) -> str:
-        """A table in plain text: percent, and the protocol below it."""
-        lines = [f"{'':24}{'mAP':>7}{'95 % interval':>16}{'rank-1':>8}{'rank-5':>8}{'mINP':>7}{'mAP*':>7}"]
-        for name, s in self.scores.items():
-            _, low, high = (100 * end for end in self.intervals[name]["map"])
-            lines.append(
-                f"{name:24}{100 * s.map:7.1f}{f'{low:.1f} … {high:.1f}':>16}{100 * s.rank(1):8.1f}"
-                f"{100 * s.rank(5):8.1f}{100 * s.minp:7.1f}{100 * s.map_trapezoid:7.1f}"
-            )
-        lines.append(f"{self.protocol_line}; * AP of the official MARS code; {self.interval_line}")
-        lines += [f"note: {note}" for note in self.notes]
+    def tables(self) -> list[Table]:
+        """Return the tables of scores, of low importance against damage, and of the open set, as far as known."""
+        tables = [self._scores_table()]
         if self.auroc:
-            lines.append(f"\n{'low importance finds':24}{'AUROC':>7}{'damaged':>9}{'clean':>7}  (query clips)")
-            lines += [
-                f"{fault:24}{'–' if one.auroc is None else f'{one.auroc:.3f}':>7}{one.damaged:9}{one.clean:7}"
-                for fault, one in self.auroc.items()
-            ]
+            tables.append(self._auroc_table())
         if self.open_sets:
-            lines.append(f"\n{'open set: identified at':24}{'1 % false alarms':>18}{'10 %':>7}{'without':>9}")
-            for name, one in self.open_sets.items():
-                at_1, at_10, without, _ = (100 * value for value in one.measures().values())
-                lines.append(f"{name:24}{at_1:18.1f}{at_10:7.1f}{without:9.1f}")
-            lines += ["", self.headline, self.open_sets[self.headline].to_text(self.threshold)]
-        return "\n".join(lines)
+            tables.append(self._open_set_table())
+        return tables
+
+    def to_text(self) -> str:
+        """Return tables and notes as plain text."""
+        parts = [self._scores_table().to_text(), *(f"Note: {note}." for note in self.notes)]
+        parts = ["\n".join(parts), *(table.to_text() for table in self.tables()[1:])]
+        if self.open_sets:
+            parts.append(f"{self.headline}\n{self.open_sets[self.headline].table(self.threshold).to_text()}")
+        return "\n\n".join(parts)
+
+    def _scores_table(self) -> Table:
+        rows = []
+        for name, scores in self.scores.items():
+            values, interval = scores.measures(), self.intervals[name]["map"]
+            first, *others = (100 * values[measure] for measure in MEASURES)
+            rows.append(Row(name, (first, f"{100 * interval.low:.1f} … {100 * interval.high:.1f}", *others)))
+        first_heading, *headings = MEASURES.values()
+        return Table(
+            "Scores in percent",
+            (first_heading, "95 % interval", *headings),
+            tuple(rows),
+            note=f"{self.protocol_line}; {TRAPEZOID}; {self.interval_line}",
+            best=(0, 2, 3, 4, 5),
+        )
+
+    def _auroc_table(self) -> Table:
+        return Table(
+            "Low importance as an indicator of damaged query clips",
+            ("AUROC", "damaged clips", "clean clips"),
+            tuple(
+                Row(fault.replace("_", " "), (figures.auroc, figures.damaged, figures.clean))
+                for fault, figures in self.auroc.items()
+            ),
+            head="fault",
+            note="AUROC: probability that a damaged clip has lower importance than a clean clip; 0.5 is chance",
+            digits=3,
+        )
+
+    def _open_set_table(self) -> Table:
+        return Table(
+            "Identification rate in percent, by false-alarm rate",
+            OPEN_SET_COLUMNS,
+            tuple(Row(name, open_set_cells([open_set])) for name, open_set in self.open_sets.items()),
+            note=f"{self.open_sets[self.headline].line()}; AUROC of detection",
+            best=tuple(range(len(OPEN_SET_COLUMNS))),
+        )
 
     def save(self, folder: Path) -> None:
-        """Write scores.json, what each query got (queries-<name>.json, for `compare_runs`), rankings, camera pairs."""
+        """Write scores.json, the scores of each query (queries-<name>.json), rankings and camera pairs."""
         save_json(folder / "scores.json", self.to_json())
-        for name, one in self.scores.items():
-            one.save(folder / f"queries-{file_name(name)}.json")
+        for name, scores in self.scores.items():
+            scores.save(folder / f"queries-{file_name(name)}.json")
         for name, ranking in self.rankings.items():
             ranking.save(folder / f"ranking-{file_name(name)}.npz")
         if self.camera_pairs is not None:
             save_json(folder / "camera-pairs.json", self.camera_pairs.to_json())
 
 
+def open_set_cells(open_sets: Sequence[OpenSet]) -> tuple[tuple[float, ...], ...]:
+    """Return the measures of open-set searches in percent, one cell per column of `OPEN_SET_COLUMNS`."""
+    rows = [open_set.measures().values() for open_set in open_sets]
+    return tuple(tuple(100 * value for value in column) for column in zip(*rows, strict=True))
+
+
 def file_name(method: str) -> str:
-    """A method's name as part of a file's name."""
+    """Return the name of an aggregator as part of a file name."""
     return method.replace(" %", "percent").replace(",", "").replace(" ", "-")
 
 
 def save_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write plain values, replacing an older file in one step."""
+    """Write plain values as JSON, replacing an existing file in one step."""
     with replace_file(path) as temporary:
         temporary.write_text(json.dumps(values, indent=1), encoding="utf-8")
 
 
 def load_run(path: Path, method: str | None = None) -> Scores:
-    """What each query got in an evaluation that was saved.
+    """Return the scores of a saved evaluation.
 
     Args:
-        path: a folder that `Comparison.save` wrote, or a file that `Scores.save` wrote.
-        method: of a folder, which aggregator; None is the headline.
+        path: Folder written by `Comparison.save`, or file written by `Scores.save`.
+        method: Name of the aggregator in a folder; None is the headline.
 
     Raises:
-        ProtocolError: if there is no such evaluation, it has no such method, or several splits.
+        ProtocolError: If there is no evaluation, it has several splits, or it does not contain the aggregator.
     """
     if not path.is_dir():
         return Scores.load(path)
@@ -174,18 +219,18 @@ def load_run(path: Path, method: str | None = None) -> Scores:
         names, headline, splits = list(saved["scores"]), str(saved["headline"]), saved.get("splits", ())
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ProtocolError(
-            f"{path} holds no evaluation of this version ({type(error).__name__}: {error}); give a folder that "
-            "`resight evaluate --out` wrote, or a file queries-….json in one"
+            f"{path} is not a saved evaluation ({type(error).__name__}: {error}); pass a folder written by "
+            "`resight evaluate --out`, or a file queries-….json in one"
         ) from error
     if splits:
-        raise ProtocolError(f"{path} holds {len(splits)} splits; name one of them, such as {path / 'split-1'}")
+        raise ProtocolError(f"{path} contains {len(splits)} splits; pass one of them, such as {path / 'split-1'}")
     if method is not None and method not in names:
-        raise ProtocolError(f"{path} has no method {method!r}; it has {', '.join(names)}")
+        raise ProtocolError(f"{path} has no method {method!r}; its methods are {', '.join(names)}")
     return Scores.load(path / f"queries-{file_name(method or headline)}.json")
 
 
 def usual_aggregators(trained: Aggregator) -> dict[str, Aggregator]:
-    """What the paper compares, and last the trained aggregator of a model."""
+    """Return the aggregators that the paper compares, and last the trained one of a model."""
     usual: list[Aggregator] = [MeanFeature(normalise=False), MeanFeature(normalise=True), MaxPair()]
     usual += [TopShare(share) for share in TOP_SHARES]
     usual.append(MeanPair())  # the headline of a model that has only stage 1
@@ -205,52 +250,53 @@ def compare_aggregators(
     compute: Compute = Compute(),
     groups: Mapping[str, NDArray[np.str_]] | None = None,
     camera_pairs: bool = False,
-    strangers: NDArray[np.int64] | None = None,
+    impostors: NDArray[np.int64] | None = None,
     threshold: Threshold | None = None,
     notes: tuple[str, ...] = (),
     progress: Progress | None = None,
 ) -> Comparison:
-    """Score aggregators on the same features.
+    """Score several aggregators on the same features.
 
     Args:
-        aggregators: by name, the headline last.
-        query: Q tracklets of M clips.
-        gallery: what is searched.
-        protocol: the rules.
-        faults: (Q, M) from `clip_faults`, to measure how well low importance points at damage.
-        reranked: re-rank every ranking by k-reciprocal neighbours.
-        compute: Device and precision of scoring, see `score_all_pairs`.
-        groups: what queries are grouped by, to (Q,) names of groups: see `resight.evaluation.slices`.
-        camera_pairs: score them too, if there are two cameras.
-        strangers: persons to take out of the gallery for the open set, see `draw_strangers`; None for no open set.
-        threshold: of the headline's aggregator; its gallery becomes the open set's. Re-ranked similarities have none.
-        notes: what a reader of the scores must know.
-        progress: called with (aggregators done, all).
+        aggregators: Name to aggregator, the headline last.
+        query: Features of Q tracklets with M clips each.
+        gallery: Features of G tracklets.
+        protocol: Rules for matches and junk.
+        faults: (Q, M) from `clip_faults`, to measure how well low importance indicates damage.
+        reranked: Whether to re-rank all rankings by k-reciprocal neighbours.
+        compute: Device and precision of scoring.
+        groups: What queries are grouped by, to (Q,) names of groups, see `resight.evaluation.slices`.
+        camera_pairs: Whether to compute scores by pair of cameras, if there are at least two cameras.
+        impostors: Persons to remove from the gallery for the open set, see `draw_impostors`; None for no open set.
+        threshold: Threshold of the headline, adapted to the gallery of the open set. It is not used with re-ranking,
+            whose similarities have another scale.
+        notes: Remarks on the scores.
+        progress: Called with (aggregators done, total).
 
     Raises:
-        ProtocolError: if no query has a match.
+        ProtocolError: If no query has a match.
     """
     scores: dict[str, Scores] = {}
     open_sets: dict[str, OpenSet] = {}
     auroc: dict[str, DamageAuroc] = {}
-    asked, searched = labels_of(query), labels_of(gallery)
+    query_labels, gallery_labels = labels_of(query), labels_of(gallery)
     for number, (name, aggregator) in enumerate(aggregators.items()):
         ranking, scores[name] = evaluate_features(
             query, gallery, aggregator, protocol, reranked=reranked, compute=compute
         )
         frames, reranking = scores[name].frames, scores[name].reranking
-        if strangers is not None:
-            found = search_open_set(ranking.table(), asked, searched, protocol, strangers)
-            open_sets[name] = replace(found, frames=frames, reranking=reranking)
+        if impostors is not None:
+            open_set = search_open_set(ranking, query_labels, gallery_labels, protocol, impostors)
+            open_sets[name] = replace(open_set, frames=frames, reranking=reranking)
         if aggregator.learns_importance and faults is not None:
             auroc = auroc_by_fault(clip_weights(query, gallery, ranking, aggregator), faults)
         if progress is not None:
             progress(number + 1, len(aggregators))
     deviation = scores[name].deviation()
     pairs = None
-    if camera_pairs and len({*asked.cameras.tolist(), *searched.cameras.tolist()}) > 1:
-        pairs = replace(score_camera_pairs(ranking, asked, searched), frames=frames, reranking=reranking)
-    believed = threshold.for_gallery(open_sets[name].gallery) if open_sets and threshold and not reranked else None
+    if camera_pairs and len({*query_labels.cameras.tolist(), *gallery_labels.cameras.tolist()}) > 1:
+        pairs = replace(score_camera_pairs(ranking, query_labels, gallery_labels), frames=frames, reranking=reranking)
+    adapted = threshold.for_gallery(open_sets[name].gallery) if threshold and open_sets and not reranked else None
     return Comparison(
         scores,
         {name: ranking},
@@ -258,7 +304,7 @@ def compare_aggregators(
         {by: slice_scores(scores[name], names) for by, names in (groups or {}).items()},
         pairs,
         open_sets,
-        believed,
+        adapted,
         (*notes, *([deviation] if deviation else [])),
     )
 
@@ -269,13 +315,13 @@ def clip_faults(
     frame_faults: Mapping[str, str],
     corrupted: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.str_]:
-    """What is known to be wrong with each clip.
+    """Return the fault of each clip.
 
     Args:
-        tracklets: T of them, the rows of `features`.
-        features: whose frame numbers say which frames a clip has.
-        frame_faults: frame name to fault.
-        corrupted: (T, M) clips damaged on purpose; these are called ``corrupted`` whatever else they are.
+        tracklets: T tracklets, the rows of `features`.
+        features: Features whose frame numbers tell the frames of each clip.
+        frame_faults: Frame name to fault.
+        corrupted: (T, M) True for clips damaged on purpose, which get the fault ``corrupted``.
 
     Returns:
         (T, M) names of faults, ``""`` for a clean clip.

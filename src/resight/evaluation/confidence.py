@@ -1,6 +1,6 @@
-"""How sure a score is, and whether two runs differ: bootstrap intervals and a paired test, over queries.
+"""Confidence intervals of scores and comparison of two runs, by resampling queries.
 
-Shapes: Q queries that count, U units that are drawn (queries, or persons), B samples, S measures.
+Shapes: Q valid queries, U resampled units (queries or persons), B samples, S measures.
 """
 
 from __future__ import annotations
@@ -14,27 +14,28 @@ from numpy.typing import ArrayLike, NDArray
 
 from resight.errors import ProtocolError, ShapeError
 from resight.evaluation.metrics import Scores
+from resight.tables import Row, Table
 
 MEASURES = ("map", "map_trapezoid", "minp", "rank-1")
-"""What intervals are given for: means over queries of one number each."""
+"""Measures with intervals: means over queries of one number per query."""
 
 LEVEL = 0.95
-"""Share of the intervals that cover the truth, unless told otherwise."""
+"""Default confidence level."""
 
 SAMPLES = 2000
-"""B: the ends of a 95 % interval move by about a fiftieth of its width from seed to seed."""
+"""B. With this number, the ends of a 95 % interval vary by about 2 % of its width from seed to seed."""
 
 _BLOCK = 2**20
-"""Draws at once, which bounds the memory: about 16 bytes each."""
+"""Number of draws at once. It bounds the memory, at about 16 bytes per draw."""
 
 
 class Interval(NamedTuple):
-    """A number and how far it can be trusted.
+    """A measured value with its confidence interval.
 
     Attributes:
-        value: as measured.
-        low: lower end.
-        high: upper end.
+        value: Measured value.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
     """
 
     value: float
@@ -44,14 +45,13 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True)
 class Difference:
-    """A measure of one run minus that of another, on the same queries.
+    """Difference of a measure between two runs on the same queries.
 
     Attributes:
-        interval: of the difference of the means.
-        p_value: how often a difference as large, in either direction, comes about if it is chance which run a query's
-            result belongs to.
-        better: queries that the first run does better.
-        worse: queries that it does worse; the others come out the same.
+        interval: Difference of the means, first run minus second, with its interval.
+        p_value: Probability of a difference at least as large in either direction if the runs are exchangeable.
+        better: Number of queries on which the first run is better.
+        worse: Number of queries on which it is worse. The others are equal.
     """
 
     interval: Interval
@@ -62,15 +62,15 @@ class Difference:
 
 @dataclass(frozen=True)
 class RunComparison:
-    """Two runs on the same queries.
+    """Comparison of two runs on the same queries.
 
     Attributes:
-        differences: first run minus second, by measure.
-        level: share of the intervals that cover the truth.
-        samples: B, drawings behind each interval and each p-value.
-        unit: what was drawn: ``queries`` or ``groups of queries``.
-        queries: that count.
-        units: how many of what was drawn there are.
+        differences: Measure to the difference, first run minus second.
+        level: Confidence level of the intervals.
+        samples: B, number of samples for each interval and p-value.
+        unit: Resampled unit: ``queries`` or ``groups of queries``.
+        queries: Number of valid queries.
+        units: Number of resampled units.
     """
 
     differences: Mapping[str, Difference]
@@ -81,24 +81,24 @@ class RunComparison:
     units: int
 
     def in_words(self) -> tuple[str, ...]:
-        """Whether a difference can be told, a sentence for the mAP and one for rank-1."""
+        """Return one sentence each on the mAP and on rank-1, with the first run called A and the second B."""
         sentences = []
-        for name, one in (("mAP", self.differences["map"]), ("rank-1", self.differences["rank-1"])):
-            value, low, high = (100 * number for number in one.interval)
-            told = one.p_value <= 1 - self.level
-            which = "A is better" if value > 0 else "B is better"
+        for name, difference in (("mAP", self.differences["map"]), ("rank-1", self.differences["rank-1"])):
+            value, low, high = (100 * number for number in difference.interval)
+            better = "A is better" if value > 0 else "B is better"
+            verdict = better if difference.p_value <= 1 - self.level else "no significant difference"
             sentences.append(
-                f"{name}: {which if told else 'no difference can be told'}. A minus B is {value:+.1f} points "
-                f"({100 * self.level:g} % interval {low:+.1f} … {high:+.1f}), p = {one.p_value:.4f}, on {self.queries} "
-                f"queries; A does better on {one.better} of them, B on {one.worse}."
+                f"{name}: {verdict}. A minus B is {value:+.1f} percentage points ({100 * self.level:g} % interval "
+                f"{low:+.1f} … {high:+.1f}, p = {difference.p_value:.4f}). Of {self.queries} queries, A is better on "
+                f"{difference.better} and B on {difference.worse}."
             )
         return tuple(sentences)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
+        """Return the comparison as plain values."""
         rows = {
-            name: {**one.interval._asdict(), "p_value": one.p_value, "better": one.better, "worse": one.worse}
-            for name, one in self.differences.items()
+            name: {**row.interval._asdict(), "p_value": row.p_value, "better": row.better, "worse": row.worse}
+            for name, row in self.differences.items()
         }
         return {
             "level": self.level,
@@ -110,39 +110,39 @@ class RunComparison:
         }
 
     def to_text(self) -> str:
-        """A table in plain text, in percentage points."""
-        lines = [f"{'':16}{'difference':>10}{'interval':>18}{'p':>9}{'better':>8}{'worse':>7}"]
-        for name, one in self.differences.items():
-            value, low, high = (100 * number for number in one.interval)
-            ends = f"{low:+.1f} … {high:+.1f}"
-            lines.append(f"{name:16}{value:+10.1f}{ends:>18}{one.p_value:9.4f}{one.better:8}{one.worse:7}")
-        lines.append(
-            f"percentage points; {100 * self.level:g} % intervals, {self.samples} samples of {self.units} {self.unit}"
-        )
-        return "\n".join(lines)
+        """Return a table of the differences in percentage points as plain text."""
+        rows = []
+        for name, difference in self.differences.items():
+            value, low, high = (100 * number for number in difference.interval)
+            interval = f"{low:+.1f} … {high:+.1f}"
+            cells = (f"{value:+.1f}", interval, f"{difference.p_value:.4f}", difference.better, difference.worse)
+            rows.append(Row(name, cells))
+        level = f"{100 * self.level:g} %"
+        note = f"percentage points; {level} intervals, {self.samples} samples of {self.units} {self.unit}"
+        return Table("", ("A - B", f"{level} interval", "p", "A better", "B better"), tuple(rows), note=note).to_text()
 
 
 def confidence_intervals(
     scores: Scores, *, groups: ArrayLike | None = None, level: float = LEVEL, samples: int = SAMPLES, seed: int = 0
 ) -> dict[str, Interval]:
-    """Percentile bootstrap intervals (Efron, 1979) of the mean scores.
+    """Return percentile bootstrap intervals (Efron, 1979) of the mean scores.
 
-    The queries are the sample: the intervals tell how much other queries of the same kind would have changed the score,
-    and nothing of another training. Queries of one person are alike, and intervals that take them for independent are
-    too narrow: give their persons as groups, and whole persons are drawn.
+    The intervals describe the variation over queries, and not over training runs. Queries of one person are
+    correlated, and intervals that resample single queries are too narrow: pass the persons as groups to resample whole
+    persons.
 
     Args:
-        scores: of some queries.
-        groups: (Q,) what is drawn together, such as the persons of all queries asked; None draws queries.
-        level: share of the intervals that cover the truth, 0 … 1.
-        samples: B.
-        seed: of the draws.
+        scores: Scores of Q queries.
+        groups: (Q,) groups that are resampled together, such as the persons; None resamples queries.
+        level: Confidence level, between 0 and 1.
+        samples: B, number of samples.
+        seed: Seed of the samples.
 
     Returns:
-        An interval for each of `MEASURES`; NaN if no query counts.
+        An interval for each of `MEASURES`; NaN if there is no valid query.
 
     Raises:
-        ShapeError: if there is not one group a query.
+        ShapeError: If there is not one group per query.
     """
     values = _per_query(scores)
     return _intervals(values, _units(scores, groups), level, samples, seed)
@@ -157,40 +157,40 @@ def compare_runs(
     samples: int = SAMPLES,
     seed: int = 0,
 ) -> RunComparison:
-    """Whether one run is better than another on the same queries, each query being compared with itself.
+    """Compare two runs on the same queries, query by query.
 
-    The interval is the bootstrap's; the p-value that of a sign-flip permutation test of the mean difference, two-sided,
-    (1 + as large ones) / (1 + samples), so that it is never 0.
+    The intervals are bootstrap intervals. The p-values are those of a two-sided sign-flip permutation test of the mean
+    difference, (1 + number of samples at least as large) / (1 + samples), which is never 0.
 
     Args:
-        first: one run.
-        second: the other, of the same queries by the same protocol.
-        groups: as for `confidence_intervals`; their signs flip together.
-        level: of the intervals.
-        samples: B.
-        seed: of the draws.
+        first: Scores of one run.
+        second: Scores of the other run, for the same queries and protocol.
+        groups: As for `confidence_intervals`; the signs of a group are flipped together.
+        level: Confidence level of the intervals.
+        samples: B, number of samples.
+        seed: Seed of the samples.
 
     Raises:
-        ProtocolError: if the runs do not have the same queries, gallery size and protocol, or no query counts.
-        ShapeError: if there is not one group a query.
+        ProtocolError: If the runs differ in queries, gallery size or protocol, or there is no valid query.
+        ShapeError: If there is not one group per query.
     """
     for what in ("protocol", "without_match", "gallery", "cut_at", "query_ids"):
-        ours, theirs = getattr(first, what), getattr(second, what)
-        if ours != theirs:
-            apart = f"{len(ours)} and {len(theirs)} of them" if what == "query_ids" else f"{ours} and {theirs}"
+        one, other = getattr(first, what), getattr(second, what)
+        if one != other:
+            values = f"{len(one)} and {len(other)} of them" if what == "query_ids" else f"{one} and {other}"
             raise ProtocolError(
-                f"two runs can be compared query by query only if they were asked the same in the same way; {what} "
-                f"differ: {apart}. Evaluate both on the same data by the same protocol"
+                f"two runs can only be compared if they have the same queries, gallery and protocol; {what} differ: "
+                f"{values}. Evaluate both on the same data by the same protocol"
             )
     if not np.array_equal(first.counted, second.counted) or not first.counted.any():
-        raise ProtocolError("two runs can be compared only if the same queries, one at least, have a match in both")
+        raise ProtocolError("two runs can only be compared if the same queries, at least one, have a match in both")
     units = _units(first, groups)
     differences = _per_query(first) - _per_query(second)
     intervals = _intervals(differences, units, level, samples, seed)
 
     sums = _sums(differences, units)
     measured = np.abs(sums.sum(axis=0))
-    rounding = 1e-12 * np.abs(sums).sum(axis=0)  # a sum in another order is the same difference
+    rounding = 1e-12 * np.abs(sums).sum(axis=0)  # sums in another order differ by rounding only
     rng = np.random.default_rng([seed, 1])
     larger = np.zeros(len(MEASURES), dtype=np.int64)
     for size in _block_sizes(samples, len(sums)):
@@ -215,14 +215,14 @@ def compare_runs(
 
 
 def _per_query(scores: Scores) -> NDArray[np.float64]:
-    """(Q, S): what each query that counts adds to the mean."""
+    """Return the measures of each valid query, (Q, S)."""
     columns = (scores.ap, scores.ap_trapezoid, scores.inp, scores.first == 1)
     values: NDArray[np.float64] = np.nan_to_num(np.stack(columns, axis=1)[scores.counted])
     return values
 
 
 def _units(scores: Scores, groups: ArrayLike | None) -> NDArray[np.int64]:
-    """(Q,) unit of each query that counts, 0 … U - 1."""
+    """Return the unit of each valid query, (Q,) in 0 … U - 1."""
     names = np.arange(scores.queries) if groups is None else np.asarray(groups)
     if names.shape != (scores.queries,):
         raise ShapeError(f"groups are {names.shape}, expected one for each of {scores.queries} queries")
@@ -230,7 +230,7 @@ def _units(scores: Scores, groups: ArrayLike | None) -> NDArray[np.int64]:
 
 
 def _sums(values: NDArray[np.float64], units: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(U, S): sums of values (Q, S) over each unit."""
+    """Return the sums of values, (Q, S), over each unit, (U, S)."""
     U = int(units.max(initial=-1)) + 1
     return np.stack([np.bincount(units, column, U) for column in values.T], axis=1)
 
@@ -239,7 +239,9 @@ def _intervals(
     values: NDArray[np.float64], units: NDArray[np.int64], level: float, samples: int, seed: int
 ) -> dict[str, Interval]:
     if not 0 < level < 1 or samples < 1:
-        raise ProtocolError(f"level is {level} and samples {samples}, expected 0 < level < 1 and at least one sample")
+        raise ProtocolError(
+            f"level is {level} and samples is {samples}, expected 0 < level < 1 and at least one sample"
+        )
     if len(values) == 0:
         return dict.fromkeys(MEASURES, Interval(np.nan, np.nan, np.nan))
     sums, sizes = _sums(values, units), np.bincount(units).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Does low importance point at damaged clips? Shapes: T tracklets, M clips of each."""
+"""Agreement of low importance with damaged clips. Shapes: T tracklets with M clips each."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from resight.evaluation.auroc import auroc
 
 @dataclass(frozen=True)
 class DamageAuroc:
-    """How well low importance tells clips of one fault from clean clips.
+    """How well low importance separates clips with a fault from clean clips.
 
     Attributes:
-        auroc: chance that a damaged clip has lower importance than a clean one: 1 always, 0.5 no better than chance;
-            None when there is no clean clip.
-        damaged: number of clips with the fault.
-        clean: number of clips without any fault.
+        auroc: Probability that a damaged clip has lower importance than a clean one; 0.5 is chance. None if there is no
+            clean clip.
+        damaged: Number of clips with the fault.
+        clean: Number of clips without any fault.
     """
 
     auroc: float | None
@@ -32,24 +32,24 @@ class DamageAuroc:
 def auroc_by_fault(
     importance_per_clip: NDArray[np.floating], fault_per_clip: NDArray[np.str_]
 ) -> dict[str, DamageAuroc]:
-    """How well low importance points at damaged clips, for each fault.
+    """Return how well low importance separates damaged from clean clips, for each fault.
 
-    Positives are the clips of that fault, negatives the clean clips; clips of other faults are left out. Clips of all
-    tracklets are compared with one another, so importance must mean the same in each.
+    Positives are the clips with the fault and negatives are the clean clips; clips with other faults are ignored. Clips
+    of all tracklets are compared with one another, so importance must have the same scale in all of them.
 
     Args:
-        importance_per_clip: (T, M), higher is more important, all finite.
-        fault_per_clip: (T, M), the name of a clip's fault, ``""`` if it is clean: see `clip_fault`.
+        importance_per_clip: (T, M) importance, all finite.
+        fault_per_clip: (T, M) name of each clip's fault, ``""`` if it is clean, see `clip_fault`.
 
     Returns:
-        Fault → figures, for the faults that occur, by name.
+        Fault to its figures, for the faults that occur, in alphabetical order.
 
     Raises:
-        ShapeError: if the shapes differ or an importance is not a number.
+        ShapeError: If the shapes differ or an importance is not finite.
     """
     if importance_per_clip.shape != fault_per_clip.shape:
         raise ShapeError(
-            f"importance is {importance_per_clip.shape} but faults are {fault_per_clip.shape}; expected (T, M) both"
+            f"importance is {importance_per_clip.shape} but faults are {fault_per_clip.shape}; expected (T, M) for both"
         )
     clean = fault_per_clip == ""
     figures: dict[str, DamageAuroc] = {}
@@ -63,17 +63,13 @@ def auroc_by_fault(
 
 
 def clip_fault(frame_names: Sequence[str], faults: Mapping[str, str]) -> str:
-    """The fault of a clip: that of at least half of its frames.
+    """Return the fault of a clip, or ``""`` if fewer than half of its frames have a fault.
 
-    A clip of which fewer than half of the frames are faulty counts as clean. Otherwise it has its commonest fault, even
-    if no single one reaches half; of equally common ones, that of the earliest frame.
+    A clip with several faults has the most common one, and among equally common ones that of the earliest frame.
 
     Args:
-        frame_names: the L frames of the clip; one that was looped counts each time.
-        faults: frame name → fault; clean frames are not in it, or have ``""``.
-
-    Returns:
-        The name of the fault, or ``""``.
+        frame_names: L frames of the clip; a repeated frame counts each time.
+        faults: Frame name to fault; clean frames are missing or have ``""``.
 
     >>> clip_fault(["1.jpg", "2.jpg", "3.jpg", "4.jpg"], {"2.jpg": "blur", "4.jpg": "blur"})
     'blur'

@@ -1,4 +1,4 @@
-"""From clip features to a ranking and its scores."""
+"""Rankings and scores of clip features."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from resight.scoring.search import pair_scorer, search_exactly
 from resight.tracklet import JUNK
 
 EXPLAINED_MATCHES = 5
-"""Best answers of a query over which the weight of its clips is averaged."""
+"""Number of best candidates of a query over which the weight of its clips is averaged."""
 
 EXPLAINED_AT_ONCE = 256
-"""Tracklet pairs weighed at once: enough for the full rate of a product, few enough for the caches."""
+"""Tracklet pairs weighted at once: large enough for efficient products, small enough for the caches."""
 
 
 def rank_features(
@@ -37,7 +37,16 @@ def rank_features(
     compute: Compute = Compute(),
     progress: Progress | None = None,
 ) -> Ranking:
-    """Rank the gallery for each query by the aggregator's similarity; `k` keeps the best of each."""
+    """Return the gallery ranked by similarity for each query.
+
+    Args:
+        query: Features of Q tracklets with M clips each.
+        gallery: Features of G tracklets.
+        aggregator: Aggregator that computes the similarities.
+        k: Number of candidates to keep per query; None keeps all.
+        compute: Device and precision of scoring.
+        progress: See `score_all_pairs`.
+    """
     scores = score_all_pairs(query.values, gallery.values, aggregator, compute=compute, progress=progress)
     return Ranking.from_scores(scores, query.ids, gallery.ids, k)
 
@@ -52,19 +61,19 @@ def evaluate_features(
     compute: Compute = Compute(),
     progress: Progress | None = None,
 ) -> tuple[Ranking, Scores]:
-    """Rank and score.
+    """Return the ranking of the gallery and its scores.
 
     Args:
-        query: Q tracklets of M clips.
-        gallery: what is searched.
-        aggregator: how to compare.
-        protocol: the rules.
-        reranked: re-rank by `rerank_features` first.
-        compute: Device and precision of scoring, see `score_all_pairs`.
-        progress: see `score_all_pairs`.
+        query: Features of Q tracklets with M clips each.
+        gallery: Features of G tracklets.
+        aggregator: Aggregator that computes the similarities.
+        protocol: Rules for matches and junk.
+        reranked: Whether to re-rank with `rerank_features` before scoring.
+        compute: Device and precision of scoring.
+        progress: See `score_all_pairs`.
 
     Raises:
-        ProtocolError: if no query has a match.
+        ProtocolError: If no query has a match.
     """
     ranking = rank_features(query, gallery, aggregator, compute=compute, progress=progress)
     if reranked:
@@ -82,67 +91,66 @@ def rerank_features(
     compute: Compute = Compute(),
     progress: Progress | None = None,
 ) -> Ranking:
-    """Re-rank by k-reciprocal neighbours, see `rerank`: neighbours are sought exactly, among queries and gallery."""
-    everyone = gallery.joined_with(query)
-    neighbours, _ = search_exactly(everyone, everyone, aggregator, NEIGHBOURS, compute=compute, progress=progress)
-    score = pair_scorer(everyone, everyone, aggregator, compute)
+    """Return the ranking re-ranked by k-reciprocal neighbours in queries and gallery, see `rerank`."""
+    joined = gallery.joined_with(query)
+    neighbours, _ = search_exactly(joined, joined, aggregator, NEIGHBOURS, compute=compute, progress=progress)
+    score = pair_scorer(joined, joined, aggregator, compute)
     return rerank(ranking, neighbours, score_pairs=score)
 
 
 def evaluate_among(features: ClipFeatures, aggregator: Aggregator, compute: Compute = Compute()) -> float:
-    """MAP of tracklets searched among themselves by the ``standard`` protocol: how a training run is judged."""
+    """Return the mAP of tracklets searched among each other by protocol ``standard``, as in validation."""
     return evaluate_features(features, features, aggregator, PROTOCOLS["standard"], compute=compute)[1].map
 
 
 def labels_of(features: ClipFeatures) -> Labels:
-    """The labels that a protocol looks at."""
+    """Return the labels of the tracklets of features."""
     return Labels(features.ids, features.persons, features.cameras)
 
 
 def clip_weights(
     query: ClipFeatures, gallery: ClipFeatures, ranking: Ranking, aggregator: Aggregator,
-    passed_over: NDArray[np.bool_] | None = None,
+    ignored: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float64]:  # fmt: skip
-    """How much each query clip counts: its share of the weight, averaged over the query's best answers.
+    """Return the share of the weight of each query clip, averaged over the query's best candidates in the ranking.
 
-    A clip's share against one gallery tracklet is the sum of the weights of its pairs; 1/M each is no preference.
-    Answers from the query's own camera and junk are passed over, as they are when a match is explained.
+    The share of a clip in one comparison is the sum of the weights of its clip pairs, 1/M if all clips are equal.
+    Candidates from the query's own camera and junk are ignored.
 
     Args:
-        query: Q tracklets, the ranking's queries.
-        gallery: G tracklets, the ranking's gallery.
-        ranking: (Q, K).
-        aggregator: whose weights.
-        passed_over: (Q, G) answers that are passed over, too.
+        query: Features of Q tracklets with M clips each, the queries of the ranking.
+        gallery: Features of G tracklets, the gallery of the ranking.
+        ranking: Ranking of K candidates per query.
+        aggregator: Aggregator that computes the weights.
+        ignored: (Q, G) further candidates to ignore.
 
     Returns:
-        (Q, M), rows sum to 1.
+        (Q, M) shares; rows sum to 1.
     """
     device = next(aggregator.parameters(), torch.zeros(())).device
-    pairs = [(q, g) for q in range(len(query)) for g in _explained(query, gallery, ranking, q, passed_over)]
-    asked, found = (torch.from_numpy(np.array(side)) for side in zip(*pairs, strict=True))
+    pairs = [(q, g) for q in range(len(query)) for g in _best_candidates(query, gallery, ranking, q, ignored)]
+    rows, columns = (torch.from_numpy(np.array(side)) for side in zip(*pairs, strict=True))
 
     def weight(q: Tensor, g: Tensor) -> Tensor:
         return aggregator.pair_weights(q, g).weight
 
     of_pairs = torch.vmap(weight, chunk_size=EXPLAINED_AT_ONCE, randomness="same")(
-        torch.from_numpy(query.values)[asked].to(device), torch.from_numpy(gallery.values)[found].to(device)
+        torch.from_numpy(query.values)[rows].to(device), torch.from_numpy(gallery.values)[columns].to(device)
     )
     share = of_pairs.double().sum(2).cpu()
     share = share / share.sum(1, keepdim=True)
-    sums = torch.zeros(query.values.shape[:2], dtype=torch.float64).index_add_(0, asked, share)
-    mean: NDArray[np.float64] = (sums / asked.bincount(minlength=len(query))[:, None]).numpy()
+    sums = torch.zeros(query.values.shape[:2], dtype=torch.float64).index_add_(0, rows, share)
+    mean: NDArray[np.float64] = (sums / rows.bincount(minlength=len(query))[:, None]).numpy()
     return mean
 
 
-def _explained(
-    query: ClipFeatures, gallery: ClipFeatures, ranking: Ranking, q: int, passed_over: NDArray[np.bool_] | None
+def _best_candidates(
+    query: ClipFeatures, gallery: ClipFeatures, ranking: Ranking, q: int, ignored: NDArray[np.bool_] | None
 ) -> NDArray[np.integer]:
-    """The best answers of a query, those of its own camera and junk left out."""
+    """Return the best candidates of a query, without its own camera and junk if anything else remains."""
     row = ranking.order[q]
-    fit = (gallery.cameras[row] != query.cameras[q]) & (gallery.persons[row] != JUNK)
-    if passed_over is not None:
-        fit &= ~passed_over[q, row]
-    others = row[fit]
-    best: NDArray[np.integer] = (others if len(others) else row)[:EXPLAINED_MATCHES]
+    kept = (gallery.cameras[row] != query.cameras[q]) & (gallery.persons[row] != JUNK)
+    if ignored is not None:
+        kept &= ~ignored[q, row]
+    best: NDArray[np.integer] = (row[kept] if kept.any() else row)[:EXPLAINED_MATCHES]
     return best

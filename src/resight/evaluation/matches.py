@@ -1,9 +1,9 @@
-"""Ranks of the matches of each query, and what follows from them: the one home of AP, trapezoid AP and INP.
+"""Ranks of the matches of each query, and the scores that follow from them: AP, trapezoid AP and INP.
 
-Shapes: Q queries, G gallery tracklets, K ranks kept by a ranking (K = G unless it was cut off), H matches found.
+Shapes: Q queries, G gallery tracklets, K ranks kept by a ranking (K = G unless it is cut off), H matches.
 
-All scores follow from the ranks of the matches. They are read off a `Ranking`, or counted in the similarities
-themselves; from there on both are the same.
+All scores follow from the ranks of the matches. The ranks are read off a `Ranking`, or counted in a matrix of
+similarities without sorting it into a ranking. Both give the same ranks.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from resight.evaluation.protocols import Labels
 from resight.ranking import Ranking, check_finite
 
 MEMORY_BUDGET = 2**23
-"""Bytes for intermediate results: what stays in a core's cache is also the fastest."""
+"""Approximate bytes of intermediate results. Results that fit in a core's cache are also the fastest."""
 
 _PAIR_BYTES = 24
-"""What intermediate results take for one pair of tracklets, at most."""
+"""Maximum bytes of intermediate results per pair of tracklets."""
 
 
 class Matches(NamedTuple):
-    """H matches found, by query, then by rank.
+    """H matches, ordered by query, then by rank.
 
     Attributes:
-        row: (H,) number of the query, never falling.
-        rank: (H,) counted from 1 without junk, rising for each query.
-        column: (H,) position in the gallery.
+        row: (H,) index of the query, non-decreasing.
+        rank: (H,) rank counted from 1 without junk, increasing for each query.
+        column: (H,) index in the gallery.
     """
 
     row: NDArray[np.int64]
@@ -40,13 +40,13 @@ class Matches(NamedTuple):
 
 
 class QueryScores(NamedTuple):
-    """What the ranks of a query's matches say, (Q,) each.
+    """Scores of each query, (Q,) each.
 
     Attributes:
-        ap: mean precision at hits.
+        ap: Mean precision at hits.
         ap_trapezoid: AP of the official MARS code.
-        inp: inverse negative penalty.
-        first: rank of the first match.
+        inp: Inverse negative penalty.
+        first: Rank of the first match.
     """
 
     ap: NDArray[np.float64]
@@ -56,31 +56,39 @@ class QueryScores(NamedTuple):
 
 
 FindMatches = Callable[[slice, NDArray[np.bool_], NDArray[np.bool_]], Matches]
-"""Finds the matches of some queries, given which gallery tracklets match and which are junk, (rows, G) each."""
+"""Return the matches of a slice of queries, given which gallery tracklets match and which are junk, (rows, G) each."""
 
 
-def match_finder(answers: Ranking | NDArray[np.floating], query: Labels, gallery: Labels) -> FindMatches:
-    """How to find the matches in a ranking, or in similarities.
+def matches_of_ranking(ranking: Ranking, query: Labels, gallery: Labels) -> FindMatches:
+    """Return a function that finds matches in a ranking.
 
     Args:
-        answers: a ranking of these tracklets, or (Q, G) similarities, higher is better; of equal ones the first in the
-            gallery ranks first. They are checked to be numbers when they are looked at.
-        query: Q labels.
-        gallery: G labels.
+        ranking: Ranking of these tracklets.
+        query: Labels of Q queries.
+        gallery: Labels of G gallery tracklets.
 
     Raises:
-        ShapeError: if the answers are not those of the tracklets.
+        ShapeError: If the tracklets are not those of the ranking.
     """
-    if isinstance(answers, Ranking):
-        order = answers.order
-        _check_ids("query", answers.query_ids, query.ids)
-        _check_ids("gallery", answers.gallery_ids, gallery.ids)
-        return lambda rows, match, junk: _matches_in_order(order[rows], match, junk)
-    similarity = answers
+    check_ranked(ranking, query, gallery)
+    return lambda rows, match, junk: _matches_in_order(ranking.order[rows], match, junk)
+
+
+def matches_of_similarity(similarity: NDArray[np.floating], query: Labels, gallery: Labels) -> FindMatches:
+    """Return a function that finds matches in similarities, and checks that these are finite.
+
+    Args:
+        similarity: (Q, G), higher is better. Of equal similarities, the first in the gallery ranks first.
+        query: Labels of Q queries.
+        gallery: Labels of G gallery tracklets.
+
+    Raises:
+        ShapeError: If the shape is not (Q, G).
+    """
     if similarity.shape != (len(query.ids), len(gallery.ids)):
         raise ShapeError(
-            f"similarities are {similarity.shape}, expected ({len(query.ids)}, {len(gallery.ids)}): one row a query, "
-            "one column a gallery tracklet"
+            f"similarities are {similarity.shape}, expected ({len(query.ids)}, {len(gallery.ids)}): one row per query, "
+            "one column per gallery tracklet"
         )
 
     def find(rows: slice, match: NDArray[np.bool_], junk: NDArray[np.bool_]) -> Matches:
@@ -90,16 +98,26 @@ def match_finder(answers: Ranking | NDArray[np.floating], query: Labels, gallery
     return find
 
 
-def blocks(Q: int, G: int, memory_budget: int) -> Iterator[slice]:
-    """Queries that are looked at together, so that intermediate results take about so many bytes; one at least."""
-    step = max(1, memory_budget // (_PAIR_BYTES * max(G, 1)))
+def check_ranked(ranking: Ranking, query: Labels, gallery: Labels) -> None:
+    """Check that a ranking is of these tracklets, in this order.
+
+    Raises:
+        ShapeError: If it is not.
+    """
+    _check_ids("query", ranking.query_ids, query.ids)
+    _check_ids("gallery", ranking.gallery_ids, gallery.ids)
+
+
+def blocks(Q: int, G: int) -> Iterator[slice]:
+    """Return slices of queries, of at least one query each, whose intermediate results take about `MEMORY_BUDGET`."""
+    step = max(1, MEMORY_BUDGET // (_PAIR_BYTES * max(G, 1)))
     return (slice(start, min(start + step, Q)) for start in range(0, Q, step))
 
 
 def score_matches(row_H: NDArray[np.int64], rank_H: NDArray[np.float64], n: NDArray[np.int64]) -> QueryScores:
-    """Scores of each query; 0, 0, 0 and infinity where no match is found.
+    """Return the scores of each query; 0, 0, 0 and infinity for a query without a match.
 
-    With junk taken out, let a query's n matches have ranks r_1 < … < r_n. Then
+    Let r_1 < … < r_n be the ranks of a query's n matches, without junk. Then
 
     * AP, mean precision at hits: (1/n) Σ_i i / r_i.
     * AP of the official MARS code (``compute_AP.m``), the area under the precision-recall curve by trapezoids:
@@ -108,9 +126,9 @@ def score_matches(row_H: NDArray[np.int64], rank_H: NDArray[np.float64], n: NDAr
     * first: r_1.
 
     Args:
-        row_H: query number of each match found, 0 … Q - 1, never falling.
-        rank_H: its rank, counted from 1 without junk, rising for each query.
-        n: (Q,) matches of each query, found or not.
+        row_H: Query index of each match, 0 … Q - 1, non-decreasing.
+        rank_H: Rank of each match, counted from 1 without junk, increasing for each query.
+        n: (Q,) number of matches of each query, including those that a cut ranking does not contain.
     """
     Q = len(n)
     hit_H = hit_numbers(row_H, Q)
@@ -123,30 +141,30 @@ def score_matches(row_H: NDArray[np.int64], rank_H: NDArray[np.float64], n: NDAr
     first = np.full(Q, np.inf)
     first[row_H[hit_H == 1]] = rank_H[hit_H == 1]
     inp = np.zeros(Q)
-    last_H = hit_H == n[row_H]  # the hardest match; a cut ranking may not reach it
+    last_H = hit_H == n[row_H]  # the hardest match; a cut ranking may not contain it
     inp[row_H[last_H]] = precision_H[last_H]
     return QueryScores(ap, ap_trapezoid, inp, first)
 
 
 def hit_numbers(row_H: NDArray[np.int64], Q: int) -> NDArray[np.int64]:
-    """Which match of its query each one is, counted from 1; `row_H` (H,) is in 0 … Q - 1 and never falls."""
-    found = np.bincount(row_H, minlength=Q)
-    return np.arange(len(row_H)) - np.repeat(np.cumsum(found) - found, found) + 1
+    """Return the number of each match among those of its query, counted from 1; `row_H` (H,) is non-decreasing."""
+    counts = np.bincount(row_H, minlength=Q)
+    return np.arange(len(row_H)) - np.repeat(np.cumsum(counts) - counts, counts) + 1
 
 
 def _matches_in_order(order: NDArray[np.int32], match: NDArray[np.bool_], junk: NDArray[np.bool_]) -> Matches:
-    """Matches of rankings.
+    """Return the matches in the order of a ranking.
 
     Args:
-        order: (Q, K) gallery positions, best first.
-        match: (Q, G) by gallery position.
-        junk: (Q, G) by gallery position.
+        order: (Q, K) gallery indices, best first.
+        match: (Q, G) by gallery index.
+        junk: (Q, G) by gallery index.
     """
     Q, K = order.shape
-    # Row by row: numpy takes from one row several times faster than along an axis of many.
+    # Row by row, because np.take of one row is several times faster than np.take_along_axis.
     kind_QK = np.empty((Q, K), np.int8)
-    for kind, own, row in zip(kind_QK, match.view(np.int8) - junk.view(np.int8), order, strict=True):
-        np.take(own, row, out=kind, mode="clip")
+    for kind, flags, row in zip(kind_QK, match.view(np.int8) - junk.view(np.int8), order, strict=True):
+        np.take(flags, row, out=kind, mode="clip")
     flat_H = np.flatnonzero(kind_QK == 1)
     row_H, place_H = np.divmod(flat_H, max(K, 1))
     junk_places = np.flatnonzero(kind_QK == -1)
@@ -155,7 +173,7 @@ def _matches_in_order(order: NDArray[np.int32], match: NDArray[np.bool_], junk: 
 
 
 def _matches_by_count(similarity: NDArray[np.floating], match: NDArray[np.bool_], junk: NDArray[np.bool_]) -> Matches:
-    """Matches by the number of better answers, which a sort of the values tells; no order is made.
+    """Return the matches, ranked by the number of better candidates, which a sort of the values is enough for.
 
     Args:
         similarity: (Q, G), finite.
@@ -163,13 +181,13 @@ def _matches_by_count(similarity: NDArray[np.floating], match: NDArray[np.bool_]
         junk: (Q, G).
     """
     G = similarity.shape[1]
-    answers = np.where(junk, -np.inf, similarity)
-    key_QH = []  # place and column in one number, so that one sort does for both
-    for row, rising, own in zip(answers, np.sort(answers, axis=1), match, strict=True):
-        column_H = np.flatnonzero(own)
+    candidates = np.where(junk, -np.inf, similarity)
+    key_QH = []  # rank and column in one number, so that one sort orders both
+    for row, ascending, flags in zip(candidates, np.sort(candidates, axis=1), match, strict=True):
+        column_H = np.flatnonzero(flags)
         value_H = row[column_H]
-        better_H = G - np.searchsorted(rising, value_H, side="right")
-        equal_H = G - better_H - np.searchsorted(rising, value_H, side="left")
+        better_H = G - np.searchsorted(ascending, value_H, side="right")
+        equal_H = G - better_H - np.searchsorted(ascending, value_H, side="left")
         for tied in np.flatnonzero(equal_H > 1):
             better_H[tied] += np.count_nonzero(row[: column_H[tied]] == value_H[tied])
         key_QH.append(np.sort(better_H * G + column_H))
@@ -181,11 +199,11 @@ def _matches_by_count(similarity: NDArray[np.floating], match: NDArray[np.bool_]
 def _check_ids(role: str, ranked: Sequence[str], given: Sequence[str]) -> None:
     if len(ranked) != len(given):
         raise ShapeError(
-            f"the ranking has {len(ranked)} {role} tracklets, but {len(given)} were given to score it with"
+            f"the ranking has {len(ranked)} {role} tracklets, but {len(given)} {role} tracklets were given"
         )
     for place, (expected, found) in enumerate(zip(ranked, given, strict=True)):
         if expected != found:
             raise ShapeError(
-                f"{role} tracklet number {place} of the ranking is {expected!r}, but {found!r} was given; give the "
+                f"{role} tracklet number {place} of the ranking is {expected!r}, but {found!r} was given; pass the "
                 f"tracklets in the order of ranking.{role}_ids"
             )

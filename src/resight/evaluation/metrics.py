@@ -1,4 +1,4 @@
-"""Scores of a ranking: CMC, mean average precision of both kinds, mINP; and what they are worth.
+"""Scores of a ranking: CMC, both kinds of mean average precision and mINP, with the conditions they hold for.
 
 Shapes: Q queries, G gallery tracklets, R ranks of the CMC.
 """
@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from resight.checkpoints import replace_file
 from resight.errors import ProtocolError
 from resight.evaluation.matches import (
-    MEMORY_BUDGET,
     FindMatches,
     QueryScores,
     blocks,
-    match_finder,
+    matches_of_ranking,
+    matches_of_similarity,
     score_matches,
 )
 from resight.evaluation.protocols import PROTOCOLS, Labels, Protocol, judge_pairs
@@ -29,35 +29,36 @@ from resight.ranking import Ranking
 from resight.tracklet import Tracklet
 
 AP_KIND = "mean precision at hits"
-"""What `Scores.map` averages; `Scores.map_trapezoid` is the official MARS one."""
+"""Kind of AP in `Scores.map`. `Scores.map_trapezoid` is the one of the official MARS code."""
 
 _PER_QUERY = ("ap", "ap_trapezoid", "inp", "first")
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """How good a ranking is, all in 0 … 1 with 1 the best, and under which conditions.
+    """Scores of a ranking, from 0 to 1 (best), and the conditions they hold for.
 
     Attributes:
-        protocol: name of the protocol.
-        queries: Q, all queries that were asked.
-        valid_queries: those that have a match; means are over these, or over all Q if the protocol counts the others 0.
-        map: mean over queries of AP, the mean precision at hits.
-        map_trapezoid: the same with the AP of the official MARS code.
-        minp: mean inverse negative penalty: matches of a query, divided by the rank of the hardest of them.
-        cmc: (R,) share of queries with a match at rank 1 … R or better; flat beyond the end of a short gallery.
-        ap: (Q,) average precision of each query, NaN for one without a match; so are the next two.
-        ap_trapezoid: (Q,) of the official MARS code.
+        protocol: Name of the protocol.
+        queries: Q, number of queries.
+        valid_queries: Number of queries with a match. Means are over these, or over all Q if the protocol counts a
+            query without a match as 0.
+        map: Mean AP over queries, with AP as the mean precision at hits.
+        map_trapezoid: Mean AP of the official MARS code.
+        minp: Mean inverse negative penalty: number of matches of a query, divided by the rank of the hardest one.
+        cmc: (R,) share of queries with a match at rank 1 … R or better; constant beyond the end of a short gallery.
+        ap: (Q,) average precision of each query; NaN for a query without a match, as in the next two arrays.
+        ap_trapezoid: (Q,) average precision of the official MARS code.
         inp: (Q,) inverse negative penalty.
-        first: (Q,) rank of the first match, from 1; infinity if none was found.
+        first: (Q,) rank of the first match, counted from 1; infinity if there is none.
         query_ids: Q tracklet ids.
-        gallery: G, junk included.
-        without_match: what means do with queries without a match, see `Protocol`.
-        cut_at: K, if the ranking kept only its best K of G; then matches beyond K count as never found, and `map`,
+        gallery: G, number of gallery tracklets, junk included.
+        without_match: Treatment of queries without a match, see `Protocol`.
+        cut_at: K, if the ranking keeps only the best K of G. Matches beyond K then count as not found, and `map`,
             `map_trapezoid`, `minp` and `cmc` are lower bounds.
-        frames: what was looked at of each tracklet, such as ``8 clips of 4 frames``; None if nobody said.
-        reranking: ``none``, or how the ranking was re-ranked; None if nobody said.
-        persons: (Q,) whom each query shows: what intervals draw together; None in files of older versions.
+        frames: Frames used of each tracklet, such as ``8 clips of 4 frames``; None if unknown.
+        reranking: ``none``, or the method of re-ranking; None if unknown.
+        persons: (Q,) person of each query, which intervals resample; None in files of older versions.
     """
 
     protocol: str
@@ -81,44 +82,44 @@ class Scores:
 
     @property
     def counted(self) -> NDArray[np.bool_]:
-        """(Q,) the queries that means are over."""
+        """(Q,) True for the queries that the means include."""
         return ~np.isnan(self.ap) if self.without_match == "exclude" else np.ones(self.queries, dtype=bool)
 
     def rank(self, k: int) -> float:
-        """CMC at rank k, counted from 1.
+        """Return the CMC at rank k, counted from 1.
 
         Raises:
-            ProtocolError: if `k` is not among the ranks that were scored.
+            ProtocolError: If `k` is not among the scored ranks.
         """
         if not 1 <= k <= len(self.cmc):
-            raise ProtocolError(f"rank {k} was not scored, only ranks 1 to {len(self.cmc)}; ask for more with max_rank")
+            raise ProtocolError(f"rank {k} was not scored, only ranks 1 to {len(self.cmc)}; increase max_rank")
         return float(self.cmc[k - 1])
 
     def measures(self) -> dict[str, float]:
-        """The numbers that are quoted: both mAPs, mINP, and ranks 1, 5, 10 and 20 as far as they were scored."""
+        """Return both mAPs, mINP, and the CMC at ranks 1, 5, 10 and 20 as far as they were scored."""
         ranks = {f"rank-{k}": self.rank(k) for k in (1, 5, 10, 20) if k <= len(self.cmc)}
         return {"map": self.map, "map_trapezoid": self.map_trapezoid, "minp": self.minp} | ranks
 
     def only(self, chosen: NDArray[np.bool_]) -> Scores:
-        """The scores of some of the queries; nothing is ranked again. Means over no query are NaN.
+        """Return the scores of a subset of the queries. Means over no query are NaN.
 
         Args:
-            chosen: (Q,).
+            chosen: (Q,) True for the queries to keep.
         """
         part = replace(
             self,
             queries=int(chosen.sum()),
-            query_ids=tuple(id_ for id_, own in zip(self.query_ids, chosen.tolist(), strict=True) if own),
+            query_ids=tuple(id_ for id_, keep in zip(self.query_ids, chosen.tolist(), strict=True) if keep),
             persons=None if self.persons is None else self.persons[chosen],
             **{name: getattr(self, name)[chosen] for name in _PER_QUERY},
         )
         return _with_means(part)
 
     def to_json(self, *, per_query: bool = False) -> dict[str, Any]:
-        """As plain values, null for a mean over no query; ``cmc`` begins at rank 1.
+        """Return the scores as plain values; null for a mean over no query; ``cmc`` begins at rank 1.
 
         Args:
-            per_query: add what each query got; null for a query without a match, or whose match was not found.
+            per_query: Include the scores of each query; null for a query without a match.
         """
         values: dict[str, Any] = {
             "protocol": self.protocol,
@@ -145,16 +146,16 @@ class Scores:
         return values
 
     def save(self, path: Path) -> None:
-        """Write as JSON, each query included, so that another run can be compared with this one."""
+        """Write the scores as JSON, including those of each query, so that other runs can be compared with them."""
         with replace_file(path) as temporary:
             temporary.write_text(json.dumps(self.to_json(per_query=True)), encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> Scores:
-        """Read what `save` wrote.
+        """Read a file written by `save`.
 
         Raises:
-            ProtocolError: if there is no such file, or it is something else.
+            ProtocolError: If the file cannot be read or has other content.
         """
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
@@ -167,12 +168,12 @@ class Scores:
             return cls(**values, query_ids=tuple(per_query["id"]), persons=persons)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ProtocolError(
-                f"{path} is not a file of scores with every query ({type(error).__name__}: {error}); give one that an "
-                "evaluation of this version wrote"
+                f"{path} is not a file of scores per query ({type(error).__name__}: {error}); pass a "
+                "queries-….json written by `resight evaluate --out`"
             ) from error
 
     def line(self) -> str:
-        """What the scores are worth, in one line: to be printed with every score."""
+        """Return the conditions of the scores in one line, which is printed with every score."""
         parts = [
             f"protocol {self.protocol}",
             f"AP: {AP_KIND}",
@@ -180,30 +181,30 @@ class Scores:
             conditions(self.frames, self.reranking),
         ]
         if self.without_match == "zero":
-            parts.insert(3, "the others count 0")
+            parts.insert(3, "queries without a match count as 0")
         if self.cut_at is not None:
-            parts.append(f"best {self.cut_at} only, so lower bounds")
+            parts.append(f"lower bounds from the best {self.cut_at} candidates")
         return "; ".join(parts)
 
     def deviation(self) -> str | None:
-        """Why the scores cannot stand beside published ones of their protocol, as far as numbers tell; None if nothing.
+        """Return why the scores are not comparable with published ones, or None.
 
-        Only queries and gallery are counted: the official numbers of a protocol, where it has any.
+        Only the numbers of queries and gallery tracklets are compared with the official ones of the protocol.
         """
         official = PROTOCOLS[self.protocol].official if self.protocol in PROTOCOLS else None
         if official is None or official == (self.queries, self.gallery):
             return None
         queries, gallery = official
         return (
-            f"published scores by protocol {self.protocol} are of {queries:,} queries in {gallery:,} tracklets; these "
-            f"are of {self.queries:,} in {self.gallery:,}"
+            f"published scores of protocol {self.protocol} use {queries:,} queries and {gallery:,} gallery tracklets; "
+            f"these use {self.queries:,} and {self.gallery:,}, and are not comparable"
         )
 
 
 def conditions(frames: str | None, reranking: str | None) -> str:
-    """In words, what a score was made with: see `Scores.frames` and `Scores.reranking`."""
-    reranked = {"none": "no re-ranking", None: "re-ranking not stated"}.get(reranking, str(reranking))
-    return f"{frames or 'test-time frames not stated'}; {reranked}"
+    """Return frames and re-ranking of a score in words, see `Scores.frames` and `Scores.reranking`."""
+    reranked = {"none": "no re-ranking", None: "re-ranking unknown"}.get(reranking, str(reranking))
+    return f"{frames or 'test-time frames unknown'}; {reranked}"
 
 
 def score_ranking(
@@ -214,34 +215,34 @@ def score_ranking(
     *,
     max_rank: int = 50,
     allow_cut: bool = False,
-    memory_budget: int = MEMORY_BUDGET,
+    junk: NDArray[np.bool_] | None = None,
 ) -> Scores:
     """Score a ranking by a protocol.
 
-    CMC at k is the share of queries whose first match has rank k or better; for the other scores see `score_matches`.
+    CMC at k is the share of queries whose first match has rank k or better. For the other scores see `score_matches`.
 
     Args:
-        ranking: Q rankings of G gallery tracklets.
-        query: the tracklets (or labels) of `ranking.query_ids`, in that order.
-        gallery: those of `ranking.gallery_ids`, in that order.
-        protocol: what matches, and what is junk.
+        ranking: Rankings of G gallery tracklets for Q queries.
+        query: Tracklets of `ranking.query_ids`, or their labels, in this order.
+        gallery: Tracklets of `ranking.gallery_ids`, or their labels, in this order.
+        protocol: Rules for matches and junk.
         max_rank: R, the last rank of the CMC.
-        allow_cut: score a ranking that kept only its best K < G, and so may lack matches; see `Scores.cut_at`.
-        memory_budget: bytes that intermediate results may take, about; one query at least is judged at once.
+        allow_cut: Score a ranking that keeps only the best K < G and may lack matches, see `Scores.cut_at`.
+        junk: (Q, G) pairs that are junk in addition to those of the protocol.
 
     Raises:
-        ShapeError: if `query` or `gallery` are not those of the ranking.
-        ProtocolError: if the ranking is cut off and `allow_cut` is not set, or if no query has any match.
+        ShapeError: If the tracklets are not those of the ranking.
+        ProtocolError: If the ranking is cut off and `allow_cut` is not set, or if no query has a match.
     """
-    query, gallery = _labels(query), _labels(gallery)
-    find = match_finder(ranking, query, gallery)
+    query, gallery = Labels.of(query), Labels.of(gallery)
+    find = matches_of_ranking(ranking, query, gallery)
     G, K = len(gallery.ids), ranking.order.shape[1]
     if K < G and not allow_cut:
         raise ProtocolError(
-            f"the ranking keeps {K} of {G} gallery tracklets, and protocol {protocol.name} needs all of them: a match "
-            "further down would be lost; rank with k=None, or allow the cut and read the scores as lower bounds"
+            f"the ranking keeps {K} of {G} gallery tracklets, and protocol {protocol.name} needs all of them, because "
+            "matches further down would be lost; rank with k=None, or set allow_cut to get lower bounds"
         )
-    return _score(find, query, gallery, protocol, max_rank, K if K < G else None, memory_budget)
+    return _score(find, query, gallery, protocol, max_rank, K if K < G else None, junk)
 
 
 def score_similarities(
@@ -251,25 +252,23 @@ def score_similarities(
     protocol: Protocol,
     *,
     max_rank: int = 50,
-    memory_budget: int = MEMORY_BUDGET,
 ) -> Scores:
-    """Score similarities by a protocol: as `score_ranking` of their ranking, which need not be made.
+    """Score similarities by a protocol, with the result of `score_ranking` but without building the ranking.
 
     Args:
-        similarity: (Q, G), higher is better, all finite; of equal ones the first in the gallery ranks first.
-        query: Q tracklets or labels.
-        gallery: G tracklets or labels.
-        protocol: what matches, and what is junk.
+        similarity: (Q, G), higher is better, all finite. Of equal ones, the first in the gallery ranks first.
+        query: Q tracklets or their labels.
+        gallery: G tracklets or their labels.
+        protocol: Rules for matches and junk.
         max_rank: R, the last rank of the CMC.
-        memory_budget: bytes that intermediate results may take, about; one query at least is judged at once.
 
     Raises:
-        ShapeError: if the shapes do not fit or a similarity is not a number.
-        ProtocolError: if no query has any match.
+        ShapeError: If the shapes do not fit or a similarity is not finite.
+        ProtocolError: If no query has a match.
     """
-    query, gallery = _labels(query), _labels(gallery)
-    find = match_finder(similarity, query, gallery)
-    return _score(find, query, gallery, protocol, max_rank, None, memory_budget)
+    query, gallery = Labels.of(query), Labels.of(gallery)
+    find = matches_of_similarity(similarity, query, gallery)
+    return _score(find, query, gallery, protocol, max_rank, None, None)
 
 
 def _score(
@@ -279,28 +278,31 @@ def _score(
     protocol: Protocol,
     max_rank: int,
     cut_at: int | None,
-    memory_budget: int,
+    extra_junk: NDArray[np.bool_] | None,
 ) -> Scores:
     Q, G = len(query.ids), len(gallery.ids)
     is_query = gallery.among(query)
-    found = QueryScores(np.zeros(Q), np.zeros(Q), np.zeros(Q), np.full(Q, np.inf))
+    per_query = QueryScores(np.zeros(Q), np.zeros(Q), np.zeros(Q), np.full(Q, np.inf))
     matches = np.zeros(Q, dtype=np.int64)
-    for rows in blocks(Q, G, memory_budget):
+    for rows in blocks(Q, G):
         match, junk = judge_pairs(protocol, query.rows(rows), gallery, is_query)
+        if extra_junk is not None:
+            junk |= extra_junk[rows]
+            match &= ~junk
         matches[rows] = match.sum(axis=1)
         row_H, rank_H, _ = find(rows, match, junk)
-        for whole, block in zip(found, score_matches(row_H, rank_H, matches[rows]), strict=True):
+        for whole, block in zip(per_query, score_matches(row_H, rank_H, matches[rows]), strict=True):
             whole[rows] = block
 
     valid = matches > 0
     if not valid.any():
-        asked, searched = (sorted(set(one.cameras.tolist())) for one in (query, gallery))
+        query_cameras, gallery_cameras = (sorted(set(side.cameras.tolist())) for side in (query, gallery))
         raise ProtocolError(
-            f"none of {Q} queries has a match among {G} gallery tracklets by protocol {protocol.name} "
-            f"({protocol.description}) Query cameras are {asked}, gallery cameras {searched}: check the data set, or "
-            "choose another protocol; any-camera needs no second camera"
+            f"none of {Q} queries has a match in {G} gallery tracklets by protocol {protocol.name} "
+            f"({protocol.description}) Query cameras are {query_cameras}, gallery cameras {gallery_cameras}: check the "
+            "data set, or choose another protocol; any-camera does not need a second camera"
         )
-    for values in found[:3]:
+    for values in per_query[:3]:
         values[~valid] = np.nan
     scores = Scores(
         protocol=protocol.name,
@@ -310,7 +312,7 @@ def _score(
         map_trapezoid=0.0,
         minp=0.0,
         cmc=np.zeros(max_rank),
-        **found._asdict(),
+        **per_query._asdict(),
         query_ids=query.ids,
         gallery=G,
         without_match=protocol.without_match,
@@ -321,7 +323,7 @@ def _score(
 
 
 def _with_means(scores: Scores) -> Scores:
-    """The scores with every mean taken from what each query got."""
+    """Return the scores with all means computed from the scores of each query."""
     counted = scores.counted
     number, ranks = np.count_nonzero(counted), np.arange(1, len(scores.cmc) + 1)
 
@@ -340,9 +342,5 @@ def _with_means(scores: Scores) -> Scores:
 
 
 def _or_null(value: float) -> float | None:
-    """JSON knows no number that is none, and no infinity."""
+    """Return a number, or None for NaN and infinity, which JSON does not have."""
     return value if np.isfinite(value) else None
-
-
-def _labels(tracklets: Sequence[Tracklet] | Labels) -> Labels:
-    return tracklets if isinstance(tracklets, Labels) else Labels.of(tracklets)

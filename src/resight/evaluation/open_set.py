@@ -1,11 +1,12 @@
-"""Searching for somebody who may not be there: false alarms, identification, and a threshold between them.
+"""Open-set search: false-alarm and identification rates when some queries have no match in the gallery.
 
-Shapes: Q queries, G gallery tracklets; K queries whose person is in the gallery, S queries of strangers, who are not.
+Shapes: Q queries, G gallery tracklets; K mated queries, whose person is in the gallery; S impostor queries (non-mated
+searches), whose person is not.
 
-The words are those of ISO/IEC 19795-1 and of Phillips, Grother and Micheals (Evaluation Methods in Face Recognition,
-2011): an answer is an *alarm* if its similarity reaches the threshold. The false-alarm rate (FPIR) is the share of
-strangers' queries with an alarm; the detection and identification rate (DIR) at rank r is the share of the other
-queries whose match reaches the threshold and stands at rank r or better.
+The terms are those of ISO/IEC 19795-1 and of Phillips, Grother and Micheals (Evaluation Methods in Face Recognition,
+2011). The false-alarm rate (FPIR) is the share of impostor queries whose best similarity reaches the threshold. The
+detection and identification rate (DIR) at rank r is the share of mated queries whose match reaches the threshold and
+has rank r or better.
 """
 
 from __future__ import annotations
@@ -19,100 +20,106 @@ from numpy.typing import NDArray
 
 from resight.errors import ProtocolError
 from resight.evaluation.auroc import auroc
-from resight.evaluation.evaluate import labels_of
-from resight.evaluation.matches import MEMORY_BUDGET, blocks, match_finder
+from resight.evaluation.evaluate import labels_of, rank_features
+from resight.evaluation.matches import blocks, check_ranked
 from resight.evaluation.metrics import conditions
 from resight.evaluation.protocols import PROTOCOLS, Labels, Protocol, judge_pairs
-from resight.evaluation.threshold import Threshold
+from resight.evaluation.threshold import VALIDATION, Threshold
 from resight.features.types import ClipFeatures
 from resight.models.aggregators import Aggregator
-from resight.scoring.all_pairs import score_all_pairs
+from resight.ranking import Ranking
+from resight.tables import Row, Table
 from resight.tracklet import DISTRACTOR, JUNK, Tracklet
 
 RATES = (0.01, 0.1)
-"""False-alarm rates at which the curve is quoted."""
+"""False-alarm rates at which the identification rate is reported."""
 
 NOBODY = -(2.0**100)
-"""Stands for the similarity of an answer that does not exist: lower than any other, the same in 32 and 64 bits."""
-
-VALIDATION = "persons kept back from training, each taken out of the gallery in turn"
+"""Similarity of a candidate that does not exist: lower than any other, and the same in 32 and 64 bits."""
 
 
 @dataclass(frozen=True, eq=False)
 class OpenSet:
-    """What a search gives for those who are there, and for those who are not.
+    """Similarities of mated and impostor queries in an open-set search.
 
     Attributes:
-        protocol: name of the protocol.
-        own: (K,) similarity of a query's best match.
-        rank: (K,) rank of it, from 1, junk and strangers taken out.
-        best: (K,) similarity of the best answer, match or not.
-        strangers: (S,) similarity of the best answer to a stranger, `NOBODY` where there is none.
-        gallery: tracklets searched, at most, strangers taken out, junk included.
-        frames: what was looked at of each tracklet, as in `Scores`.
-        reranking: ``none``, or how similarities were re-ranked, as in `Scores`.
+        protocol: Name of the protocol.
+        match: (K,) similarity of the best match of each mated query.
+        rank: (K,) rank of this match, counted from 1 without junk and impostors' tracklets.
+        best: (K,) similarity of the best candidate of each mated query, match or not.
+        impostors: (S,) similarity of the best candidate of each impostor query; `NOBODY` where there is none.
+        gallery: Number of gallery tracklets without those of impostors, junk included.
+        frames: Frames used of each tracklet, as in `Scores`.
+        reranking: ``none``, or the method of re-ranking, as in `Scores`.
     """
 
     protocol: str
-    own: NDArray[np.float64]
+    match: NDArray[np.float64]
     rank: NDArray[np.float64]
     best: NDArray[np.float64]
-    strangers: NDArray[np.float64]
+    impostors: NDArray[np.float64]
     gallery: int
     frames: str | None = None
     reranking: str | None = None
 
     def false_alarm_rate(self, threshold: float) -> float:
-        """Share of strangers' queries with an answer as similar as the threshold or more (FPIR)."""
-        return float((self.strangers >= threshold).mean())
+        """Return the share of impostor queries whose best similarity reaches the threshold (FPIR)."""
+        return float((self.impostors >= threshold).mean())
 
     def detection_rate(self, threshold: float) -> float:
-        """Share of the other queries with any answer as similar as the threshold or more, right or wrong."""
+        """Return the share of mated queries whose best similarity reaches the threshold, match or not."""
         return float((self.best >= threshold).mean())
 
     def identification_rate(self, threshold: float, rank: int = 1) -> float:
-        """Share of the other queries whose match is as similar as that, and at that rank or better (DIR)."""
-        return float(((self.own >= threshold) & (self.rank <= rank)).mean())
+        """Return the share of mated queries whose match reaches the threshold at this rank or better (DIR)."""
+        return float(((self.match >= threshold) & (self.rank <= rank)).mean())
 
     def threshold_at(self, rate: float) -> float:
-        """The lowest threshold whose false-alarm rate is not above `rate`.
+        """Return the lowest threshold whose false-alarm rate is at most `rate`.
 
         Raises:
-            ProtocolError: unless 0 ≤ rate < 1.
+            ProtocolError: Unless 0 ≤ rate < 1.
         """
         if not 0 <= rate < 1:
-            raise ProtocolError(f"a false-alarm rate of {rate} was asked for, expected at least 0 and less than 1")
-        falling = np.sort(self.strangers)[::-1]
-        highest_refused = falling[int(np.floor(rate * len(falling) + 1e-9))]
-        return float(np.nextafter(highest_refused, np.inf))
+            raise ProtocolError(f"expected a false-alarm rate of at least 0 and less than 1, found {rate}")
+        descending = np.sort(self.impostors)[::-1]
+        highest_rejected = descending[int(np.floor(rate * len(descending) + 1e-9))]
+        return float(np.nextafter(highest_rejected, np.inf))
 
     def curve(self, rank: int = 1) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The open-set ROC: identification over false alarms, at every threshold that makes a difference.
+        """Return the open-set ROC curve, with one point per threshold that changes a rate.
 
         Returns:
-            False-alarm rate, rising from 0 to 1, and the highest DIR at `rank` that goes with it, both (points,).
+            False-alarm rates, increasing from 0 to 1, and the highest DIR at `rank` for each, (points,) both.
         """
-        refused = np.append(np.unique(self.strangers)[::-1], -np.inf)  # thresholds lie just above these
-        reached = np.where(self.rank <= rank, self.own, -np.inf)
-        rates = 1 - np.searchsorted(np.sort(self.strangers), refused, side="right") / len(self.strangers)
-        found = 1 - np.searchsorted(np.sort(reached), refused, side="right") / len(reached)
-        return rates, found
+        rejected = np.append(np.unique(self.impostors)[::-1], -np.inf)  # thresholds are just above these
+        reached = np.where(self.rank <= rank, self.match, -np.inf)
+        rates = 1 - np.searchsorted(np.sort(self.impostors), rejected, side="right") / len(self.impostors)
+        identified = 1 - np.searchsorted(np.sort(reached), rejected, side="right") / len(reached)
+        return rates, identified
 
     def measures(self) -> dict[str, float]:
-        """Identified at `RATES` of false alarms and without a threshold, and the area under the detection ROC."""
-        found = {f"identified at {r:g}": self.identification_rate(self.threshold_at(r)) for r in RATES}
-        return found | {"rank-1": self.identification_rate(-np.inf), "auroc": self.detection_auroc()}
+        """Return the identification rates at `RATES` and without a threshold, and the AUROC of detection."""
+        identified = {f"identified at {r:g}": self.identification_rate(self.threshold_at(r)) for r in RATES}
+        return identified | {"rank-1": self.identification_rate(-np.inf), "auroc": self.detection_auroc()}
+
+    def detection_auroc(self) -> float:
+        """Return the probability that the best similarity of a mated query is higher than that of an impostor."""
+        positive = np.repeat([True, False], [len(self.best), len(self.impostors)])
+        return auroc(np.concatenate([self.best, self.impostors]), positive) or 0.0
+
+    def identification_auc(self, rank: int = 1) -> float:
+        """Return the mean DIR over all false-alarm rates, the area under `curve`."""
+        reached = np.where(self.rank <= rank, self.match, 2 * NOBODY)  # below every impostor
+        positive = np.repeat([True, False], [len(reached), len(self.impostors)])
+        return auroc(np.concatenate([reached, self.impostors]), positive) or 0.0
 
     def to_json(self, threshold: Threshold | None = None) -> dict[str, Any]:
-        """Rates as plain values; at `threshold` too if there is one."""
+        """Return the rates as plain values, including those at `threshold` if it is given."""
         rates = [0.0, *RATES]
         values: dict[str, Any] = {
-            "protocol": self.protocol,
-            "known_queries": len(self.own),
-            "strangers": len(self.strangers),
+            **self.conditions_json(),
             "gallery": self.gallery,
-            "frames": self.frames,
-            "reranking": self.reranking,
             "rank-1": self.identification_rate(-np.inf),
             "auroc": self.detection_auroc(),
             "auc_identification": self.identification_auc(),
@@ -124,131 +131,132 @@ class OpenSet:
             at = threshold.similarity
             values["threshold"] = threshold.to_json()
             values["at_threshold"] = {
-                "promised_false_alarm_rate": threshold.false_alarm_rate,
+                "calibrated_false_alarm_rate": threshold.false_alarm_rate,
                 "false_alarm_rate": self.false_alarm_rate(at),
                 "detection_rate": self.detection_rate(at),
                 "identification_rate": self.identification_rate(at),
             }
         return values
 
-    def detection_auroc(self) -> float:
-        """The chance that the best answer to somebody known is more similar than that to a stranger."""
-        positive = np.repeat([True, False], [len(self.best), len(self.strangers)])
-        return auroc(np.concatenate([self.best, self.strangers]), positive) or 0.0
+    def conditions_json(self) -> dict[str, Any]:
+        """Return protocol, number of queries, frames and re-ranking as plain values."""
+        return {
+            "protocol": self.protocol,
+            "mated_queries": len(self.match),
+            "impostor_queries": len(self.impostors),
+            "frames": self.frames,
+            "reranking": self.reranking,
+        }
 
-    def identification_auc(self, rank: int = 1) -> float:
-        """Mean of DIR over all false-alarm rates: the area under `curve`; at most the share at that rank."""
-        reached = np.where(self.rank <= rank, self.own, 2 * NOBODY)  # below every stranger
-        positive = np.repeat([True, False], [len(reached), len(self.strangers)])
-        return auroc(np.concatenate([reached, self.strangers]), positive) or 0.0
-
-    def to_text(self, threshold: Threshold | None = None) -> str:
-        """The rates as a table in plain text, and what they are worth."""
-        lines = [f"{'false alarms':>14}{'identified':>12}{'detected':>10}{'threshold':>11}"]
+    def table(self, threshold: Threshold | None = None) -> Table:
+        """Return the rates in percent at `RATES`, and at `threshold` if it is given, with the conditions as a note."""
         chosen = [(f"{100 * rate:.0f} %", self.threshold_at(rate)) for rate in RATES]
         if threshold is not None:
-            rate = self.false_alarm_rate(threshold.similarity)
-            chosen.append((f"{100 * rate:.1f} % (*)", threshold.similarity))
-        for name, at in chosen:
-            found, detected = self.identification_rate(at), self.detection_rate(at)
-            lines.append(f"{name:>14}{100 * found:12.1f}{100 * detected:10.1f}{at:11.4f}")
-        lines.append(
-            f"rank-1 without a threshold {100 * self.identification_rate(-np.inf):.1f}; area under the ROC "
-            f"{self.detection_auroc():.3f} (detection), {self.identification_auc():.3f} (identification at rank 1)"
+            chosen.append((f"{100 * self.false_alarm_rate(threshold.similarity):.1f} % *", threshold.similarity))
+        rows = tuple(
+            Row(name, (100 * self.identification_rate(at), 100 * self.detection_rate(at), f"{at:.4f}"))
+            for name, at in chosen
         )
-        lines.append(self.line())
-        if threshold is not None:
-            lines.append(f"* {threshold.line()}")
-        return "\n".join(lines)
+        note = (
+            f"rank-1 without a threshold {100 * self.identification_rate(-np.inf):.1f}; area under the ROC curve "
+            f"{self.detection_auroc():.3f} (detection), {self.identification_auc():.3f} (identification at rank 1)\n"
+            f"{self.line()}"
+        )
+        return Table(
+            "",
+            ("identified", "detected", "threshold"),
+            rows,
+            head="false alarms",
+            note=note if threshold is None else f"{note}\n* {threshold.line()}",
+        )
 
     def line(self) -> str:
-        """What the rates are worth, in one line."""
+        """Return the conditions of the rates in one line."""
         return (
-            f"open set; protocol {self.protocol}; {len(self.own)} queries of persons in the gallery, "
-            f"{len(self.strangers)} of strangers; gallery of {self.gallery} tracklets; "
-            f"{conditions(self.frames, self.reranking)}"
+            f"open set; protocol {self.protocol}; {len(self.match)} mated queries, {len(self.impostors)} impostor "
+            f"queries; gallery of {self.gallery} tracklets; {conditions(self.frames, self.reranking)}"
         )
 
 
-def draw_strangers(query: Labels, share: float = 0.5, seed: int = 0) -> NDArray[np.int64]:
-    """Persons to take out of the gallery, drawn from those asked for.
+def draw_impostors(query: Labels, share: float = 0.5, seed: int = 0) -> NDArray[np.int64]:
+    """Draw persons to remove from the gallery, among the persons of the queries.
 
     Args:
-        query: Q labels.
-        share: of the persons, 0 … 1; at least one is drawn and one stays.
-        seed: another seed, other persons.
+        query: Labels of Q queries.
+        share: Share of the persons to draw, 0 … 1; at least one is drawn and at least one is not.
+        seed: Seed of the draw.
 
     Returns:
-        Persons, rising.
+        Person numbers in ascending order.
 
     Raises:
-        ProtocolError: if fewer than two persons are asked for.
+        ProtocolError: If the queries show fewer than two persons.
     """
     persons = np.unique(query.persons[query.persons > DISTRACTOR])
     if len(persons) < 2:
-        raise ProtocolError(f"an open set needs queries of two persons at least, found {len(persons)}")
+        raise ProtocolError(f"an open set needs queries of at least two persons, found {len(persons)}")
     number = min(max(1, round(share * len(persons))), len(persons) - 1)
     return np.sort(np.random.default_rng([seed, 4]).permutation(persons)[:number])
 
 
 def search_open_set(
-    similarity: NDArray[np.floating],
+    ranking: Ranking,
     query: Sequence[Tracklet] | Labels,
     gallery: Sequence[Tracklet] | Labels,
     protocol: Protocol,
-    strangers: NDArray[np.int64] | None = None,
-    *,
-    memory_budget: int = MEMORY_BUDGET,
+    impostors: NDArray[np.int64] | None = None,
 ) -> OpenSet:
-    """Search with some persons taken out of the gallery, or with each in turn.
+    """Read an open-set search off a ranking: remove some persons from the gallery, or each person in turn.
 
-    A query whose person is taken out, or that no tracklet matches by the protocol, is a stranger's. Junk is left out of
-    the answers as in any other evaluation; a query of person -1 is not asked, because nobody knows who it is.
+    A query is an impostor query if its person is removed, or if no tracklet matches it by the protocol. Junk is
+    removed as in any other evaluation. Queries of person -1 are skipped, because their person is unknown.
 
     Args:
-        similarity: (Q, G), higher is better, all finite.
-        query: Q tracklets or labels.
-        gallery: G tracklets or labels.
-        protocol: what matches, and what is junk.
-        strangers: persons whose tracklets are taken out, see `draw_strangers`. None takes each in turn: every query is
-            asked once with its person in the gallery and once without, which makes the most of few persons.
-        memory_budget: bytes that intermediate results may take, about.
+        ranking: Rankings of all G gallery tracklets for Q queries.
+        query: Q tracklets or their labels, in the order of the ranking.
+        gallery: G tracklets or their labels, in the order of the ranking.
+        protocol: Rules for matches and junk.
+        impostors: Persons whose tracklets are removed, see `draw_impostors`. None removes each person in turn: every
+            query is then both a mated query and an impostor query, which makes the most of few persons.
 
     Raises:
-        ShapeError: if the shapes do not fit or a similarity is not a number.
-        ProtocolError: if nobody is left who is known, or no stranger.
+        ShapeError: If the tracklets are not those of the ranking.
+        ProtocolError: If the ranking is cut off, or there is no mated query or no impostor query.
     """
-    query = query if isinstance(query, Labels) else Labels.of(query)
-    gallery = gallery if isinstance(gallery, Labels) else Labels.of(gallery)
-    find = match_finder(similarity, query, gallery)
+    query, gallery = Labels.of(query), Labels.of(gallery)
+    check_ranked(ranking, query, gallery)
     Q, G = len(query.ids), len(gallery.ids)
-    is_query = gallery.among(query)
-    absent = np.zeros(G, dtype=bool) if strangers is None else np.isin(gallery.persons, strangers)
-    own, best_wrong = np.full(Q, NOBODY), np.full(Q, NOBODY)
-    rank = np.full(Q, np.inf)
-    known = np.zeros(Q, dtype=bool)
-    for rows in blocks(Q, G, memory_budget):
-        match, junk = judge_pairs(protocol, query.rows(rows), gallery, is_query)
-        junk |= absent
-        match &= ~absent
-        row_H, rank_H, column_H = find(rows, match, junk)
-        first_H = np.unique(row_H, return_index=True)[1]
-        known[rows][row_H[first_H]] = True
-        rank[rows][row_H[first_H]] = rank_H[first_H]
-        values = similarity[rows]
-        own[rows][row_H[first_H]] = values[row_H[first_H], column_H[first_H]]
-        best_wrong[rows] = np.where(match | junk, NOBODY, values).max(axis=1, initial=NOBODY)
-    judged = query.persons != JUNK
-    known &= judged
-    stranger = judged if strangers is None else judged & ~known
-    if not known.any() or not stranger.any():
+    if ranking.order.shape[1] < G:
         raise ProtocolError(
-            f"an open set needs queries of persons in the gallery and of strangers, found {known.sum()} and "
-            f"{stranger.sum()} of {Q} by protocol {protocol.name}; take fewer, or more, persons out of the gallery"
+            f"the ranking keeps {ranking.order.shape[1]} of {G} gallery tracklets, and an open set needs all of them; "
+            "rank with k=None"
         )
-    best = np.maximum(own, best_wrong)[known]
-    searched = G - int(np.count_nonzero(absent))
-    return OpenSet(protocol.name, own[known], rank[known], best, best_wrong[stranger], searched)
+    is_query = gallery.among(query)
+    removed = np.zeros(G, dtype=bool) if impostors is None else np.isin(gallery.persons, impostors)
+    match_score, wrong_score = np.full(Q, NOBODY), np.full(Q, NOBODY)
+    rank = np.full(Q, np.inf)
+    for rows in blocks(Q, G):
+        match, junk = judge_pairs(protocol, query.rows(rows), gallery, is_query)
+        junk |= removed
+        order, scores = ranking.order[rows], ranking.scores[rows]
+        is_candidate = np.take_along_axis(~junk, order, axis=1)
+        is_match = np.take_along_axis(match & ~junk, order, axis=1)
+        row, first = _first_true(is_match)
+        match_score[rows][row] = scores[row, first]
+        rank[rows][row] = np.cumsum(is_candidate, axis=1)[row, first]
+        row, first = _first_true(is_candidate & ~is_match)
+        wrong_score[rows][row] = scores[row, first]
+    labelled = query.persons != JUNK
+    mated = labelled & np.isfinite(rank)
+    is_impostor = labelled if impostors is None else labelled & ~mated
+    if not mated.any() or not is_impostor.any():
+        raise ProtocolError(
+            f"an open set needs mated and impostor queries, found {mated.sum()} and {is_impostor.sum()} among {Q} "
+            f"queries by protocol {protocol.name}; remove fewer, or more, persons from the gallery"
+        )
+    best = np.maximum(match_score, wrong_score)[mated]
+    size = G - int(np.count_nonzero(removed))
+    return OpenSet(protocol.name, match_score[mated], rank[mated], best, wrong_score[is_impostor], size)
 
 
 def calibrate_threshold(
@@ -258,27 +266,34 @@ def calibrate_threshold(
     gallery: int | None = None,
     source: str = VALIDATION,
 ) -> Threshold:
-    """A threshold from validation persons, searched among themselves by the ``standard`` protocol, each taken out once.
+    """Calibrate a threshold on persons who are searched for among each other, each removed from the gallery once.
 
     Args:
-        features: of all tracklets of persons kept back, see `resight.data.batches.hold_out_persons`.
-        aggregator: in evaluation mode.
-        false_alarm_rate: the share of strangers who may be answered.
-        gallery: tracklets of the gallery that will be searched; None means as many as here. `Threshold.for_gallery`
-            changes it later.
-        source: which persons these are, in words.
+        features: Features of all tracklets of the validation persons; they are searched by protocol ``standard``.
+        aggregator: Aggregator in evaluation mode.
+        false_alarm_rate: Desired false-alarm rate.
+        gallery: Number of gallery tracklets that will be searched; None: as many as in `features`. It can be changed
+            later with `Threshold.for_gallery`.
+        source: Which persons these are.
 
     Raises:
-        ProtocolError: if no person is seen by two cameras, or the rate is impossible.
+        ProtocolError: If no person is seen by two cameras, or the rate is not between 0 and 1.
     """
-    similarity, labels = score_all_pairs(features.values, features.values, aggregator), labels_of(features)
-    open_set = search_open_set(similarity, labels, labels, PROTOCOLS["standard"])
-    others = (labels.persons[:, None] != labels.persons).sum(axis=1)
+    labels = labels_of(features)
+    ranking = rank_features(features, features, aggregator)
+    open_set = search_open_set(ranking, labels, labels, PROTOCOLS["standard"])
+    of_other_persons = (labels.persons[:, None] != labels.persons).sum(axis=1)
     return Threshold.fitted(
-        open_set.strangers[open_set.strangers > NOBODY],
-        float(others.mean()),
+        open_set.impostors[open_set.impostors > NOBODY],
+        float(of_other_persons.mean()),
         len(np.unique(labels.persons)),
         source,
         false_alarm_rate,
         gallery or len(features),
     )
+
+
+def _first_true(flags: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows of (rows, G) flags that have a True, and the column of the first True in each."""
+    row = np.flatnonzero(flags.any(axis=1))
+    return row, flags[row].argmax(axis=1)

@@ -1,6 +1,6 @@
-"""Which gallery tracklets count for a query, which are junk, and what happens to a query that nobody matches.
+"""Evaluation protocols: which gallery tracklets match a query, which are junk, and how unmatched queries count.
 
-Protocols are data: a rule that a data set needs is a field here, and a way of judging is a line in `PROTOCOLS`.
+Protocols are data: each rule is a field of `Protocol`, and each protocol is an entry of `PROTOCOLS`.
 """
 
 from __future__ import annotations
@@ -20,23 +20,22 @@ from resight.tracklet import DISTRACTOR, JUNK, Tracklet
 class Protocol:
     """The rules of an evaluation.
 
-    A match is the query's person, unless junk. Junk counts neither right nor wrong: it is taken out of a ranking before
-    ranks are counted. What is neither a match nor junk is wrong.
+    A match is a gallery tracklet of the query's person that is not junk. Junk is removed from a ranking before ranks
+    are counted. All other tracklets are wrong.
 
     Attributes:
-        name: what scores are labelled with.
-        description: the rule in one sentence.
-        source: where the rule comes from.
-        same_camera: what is junk in the query's own camera: the ``same person``, the query itself included; or
-            ``everyone``. ``query itself`` does not look at cameras: only the query is junk, where it is in the gallery.
-            With ``nothing`` even the query stays, and finds itself: no protocol, but a mistake that happens.
-        junk_persons: persons that are junk for everyone.
-        queries_in_gallery: whether tracklets that are queries too stay in the gallery (for the other queries).
-        without_match: a query that no gallery tracklet matches is left out of all means and counted (``exclude``), or
-            stays in them with 0 (``zero``).
-        splits: official splits; a score is the mean over them.
-        official: queries and gallery tracklets, junk included, as read, that published scores are made with; None if
-            these numbers are not fixed.
+        name: Name printed with the scores.
+        description: The rule in one sentence.
+        source: Origin of the rule.
+        same_camera: Junk in the query's camera: the ``same person``, including the query itself, or ``everyone``. With
+            ``query itself``, cameras are ignored and only the query is junk if it is in the gallery. With ``nothing``,
+            the query stays and finds itself; no protocol uses this, but it is a common mistake.
+        junk_persons: Persons that are junk for every query.
+        queries_in_gallery: Whether tracklets that are also queries stay in the gallery for the other queries.
+        without_match: Whether a query without a match is excluded from all means (``exclude``) or counts as 0
+            (``zero``).
+        splits: Number of official splits; a score is the mean over them.
+        official: Numbers of queries and gallery tracklets of published scores, junk included; None if not fixed.
     """
 
     name: str
@@ -66,7 +65,7 @@ PROTOCOLS: dict[str, Protocol] = {
         ),
         Protocol(
             name="mars-queries-out",
-            description="As mars, but queries are not in the gallery: 9,330 are left, and 140 queries without a match.",
+            description="As mars, without queries in the gallery: 9,330 tracklets remain, 140 queries have no match.",
             source="several re-identification toolkits; not the official MARS code",
             queries_in_gallery=False,
             official=(1980, 12_180),
@@ -74,13 +73,13 @@ PROTOCOLS: dict[str, Protocol] = {
         Protocol(
             name="cross-camera",
             description="Every gallery tracklet of the query's own camera is junk, whoever it shows.",
-            source="the strict reading of 'search in the other cameras'; not the rule of any data set here",
+            source="the strict reading of 'search in the other cameras'; not the rule of any supported data set",
             same_camera="everyone",
         ),
         Protocol(
             name="any-camera",
-            description="Only the query itself is junk: the same person counts under every camera, its own included.",
-            source="for your own data without camera labels, or with one camera; not the rule of any data set here",
+            description="Only the query itself is junk: the same person matches in every camera, even the query's.",
+            source="for your own data without camera labels or with one camera; not the rule of any supported data set",
             same_camera="query itself",
         ),
         Protocol(
@@ -96,14 +95,14 @@ PROTOCOLS: dict[str, Protocol] = {
         ),
         Protocol(
             name="prid2011",
-            description="Camera a asks, camera b answers: 89 persons, one match each; mean over ten splits.",
+            description="Queries from camera a, gallery from camera b: 89 persons, one match each; ten splits.",
             source="Hirzer et al., SCIA 2011; splits after Wang et al., Video Ranking, ECCV 2014",
             splits=10,
             official=(89, 89),
         ),
         Protocol(
             name="ilids-vid",
-            description="Camera 1 asks, camera 2 answers: 150 persons, one match each; mean over ten splits.",
+            description="Queries from camera 1, gallery from camera 2: 150 persons, one match each; ten splits.",
             source="Wang et al., Person Re-identification by Video Ranking, ECCV 2014, and the splits in its archive",
             splits=10,
             official=(150, 150),
@@ -112,45 +111,44 @@ PROTOCOLS: dict[str, Protocol] = {
 }
 
 
-def default_protocol(split_name: str) -> Protocol:
-    """The protocol that a kind of data set is judged by unless another one is asked for.
+def default_protocol(dataset_name: str) -> Protocol:
+    """Return the default protocol of a kind of data set.
 
     Args:
-        split_name: `Dataset.name`; one that has a protocol of its own name gets it, all others get ``standard``.
+        dataset_name: `Dataset.name`. The protocol with the same name is returned, or ``standard`` if there is none.
     """
-    return PROTOCOLS.get(split_name, PROTOCOLS["standard"])
+    return PROTOCOLS.get(dataset_name, PROTOCOLS["standard"])
 
 
 def find_protocol(name: str) -> Protocol:
-    """The protocol of that name.
+    """Return the protocol with this name.
 
     Raises:
-        ProtocolError: if there is none; the message lists those there are.
+        ProtocolError: If there is none; the message lists all protocols.
     """
     if name not in PROTOCOLS:
-        raise ProtocolError(f"no protocol is called {name!r}; known: {', '.join(PROTOCOLS)}")
+        raise ProtocolError(f"there is no protocol {name!r}; known: {', '.join(PROTOCOLS)}")
     return PROTOCOLS[name]
 
 
 class Labels(NamedTuple):
-    """What a protocol looks at: N tracklets' ids, persons and cameras.
+    """The labels of N tracklets that a protocol uses.
 
     Attributes:
         ids: N tracklet ids.
-        persons: (N,) int, `JUNK` and `DISTRACTOR` included.
-        cameras: (N,) int.
-        others: N sets of persons who are in some clips of a tracklet besides its own person, such as whoever its
-            tracker switched to; empty where that is not known.
+        persons: (N,) person numbers, including `JUNK` and `DISTRACTOR`.
+        cameras: (N,) camera numbers.
     """
 
     ids: tuple[str, ...]
     persons: NDArray[np.int64]
     cameras: NDArray[np.int64]
-    others: tuple[frozenset[int], ...] = ()
 
     @classmethod
-    def of(cls, tracklets: Sequence[Tracklet]) -> Labels:
-        """The labels of tracklets, in their order."""
+    def of(cls, tracklets: Sequence[Tracklet] | Labels) -> Labels:
+        """Return the labels of tracklets, in their order; labels are returned as they are."""
+        if isinstance(tracklets, Labels):
+            return tracklets
         return cls(
             tuple(t.id for t in tracklets),
             np.array([t.person for t in tracklets], dtype=np.int64),
@@ -158,53 +156,28 @@ class Labels(NamedTuple):
         )
 
     def rows(self, chosen: slice) -> Labels:
-        """The labels of some of the tracklets."""
-        return Labels(self.ids[chosen], self.persons[chosen], self.cameras[chosen], self.others[chosen])
+        """Return the labels of a slice of the tracklets."""
+        return Labels(self.ids[chosen], self.persons[chosen], self.cameras[chosen])
 
     def among(self, others: Labels) -> NDArray[np.bool_]:
-        """(N,) which of the tracklets are among the others too, by their ids."""
+        """Return (N,) True for the tracklets whose ids are also in `others`."""
         known = set(others.ids)
         return np.array([id_ in known for id_ in self.ids], dtype=bool)
-
-
-def show_somebody_else(query: Labels, gallery: Labels) -> NDArray[np.bool_]:
-    """Which pairs of tracklets of two persons show the same person all the same, by `Labels.others`.
-
-    One is among the others of the other tracklet, or a third is among the others of both. Who says that such tracklets
-    belong together is not wrong.
-
-    Args:
-        query: Q labels.
-        gallery: G labels.
-
-    Returns:
-        (Q, G).
-    """
-    known = sorted({person for side in (query, gallery) for one in side.others for person in one})
-    own, third = [], []
-    for side in (query, gallery):
-        own.append(side.persons[:, None] == known)
-        others = side.others or (frozenset(),) * len(side.ids)
-        third.append(np.array([[person in one for person in known] for one in others], bool).reshape(own[-1].shape))
-    shown = [(a | b).astype(np.float32) for a, b in zip(own, third, strict=True)]
-    same: NDArray[np.bool_] = (shown[0] @ shown[1].T > 0) & (query.persons[:, None] != gallery.persons)
-    return same
 
 
 def judge_pairs(
     protocol: Protocol, query: Labels, gallery: Labels, is_query: NDArray[np.bool_]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which gallery tracklets match each query, and which are junk for it.
+    """Return which gallery tracklets match each query and which are junk.
 
     Args:
-        protocol: the rules.
-        query: Q labels.
-        gallery: G labels.
-        is_query: (G,) whether a gallery tracklet is a query too (any query of the evaluation, not only of `query`).
+        protocol: Rules for matches and junk.
+        query: Labels of Q queries.
+        gallery: Labels of G gallery tracklets.
+        is_query: (G,) True for gallery tracklets that are also queries, of all queries and not only the Q given.
 
     Returns:
-        match and junk, each (Q, G); no pair is both. What is neither counts as wrong. Pairs that `show_somebody_else`
-        are junk by every protocol.
+        match, junk: (Q, G) each; no pair is both. A pair that is neither is wrong.
     """
     same_person = query.persons[:, None] == gallery.persons
     if protocol.same_camera in ("same person", "everyone"):
@@ -221,7 +194,5 @@ def judge_pairs(
         junk |= gallery.persons == person
     if not protocol.queries_in_gallery:
         junk |= is_query
-    if query.others or gallery.others:
-        junk |= show_somebody_else(query, gallery)
-    # Nobody in particular is nobody's match, so that two distractors under different cameras do not match.
+    # Distractors share a person number but are different persons, so they do not match each other.
     return same_person & (gallery.persons > DISTRACTOR) & ~junk, junk

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jinja2
 
-from resight import __version__
+from resight.version import __version__
 from resight.checkpoints import replace_file
 from resight.explanation.blocks import Page, Section
 from resight.explanation.films import Strips, Verdict

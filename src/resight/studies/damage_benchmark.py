@@ -1,15 +1,16 @@
-"""How well tracklets are found when some of their clips are damaged: scores over the rate of damage.
+"""Scores of an aggregator on damaged clips, at one damage rate or over several rates.
 
-Protocol of the paper's Sec. 4.4, for any kinds of damage and either side: each tracklet has 0 to M_c^max damaged clips,
-M_c^max is the rate. Clips are damaged alike for all aggregators, and those of a kind are those of every other kind.
-Damage that brings somebody else in makes tracklets of two persons show the same one; such pairs are junk.
+The protocol is that of the paper's Sec. 4.4, for any kind of damage on the query side, the gallery side or both: each
+tracklet has 0 to M_c^max damaged clips, and M_c^max is the rate. The damaged clips are the same for all aggregators and
+all kinds of damage. Some damage brings an intruder, another person, into a clip. A gallery tracklet then may show a
+person of the query although it belongs to another person; such pairs are junk.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,34 +20,33 @@ from resight.errors import RecipeError
 from resight.evaluation.damage import DamageAuroc, auroc_by_fault
 from resight.evaluation.evaluate import clip_weights, labels_of, rank_features
 from resight.evaluation.metrics import Scores, score_ranking
-from resight.evaluation.protocols import Labels, Protocol, show_somebody_else
+from resight.evaluation.protocols import Protocol
 from resight.features.damaged import mixed_damage
 from resight.features.types import ClipFeatures
 from resight.models.contract import Aggregator
-from resight.progress import Progress
 from resight.tracklet import JUNK
 
 Side = Literal["query", "gallery", "both"]
 
-Strangers = Mapping[str, Mapping[str, NDArray[np.int64]]]
-"""Kind of damage → tracklet id → (M,) persons whom it brings into each clip."""
+Intruders = Mapping[str, Mapping[str, NDArray[np.int64]]]
+"""Kind of damage → tracklet id → (M,) person that the damage brings into each clip."""
 
 
 @dataclass(frozen=True)
 class DamageCurve:
-    """Scores of one aggregator over the rate of damage, all in 0 … 1.
+    """Scores of one aggregator at several damage rates, all in 0 … 1.
 
     Attributes:
-        kinds: of damage; a damaged clip has one of them.
-        side: whose clips are damaged: of the ``query``, of the ``gallery``, or of ``both``.
-        rates: (R,) M_c^max, rising from 0, which is clean.
-        map: (R,) mean average precision, like the next two.
+        kinds: Kinds of damage; each damaged clip has one of them.
+        side: Whose clips are damaged: ``query``, ``gallery`` or ``both``.
+        rates: (R,) values of M_c^max in ascending order, the first is 0 (clean).
+        map: (R,) mean average precision.
         rank1: (R,) share of queries with a match at rank 1.
         minp: (R,) mean inverse negative penalty.
-        auroc: by kind, how well low weight of a query clip points at damage at the highest rate; empty if no query
-            clip is damaged.
-        seed: of the damage.
-        conditions: protocol, number of queries and such, in one line.
+        auroc: Kind to the AUROC of low weight against damaged query clips at the highest rate; empty if no query clip
+            is damaged.
+        seed: Seed of the damage.
+        conditions: Protocol, number of valid queries and other conditions, in one line.
     """
 
     kinds: tuple[str, ...]
@@ -61,35 +61,16 @@ class DamageCurve:
 
     @property
     def drop(self) -> tuple[float, ...]:
-        """(R,) share of the clean mAP that is lost; below 0 where damage helped, 0 if there was none to lose."""
+        """Return the lost share of the clean mAP, (R,); negative where damage helped, 0 if the clean mAP is 0."""
         clean = self.map[0]
-        return tuple((clean - one) / clean if clean else 0.0 for one in self.map)
+        return tuple((clean - value) / clean if clean else 0.0 for value in self.map)
 
     @property
     def area(self) -> float:
-        """Area under mAP over the rate by the trapezoid rule, over the highest rate: the mean mAP, 0 … 1."""
+        """Return the mean mAP over the rates: area under mAP (trapezoid rule) divided by the highest rate."""
         if len(self.rates) == 1:
             return self.map[0]
         return float(np.trapezoid(self.map, self.rates) / self.rates[-1])
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain values, with drop and area."""
-        return {
-            "kinds": list(self.kinds),
-            "side": self.side,
-            "rates": list(self.rates),
-            "map": list(self.map),
-            "rank1": list(self.rank1),
-            "minp": list(self.minp),
-            "drop": list(self.drop),
-            "area": self.area,
-            "auroc_of_low_importance": {
-                kind: {"auroc": one.auroc, "damaged_clips": one.damaged, "clean_clips": one.clean}
-                for kind, one in self.auroc.items()
-            },
-            "seed": self.seed,
-            "conditions": self.conditions,
-        }
 
 
 def damage_curve(
@@ -104,48 +85,50 @@ def damage_curve(
     kinds: Sequence[str] | None = None,
     side: Side = "both",
     seed: int = 0,
-    strangers: Strangers | None = None,
+    intruders: Intruders | None = None,
     compute: Compute = Compute(),
-    progress: Progress | None = None,
 ) -> DamageCurve:
-    """Score an aggregator for each rate of damage.
+    """Score an aggregator at each damage rate.
 
     Args:
-        aggregator: how to compare, see `score_damaged` for this and what is not said here.
-        query: clean features of Q tracklets, M clips of each.
-        gallery: clean features of what is searched.
-        damaged_query: kind to features of the same queries.
-        damaged_gallery: the same for the gallery.
-        protocol: the rules.
-        rates: M_c^max, each 0 … M; 0 is always scored, too.
-        kinds: which of the kinds of damage; None: all there are.
-        side: whose clips are damaged.
-        seed: of the damage.
-        strangers: whom damage brings in.
+        aggregator: The aggregator, used in evaluation mode.
+        query: Clean features of Q tracklets with M clips each.
+        gallery: Clean features of the gallery.
+        damaged_query: Kind of damage to features of the same queries, see `score_damaged`.
+        damaged_gallery: Kind of damage to features of the same gallery, see `score_damaged`.
+        protocol: The evaluation protocol.
+        rates: Values of M_c^max, each 0 … M; 0 is always included.
+        kinds: Kinds of damage to use; all that have features by default.
+        side: Whose clips are damaged.
+        seed: Seed of the damage.
+        intruders: Persons that damage brings in, see `score_damaged`.
         compute: Device and precision of scoring, see `score_all_pairs`.
-        progress: called with (rates done, all).
 
     Raises:
-        RecipeError: if a rate is not 0 … M, the side is unknown, or there are no features of a kind.
-        ProtocolError: if no query has a match.
+        RecipeError: If a rate is not 0 … M, the side is unknown, or there are no features of a kind.
+        ProtocolError: If no query has a match.
     """
-    steps = sorted({0, *rates})
+    ordered = sorted({0, *rates})
     kinds = tuple(kinds if kinds is not None else (damaged_gallery if side == "gallery" else damaged_query))
-    found = []
-    for number, rate in enumerate(steps):
-        found.append(
-            score_damaged(
-                aggregator, query, gallery, damaged_query, damaged_gallery, protocol, rate,
-                kinds=kinds, side=side, seed=seed, strangers=strangers, compute=compute,
-            )
-        )  # fmt: skip
-        if progress is not None:
-            progress(number + 1, len(steps))
-    scores = [one for one, _ in found]
-    last, auroc = found[-1]
-    maps, minps = tuple(one.map for one in scores), tuple(one.minp for one in scores)
-    firsts = tuple(one.rank(1) for one in scores)
-    return DamageCurve(kinds, side, tuple(steps), maps, firsts, minps, auroc, seed, last.line())
+    results = [
+        score_damaged(
+            aggregator, query, gallery, damaged_query, damaged_gallery, protocol, rate,
+            kinds=kinds, side=side, seed=seed, intruders=intruders, compute=compute,
+        )
+        for rate in ordered
+    ]  # fmt: skip
+    scores = [one for one, _ in results]
+    return DamageCurve(
+        kinds=kinds,
+        side=side,
+        rates=tuple(ordered),
+        map=tuple(one.map for one in scores),
+        rank1=tuple(one.rank(1) for one in scores),
+        minp=tuple(one.minp for one in scores),
+        auroc=results[-1][1],
+        seed=seed,
+        conditions=scores[-1].line(),
+    )
 
 
 def score_damaged(
@@ -160,70 +143,106 @@ def score_damaged(
     kinds: Sequence[str],
     side: Side = "both",
     seed: int = 0,
-    strangers: Strangers | None = None,
+    intruders: Intruders | None = None,
     compute: Compute = Compute(),
 ) -> tuple[Scores, Mapping[str, DamageAuroc]]:
-    """Score an aggregator at one rate of damage.
+    """Score an aggregator at one damage rate.
 
     Args:
-        aggregator: how to compare, used as in evaluation mode.
-        query: clean features of Q tracklets, M clips of each.
-        gallery: clean features of what is searched.
-        damaged_query: kind to features of the same queries, all of whose clips have that damage; not looked at if the
+        aggregator: The aggregator, used in evaluation mode.
+        query: Clean features of Q tracklets with M clips each.
+        gallery: Clean features of the gallery.
+        damaged_query: Kind of damage to features of the same queries, with this damage on every clip; not used if the
             side is ``gallery``.
-        damaged_gallery: the same for the gallery; not looked at if the side is ``query``.
-        protocol: the rules.
+        damaged_gallery: Kind of damage to features of the same gallery, with this damage on every clip; not used if the
+            side is ``query``.
+        protocol: The evaluation protocol.
         rate: M_c^max, 0 … M.
-        kinds: which of the kinds of damage, one at least.
-        side: whose clips are damaged.
-        seed: of the damage: which clips, and in which way.
-        strangers: kind to tracklet id to (M,) persons whom that damage brings into each clip, see
-            `persons_brought_in`; kinds that bring nobody in may be missing. Tracklets of two persons that show the same
-            one after this are junk for each other: to find somebody in a tracklet that does show them is not wrong.
+        kinds: Kinds of damage to use, at least one.
+        side: Whose clips are damaged.
+        seed: Seed of the damage: which clips are damaged, and how.
+        intruders: Kind to tracklet id to (M,) persons that this damage brings into each clip, see `persons_brought_in`.
+            Kinds that bring nobody in can be omitted. Tracklets of two persons that show the same person because of
+            this are junk for each other.
         compute: Device and precision of scoring, see `score_all_pairs`.
 
     Returns:
-        The scores; and by kind, how well low weight of a query clip points at damage: empty if none is damaged.
+        The scores; and for each kind, the AUROC of low weight against damaged query clips, empty if none is damaged.
 
     Raises:
-        RecipeError: if the rate is not 0 … M, the side is unknown, or there are no features of a kind.
-        ProtocolError: if no query has a match.
+        RecipeError: If the rate is not 0 … M, the side is unknown, or there are no features of a kind.
+        ProtocolError: If no query has a match.
     """
     clips = min(query.values.shape[1], gallery.values.shape[1])
     if side not in get_args(Side):
         raise RecipeError(f"side is {side!r}, expected one of {', '.join(get_args(Side))}")
     if not 0 <= rate <= clips:
-        raise RecipeError(f"rate {rate} of damaged clips, expected 0 to {clips}, the clips of a tracklet")
-    asked, searched = _chosen(damaged_query, kinds, side != "gallery"), _chosen(damaged_gallery, kinds, side != "query")
-    found, faults = _damaged(query, asked, rate, seed)
-    among, others = _damaged(gallery, searched, rate, seed)
-    ranking = rank_features(found, among, aggregator, compute=compute)
-    q_labels, g_labels = _labels(found, faults, strangers or {}), _labels(among, others, strangers or {})
-    scores = replace(score_ranking(ranking, q_labels, g_labels, protocol), frames=found.frames, reranking="none")
-    if not (faults != "").any():
-        return scores, {}
-    passed_over = show_somebody_else(q_labels, g_labels)
-    return scores, auroc_by_fault(clip_weights(found, among, ranking, aggregator, passed_over), faults)
-
-
-def _labels(features: ClipFeatures, faults: NDArray[np.str_], strangers: Strangers) -> Labels:
-    """Labels that know whom damage has brought in."""
-    brought_in = (
-        {int(strangers[kind][id_][clip]) for clip, kind in enumerate(row.tolist()) if kind in strangers}
-        for id_, row in zip(features.ids, faults, strict=True)
+        raise RecipeError(f"rate is {rate}, expected 0 to {clips}, the number of clips of a tracklet")
+    damage_of_query = _chosen(damaged_query, kinds, side != "gallery")
+    damage_of_gallery = _chosen(damaged_gallery, kinds, side != "query")
+    query, query_kinds = _damaged(query, damage_of_query, rate, seed)
+    gallery, gallery_kinds = _damaged(gallery, damage_of_gallery, rate, seed)
+    ranking = rank_features(query, gallery, aggregator, compute=compute)
+    junk = show_same_person(
+        query.persons,
+        _intruders_of(query, query_kinds, intruders or {}),
+        gallery.persons,
+        _intruders_of(gallery, gallery_kinds, intruders or {}),
     )
-    return labels_of(features)._replace(others=tuple(frozenset(one - {JUNK}) for one in brought_in))
+    scores = score_ranking(ranking, labels_of(query), labels_of(gallery), protocol, junk=junk)
+    scores = replace(scores, frames=query.frames, reranking="none")
+    if not (query_kinds != "").any():
+        return scores, {}
+    return scores, auroc_by_fault(clip_weights(query, gallery, ranking, aggregator, junk), query_kinds)
+
+
+def show_same_person(
+    query: NDArray[np.int64],
+    query_intruders: Sequence[set[int]],
+    gallery: NDArray[np.int64],
+    gallery_intruders: Sequence[set[int]],
+) -> NDArray[np.bool_]:
+    """Return which tracklets of two different persons show the same person because of intruders.
+
+    A pair does if one tracklet's person is an intruder of the other, or if both have the same intruder. To rank such a
+    tracklet high is not wrong, so that these pairs are junk.
+
+    Args:
+        query: (Q,) persons of the queries.
+        query_intruders: Q sets of persons who appear in some clips of a query besides its own person.
+        gallery: (G,) persons of the gallery tracklets.
+        gallery_intruders: G sets, the same for the gallery tracklets.
+
+    Returns:
+        (Q, G) True for such pairs.
+    """
+    known = sorted(set().union(*query_intruders, *gallery_intruders))
+    shown = []
+    for persons, intruders in ((query, query_intruders), (gallery, gallery_intruders)):
+        own = persons[:, None] == known
+        brought_in = np.array([[person in row for person in known] for row in intruders], bool).reshape(own.shape)
+        shown.append((own | brought_in).astype(np.float32))
+    same: NDArray[np.bool_] = (shown[0] @ shown[1].T > 0) & (query[:, None] != gallery)
+    return same
+
+
+def _intruders_of(features: ClipFeatures, kinds: NDArray[np.str_], intruders: Intruders) -> list[set[int]]:
+    """Return the persons that damage has brought into each tracklet."""
+    return [
+        {int(intruders[kind][id_][clip]) for clip, kind in enumerate(row.tolist()) if kind in intruders} - {JUNK}
+        for id_, row in zip(features.ids, kinds, strict=True)
+    ]
 
 
 def _chosen(damaged: Mapping[str, ClipFeatures], kinds: Sequence[str], used: bool) -> Mapping[str, ClipFeatures]:
-    """The features of some kinds; nothing for a side that stays clean."""
+    """Return the features of some kinds of damage; nothing for a side that stays clean."""
     if not used:
         return {}
     if not kinds or (missing := [kind for kind in kinds if kind not in damaged]):
-        wanted = "some kind of damage" if not kinds else f"{missing[0]} clips"
+        wanted = "at least one kind of damage" if not kinds else f"{missing[0]} clips"
         raise RecipeError(
-            f"expected features of {wanted}, found those of {', '.join(damaged) or 'nothing'}: "
-            "extract them for every tracklet of the side that is damaged"
+            f"expected features of {wanted}, found those of {', '.join(damaged) or 'no damage'}; extract them for each "
+            "tracklet of the damaged side"
         )
     return {kind: damaged[kind] for kind in kinds}
 
@@ -231,6 +250,7 @@ def _chosen(damaged: Mapping[str, ClipFeatures], kinds: Sequence[str], used: boo
 def _damaged(
     clean: ClipFeatures, damaged: Mapping[str, ClipFeatures], rate: int, seed: int
 ) -> tuple[ClipFeatures, NDArray[np.str_]]:
+    """Return the features with some clips damaged, and the kind of damage of each clip, (T, M)."""
     if not damaged:
         return clean, np.full(clean.values.shape[:2], "")
     return mixed_damage(clean, damaged, rate, seed)
