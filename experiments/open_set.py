@@ -71,7 +71,8 @@ def open_set(dataset: str, *, model: Path, draws: int = 20, workers: int = os.cp
             found = np.mean([one.identification_rate(chosen.similarity) for one in searches])
             print(f"| {100 * rate:g} % | {chosen.gallery} tracklets | {100 * alarms:.1f} % | {100 * found:.1f} % |")
     print(
-        f"\n{searches[0].line()}; mean of {draws} draws of strangers; {chosen.source}: {chosen.impostor_searches} queries."
+        f"\n{searches[0].line()}; mean of {draws} draws of impostors; threshold calibrated with "
+        f"{chosen.impostor_searches} searches."
     )
     areas = [[one.detection_auroc(), one.identification_auc()] for one in searches]
     print("Area under the ROC: {:.3f} (detection), {:.3f} (identification at rank 1).".format(*np.mean(areas, axis=0)))

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import jinja2
 
-from resight.version import __version__
 from resight.checkpoints import replace_file
 from resight.explanation.blocks import Page, Section
 from resight.explanation.films import Strips, Verdict
 from resight.explanation.sections import default_camera_name, query_strip, ranked_strips
 from resight.tracklet import Tracklet
+from resight.version import __version__
 
 
 def write_page(path: Path, page: Page) -> None:
