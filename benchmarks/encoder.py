@@ -1,4 +1,4 @@
-"""The clip encoder beside the plain I3D: inference and training, at the paper's size and at the demo's."""
+"""The clip encoder against a plain I3D: inference and training, at the sizes of the paper and of the demo."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAMES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 
 
 def bench(repeats: int) -> list[Row]:
-    """Clips of 4 frames of 256 x 128 through the published network; the demo's; longer clips, for the ratio only."""
+    """Measure clips of 4 frames of 256 x 128 in the published network, the demo's network, and longer clips."""
     torch.manual_seed(0)
     encoder = I3D()
     clips = random_clips(4, 4, 256, 128)
@@ -30,7 +30,7 @@ def bench(repeats: int) -> list[Row]:
 
 
 def growth(encoder: I3D, repeats: int) -> Row:
-    """How inference time grows with the length of a clip."""
+    """Measure how inference time grows with the length of a clip."""
     fast, shortest, longest = inference_encoder(encoder.eval()), 4, 16
     short, long = (random_clips(2, length, 256, 128) for length in (shortest, longest))
     turns = take_turns({"short": lambda: infer(fast, short), "long": lambda: infer(fast, long)}, repeats)
@@ -42,15 +42,15 @@ def growth(encoder: I3D, repeats: int) -> Row:
         plain=None,
         ours=2 / turns.median("short"),
         ratio=None,
-        note=f"time ~ L^{exponent:.2f}; of four frames one time is left after the fifth layer",
+        note=f"time ~ L^{exponent:.2f}; four frames are reduced to one time step after the fifth layer",
         facts={"exponents": {"L": round(exponent, 2)}},
     )
 
 
 def inference_rows(encoder: I3D, clips: Tensor, repeats: int) -> list[Row]:
-    """Float32, and bfloat16 where the processor multiplies matrices faster in it."""
+    """Measure float32, and bfloat16 if the processor has faster matrix products for it."""
     plain, length = PlainI3D(encoder).eval(), clips.shape[2]
-    fast = {dtype: inference_encoder(encoder.eval(), name) for dtype, name in NAMES.items()}  # type: ignore[arg-type]
+    fast = {dtype: inference_encoder(encoder.eval(), dtype) for dtype in NAMES}
     ways: dict[str, Work] = {"plain": lambda: infer(plain, clips)}
     for dtype, name in NAMES.items():
         ways[name] = lambda dtype=dtype: infer(fast[dtype], clips)  # type: ignore[misc]
@@ -61,14 +61,14 @@ def inference_rows(encoder: I3D, clips: Tensor, repeats: int) -> list[Row]:
     for dtype, name in NAMES.items():
         if dtype != torch.float32 and turns.ratio("float32 matrix", f"{name} matrix") < 1:
             continue
-        found = infer(fast[dtype], clips)
-        difference = float((found - expected).norm() / expected.norm())
-        cosine = float(torch.cosine_similarity(found, expected).min())
+        features = infer(fast[dtype], clips)
+        difference = float((features - expected).norm() / expected.norm())
+        cosine = float(torch.cosine_similarity(features, expected).min())
         aim = {torch.float32: 2.5, torch.bfloat16: 5.0}[dtype] if length == 4 else None
         rows.append(
             Row(
                 group="encoder",
-                name=f"inference in {name}, L = {length}, 256 x 128, {len(clips)} clips at once",
+                name=f"inference in {name}, L = {length}, 256 x 128, batch of {len(clips)} clips",
                 unit="clips/s",
                 plain=len(clips) / turns.median("plain"),
                 ours=len(clips) / turns.median(name),
@@ -83,9 +83,9 @@ def inference_rows(encoder: I3D, clips: Tensor, repeats: int) -> list[Row]:
 
 
 def training_rows(encoder: I3D, clips: Tensor, name: str, aim: float | None, repeats: int) -> list[Row]:
-    """Forward and backward in float32, and as Fabric's bf16-mixed does it; plain is computed alike."""
+    """Measure forward and backward passes in float32 and in mixed bfloat16, for both implementations."""
     plain, rows, exact = PlainI3D(encoder.train()).train(), list[Row](), gradient_difference()
-    for precision, dtype in (("32-true", torch.float32), ("bf16-mixed", torch.bfloat16)):
+    for precision, dtype in (("float32", torch.float32), ("mixed bfloat16", torch.bfloat16)):
         ways: dict[str, Work] = {
             "plain": lambda dtype=dtype: train(plain, clips, dtype),  # type: ignore[misc]
             "ours": lambda dtype=dtype: train(encoder, clips, dtype),  # type: ignore[misc]
@@ -112,29 +112,32 @@ def training_rows(encoder: I3D, clips: Tensor, name: str, aim: float | None, rep
 
 
 def random_clips(n: int, length: int, height: int, width: int) -> Tensor:
-    """(n, 3, length, height, width) in [-1, 1]."""
+    """Return clips (n, 3, length, height, width) in [-1, 1]."""
     return torch.rand(n, 3, length, height, width) * 2 - 1
 
 
 @torch.inference_mode()
 def infer(encoder: nn.Module, clips: Tensor) -> Tensor:
-    """Clip features."""
+    """Return clip features."""
     features: Tensor = encoder(clips)
     return features
 
 
 def train(encoder: nn.Module, clips: Tensor, dtype: torch.dtype) -> None:
-    """Gradients of a step, without the optimiser."""
+    """Compute the gradients of a training step, without the optimiser."""
     encoder.zero_grad()
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
         features = encoder(clips)
-    # not their norm, which BatchNorm holds fast: its gradient would be what cancellation leaves
+    # Not their norm: BatchNorm keeps it constant, so its gradient would be rounding noise.
     direction = torch.linspace(0, 1e4, features.numel(), dtype=features.dtype).sin().view(features.shape)
     (features * direction).sum().backward()
 
 
 def gradient_difference() -> float:
-    """Of a narrow encoder to plain, in double precision: in single, ReLU and max pooling turn rounding into jumps."""
+    """Return the relative difference of gradients between a narrow encoder and the plain one, in double precision.
+
+    In single precision, ReLU and max pooling turn rounding errors into jumps.
+    """
     encoder, clips = I3D(0.125).double().train(), random_clips(4, 4, 64, 32).double()
     gradients = []
     for network in (PlainI3D(encoder).train(), encoder):
@@ -144,11 +147,11 @@ def gradient_difference() -> float:
 
 
 def share(work: Work, matrix_seconds: float) -> float:
-    """Of the matrix rate.
+    """Return the share of the matrix rate that a computation reaches.
 
     Args:
-        work: whose operations in products and convolutions are counted.
-        matrix_seconds: of `matrix_product`, over those of `work`.
+        work: The computation; its operations in products and convolutions are counted.
+        matrix_seconds: Seconds of `matrix_product`, divided by the seconds of `work`.
     """
     with FlopCounterMode(display=False) as counter:
         work()

@@ -1,6 +1,6 @@
-"""The clip encoder and the training steps on a GPU; `benchmarks.gpu` runs this.
+"""The clip encoder and the training steps on a GPU; run by `benchmarks.gpu`.
 
-Clips are in the memory of the device before the clock starts: how fast they are decoded is a matter of processors.
+Clips are in GPU memory before timing starts, because decoding speed depends on the CPU.
 """
 
 from __future__ import annotations
@@ -8,26 +8,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from benchmarks.gpu_sizes import Sizes
 from benchmarks.plain.encoder import PlainI3D
 from benchmarks.timing import Row, Turns, Work, take_turns
+from resight.compute import Compute, Precision
 from resight.features.extract import encode_clips
 from resight.losses import stage1_loss, stage2_loss
 from resight.models.aggregators import Learned
 from resight.models.i3d import I3D
 from resight.models.i3d_inference import inference_encoder
-from resight.recipe import Optimisation, Precision, paper
+from resight.recipe import Optimisation, paper
+from resight.training.loop import make_fabric
 from resight.training.stage1_clips import ClipClassifier
 
 MARS_PERSONS = 625
-PRECISIONS: tuple[Precision, ...] = ("32-true", "bf16-mixed")
+PRECISIONS: tuple[Precision, ...] = ("float32", "half")
 
 
 def finished(work: Work, device: torch.device) -> Work:
-    """The same work, which ends when the device has done it."""
+    """Return the same work, extended to wait until the device has finished."""
     if device.type != "cuda":
         return work
 
@@ -39,7 +40,7 @@ def finished(work: Work, device: torch.device) -> Work:
 
 
 def extraction(sizes: Sizes, device: torch.device) -> list[Row]:
-    """Clip features from decoded pixels."""
+    """Measure clip features from decoded pixels."""
     torch.manual_seed(0)
     encoder = I3D(sizes.width).to(device).eval()
     plain = PlainI3D(encoder).eval()
@@ -57,7 +58,7 @@ def extraction(sizes: Sizes, device: torch.device) -> list[Row]:
         "plain float32": encode(plain),
         "float32": encode(inference_encoder(encoder)),
         "plain bfloat16": encode(plain, mixed=True),
-        "bfloat16": encode(inference_encoder(encoder, "bfloat16")),
+        "bfloat16": encode(inference_encoder(encoder, torch.bfloat16)),
     }
     turns = _turns(ways, sizes, device)
     truth = ways["plain float32"]()
@@ -72,7 +73,7 @@ def extraction(sizes: Sizes, device: torch.device) -> list[Row]:
                 n / turns.median(f"plain {precision}"),
                 n / turns.median(precision),
                 turns.ratio(f"plain {precision}", precision),
-                note=f"relative difference {difference:.0e} from the plain one in float32; "
+                note=f"relative difference {difference:.0e} from plain in float32; "
                 f"{sizes.clip_flop * n / turns.median(precision) / 1e12:.3g} TFLOP/s",
             )
         )
@@ -80,7 +81,7 @@ def extraction(sizes: Sizes, device: torch.device) -> list[Row]:
 
 
 def stage1(sizes: Sizes, device: torch.device) -> list[Row]:
-    """Training steps of the clip encoder, and what the paper's schedule on MARS would take."""
+    """Measure training steps of the clip encoder, and estimate the paper's schedule on MARS."""
     optimisation = paper().stage1.optimisation
     persons = torch.arange(sizes.persons1, device=device).repeat_interleave(optimisation.tracklets)
     pixels = _pixels(len(persons), 1, sizes, device).flatten(0, 1)
@@ -90,7 +91,7 @@ def stage1(sizes: Sizes, device: torch.device) -> list[Row]:
         encoder = I3D(sizes.width)
         module = ClipClassifier(encoder, MARS_PERSONS)
         if plain:
-            module.encoder = PlainI3D(encoder)  # type: ignore[assignment]  # as good in all that is used of it
+            module.encoder = PlainI3D(encoder)  # type: ignore[assignment]  # has all that is used of an encoder
 
         def loss(module: nn.Module) -> Tensor:
             features, logits = module(pixels)
@@ -107,14 +108,14 @@ def stage1(sizes: Sizes, device: torch.device) -> list[Row]:
 
 
 def stage2(sizes: Sizes, device: torch.device, precision: Precision) -> list[Row]:
-    """Training steps of the importance on clips that the frozen encoder encodes in the same step, as in the paper."""
+    """Measure training steps of the importance network, with clips encoded in the same step, as in the paper."""
     optimisation = paper().stage2.optimisation
     persons = torch.arange(sizes.persons2, device=device).repeat_interleave(optimisation.tracklets)
     pixels = _pixels(len(persons), sizes.clips, sizes, device)
     encoder = I3D(sizes.width).to(device).eval()
 
     def loss(module: nn.Module) -> Tensor:
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16-mixed"):
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "half"):
             features = encode_clips(encoder, pixels)
         features = features.clone()
         return stage2_loss(module(features, features), persons, optimisation.margin).loss
@@ -132,8 +133,8 @@ def _step(
     precision: Precision,
     device: torch.device,
 ) -> Work:
-    """One step as `resight.training.loop` takes it."""
-    fabric = Fabric(accelerator=device.type, devices=1, precision=precision)
+    """Return the work of one step, as in `resight.training.loop`."""
+    fabric = make_fabric(Compute(str(device), precision))
     adam = torch.optim.Adam(
         module.parameters(), lr=optimisation.learning_rate, weight_decay=optimisation.weight_decay, amsgrad=True
     )
@@ -154,9 +155,9 @@ def _rows(stage: str, turns: Turns, optimisation: Optimisation, persons: int, cl
     seconds, hours = turns.median("ours"), optimisation.epochs * steps / 3600
     slow = turns.median("plain") if "plain" in turns.seconds else None
     ratio = turns.ratio("plain", "ours") if slow else None
-    batch = f"P = {persons}, K = {optimisation.tracklets}, {clips} clips a tracklet"
+    batch = f"P = {persons}, K = {optimisation.tracklets}, {clips} clips per tracklet"
     schedule = f"the paper's schedule on MARS, {optimisation.epochs:,} x {steps} steps"
-    note = f"if {n / seconds:,.0f} clips/s are decoded"
+    note = f"requires decoding {n / seconds:,.0f} clips/s"
     return [
         Row("training step", f"{stage}, {batch}", "clips/s", slow and n / slow, n / seconds, ratio),
         Row("training step", f"{stage}, {schedule}", "hours", slow and slow * hours, seconds * hours, ratio, note=note),
@@ -168,5 +169,5 @@ def _turns(ways: Mapping[str, Work], sizes: Sizes, device: torch.device) -> Turn
 
 
 def _pixels(tracklets: int, clips: int, sizes: Sizes, device: torch.device) -> Tensor:
-    """(T, M, L, H, W, 3) uint8."""
+    """Random pixels, (T, M, L, H, W, 3) uint8."""
     return torch.randint(256, (tracklets, clips, *sizes.frames, 3), dtype=torch.uint8, device=device)

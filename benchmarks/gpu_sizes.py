@@ -1,4 +1,4 @@
-"""How large the benchmarks of a GPU are: as in the paper, or tiny, to see that all of it runs."""
+"""Sizes of the GPU benchmarks: those of the paper, and tiny ones to check that everything runs."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of everything that is measured.
+    """Sizes of all measured problems.
 
     Attributes:
-        dim: features of a clip, and hidden units of g.
-        clips: M, of a tracklet.
-        queries: Q of the whole.
-        gallery: G of the whole.
-        part: queries of it that are scored, against all of the gallery, to choose the block and to foretell the whole.
-        plain: queries and gallery tracklets that the plain loop scores.
-        blocks: tracklet pairs of a block to try.
-        matrix: rows and columns of the product that gives the matrix rate.
+        dim: Features per clip, and hidden units of the importance network.
+        clips: Clips per tracklet, M.
+        queries: Query tracklets of the whole problem, Q.
+        gallery: Gallery tracklets of the whole problem, G.
+        part: Queries scored against the whole gallery to choose the block size and to estimate the total time.
+        plain: Query and gallery tracklets that the plain loop scores.
+        blocks: Block sizes to try, in tracklet pairs.
+        matrix: Rows and columns of the matrices whose product measures the matrix rate.
         frames: L, height and width of a clip.
-        width: of the I3D.
-        clip_flop: operations of one clip in the I3D without its dead taps.
-        tracklets: encoded at once.
-        persons1: P of a batch of stage 1; K is 4.
-        persons2: P of a batch of stage 2; K is 4.
-        repeats: turns.
+        width: Width factor of the I3D.
+        clip_flop: Operations per clip of the I3D, without taps that only meet padding.
+        tracklets: Tracklets encoded at once.
+        persons1: Persons of a stage-1 batch, P; K is 4.
+        persons2: Persons of a stage-2 batch, P; K is 4.
+        repeats: Number of turns.
     """
 
     dim: int = 1024

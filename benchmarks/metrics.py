@@ -1,7 +1,8 @@
-"""CMC and both APs at the size of MARS: 1,980 queries, 12,180 gallery tracklets.
+"""CMC and both kinds of AP at the size of MARS: 1,980 queries, 12,180 gallery tracklets.
 
-The labels are MARS' own if the environment variable RESIGHT_MARS_INFO names the folder of its three tables, otherwise
-drawn with the same numbers of tracklets, persons, cameras, junk and distractors. Scores are random with some signal.
+The labels are those of MARS if the environment variable RESIGHT_MARS_INFO names the folder with its three tables.
+Otherwise they are random, with the same numbers of tracklets, persons, cameras, junk and distractors. Scores are random
+with some signal.
 """
 
 from __future__ import annotations
@@ -24,22 +25,22 @@ from resight.tracklet import DISTRACTOR, JUNK
 
 Q, G, JUNK_TRACKLETS, DISTRACTORS, PERSONS, CAMERAS = 1980, 12_180, 870, 3248, 634, 6
 SUBSET = 48
-"""Queries that the plain loops are given; rates are per query."""
+"""Queries that the plain loops evaluate; rates are per query."""
 
 PlainWay = Callable[[NDArray[np.float32], Labels, Labels, NDArray[np.int32] | None], Means]
 
 
 def bench(repeats: int) -> list[Row]:
-    """Ranks to numbers, similarities to numbers, and similarities to a ranking, each against the plain way."""
+    """Measure scoring a ranking, scoring similarities, and ranking, each against a plain implementation."""
     gallery, is_query, source = mars_labels()
     query = Labels(tuple(np.array(gallery.ids)[is_query]), gallery.persons[is_query], gallery.cameras[is_query])
     similarity = similarities(query.persons, gallery.persons)
     ranking = Ranking.from_scores(similarity, query.ids, gallery.ids)
     protocol = PROTOCOLS["mars"]
-    some = query.rows(slice(SUBSET))
+    part = query.rows(slice(SUBSET))
 
     def plain(way: PlainWay, sorted_before: bool) -> Callable[[], Means]:
-        return lambda: way(similarity[:SUBSET], some, gallery, ranking.order[:SUBSET] if sorted_before else None)
+        return lambda: way(similarity[:SUBSET], part, gallery, ranking.order[:SUBSET] if sorted_before else None)
 
     def from_ranking() -> Scores:
         return score_ranking(ranking, query, gallery, protocol)
@@ -61,26 +62,26 @@ def bench(repeats: int) -> list[Row]:
         },
         repeats,
     )
-    subset = score_similarities(similarity[:SUBSET], some, gallery, protocol)
-    apart = _largest_difference(subset, plain(score_in_loops, False)())
-    memory = f"peak {_peak_megabytes(from_similarities):.0f} MB beside the similarities"
-    both = f"{source}; {from_ranking().line()}; plain on {SUBSET} queries"
+    subset = score_similarities(similarity[:SUBSET], part, gallery, protocol)
+    difference = f"largest difference {_largest_difference(subset, plain(score_in_loops, False)()):.0e}"
+    memory = f"peak {_peak_megabytes(from_similarities):.0f} MB in addition to the similarities"
+    setting = f"{source}; {from_ranking().line()}; plain on {SUBSET} queries"
     return [
-        _row("CMC and APs of a ranking", turns, "loops, sorted", "from ranking", f"{both}; apart {apart:.0e}", "copy"),
+        _row("CMC and APs of a ranking", turns, "loops, sorted", "from ranking", f"{setting}; {difference}", "copy"),
         _row(
             "CMC and APs of similarities",
             turns,
             "loops",
             "from similarities",
-            f"no ranking is made; {memory}; apart {apart:.0e}; plain sorts and counts in Python",
+            f"without a ranking; {memory}; {difference}; plain sorts and counts in Python",
             "values sorted",
         ),
         _row(
-            "the same, plain in arrays",
+            "CMC and APs of similarities, plain with arrays",
             turns,
             "arrays",
             "from similarities",
-            "plain sorts each query and then uses NumPy only",
+            "plain sorts each query and uses only NumPy after that",
             "values sorted",
         ),
         _row("similarities to a ranking", turns, "stable sort", "rank", "plain: stable argsort; same order", ""),
@@ -88,7 +89,7 @@ def bench(repeats: int) -> list[Row]:
 
 
 def mars_labels() -> tuple[Labels, NDArray[np.int64], str]:
-    """Labels of the gallery, which of it are the queries, and where they come from."""
+    """Return labels of the gallery, positions of the queries in it, and the source of the labels."""
     folder = os.environ.get("RESIGHT_MARS_INFO")
     if folder:
         info = read_mars_info(Path(folder))
@@ -96,22 +97,22 @@ def mars_labels() -> tuple[Labels, NDArray[np.int64], str]:
     else:
         rng = np.random.default_rng(0)
         known = G - JUNK_TRACKLETS - DISTRACTORS
-        # Some persons have a few tracklets, some two hundred.
+        # Some persons have only a few tracklets, others two hundred.
         share = rng.lognormal(0, 0.9, PERSONS)
         persons = np.concatenate([
             np.full(JUNK_TRACKLETS, JUNK), np.full(DISTRACTORS, DISTRACTOR), np.arange(1, PERSONS + 1),
             rng.choice(PERSONS, known - PERSONS, p=share / share.sum()) + 1,
         ])  # fmt: skip
         cameras = rng.integers(1, CAMERAS + 1, G)
-        # One query for each person and camera, as far as they go.
+        # One query per person and camera, up to Q.
         first = np.unique(np.stack([persons, cameras]), axis=1, return_index=True)[1]
         queries = np.sort(rng.permutation(first[persons[first] > DISTRACTOR])[:Q])
     ids = tuple(f"{place:05d}" for place in range(len(persons)))
-    return Labels(ids, persons, cameras), queries, "labels of MARS" if folder else "drawn labels"
+    return Labels(ids, persons, cameras), queries, "labels of MARS" if folder else "random labels"
 
 
 def similarities(query: NDArray[np.int64], gallery: NDArray[np.int64]) -> NDArray[np.float32]:
-    """(Q, G): noise, and somewhat more for the same person."""
+    """Return similarities (Q, G): noise, and somewhat higher values for the same person."""
     noise = np.random.default_rng(1).standard_normal((len(query), len(gallery)), dtype=np.float32)
     noise *= 0.2
     noise[query[:, None] == gallery] += 0.5

@@ -1,4 +1,4 @@
-"""From files to what the encoder takes: a core's frames a second, and how many cores the loader keeps busy."""
+"""From image files to the encoder's input: frames per second of one core, and cores that the loader keeps busy."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from resight.recipe import ClipSpec, Optimisation, Stage1
 from resight.tracklet import Tracklet
 
 LENGTHS = (9, 12, 14, 16, 19, 21, 26, 30, 37, 45, 57, 70, 90, 107, 142, 203)
-"""Frames of the tracklets: quantiles 1/32, 3/32, ... of the 11,310 gallery tracklets of MARS."""
+"""Tracklet lengths in frames: quantiles 1/32, 3/32, ... of the 11,310 gallery tracklets of MARS."""
 
 PERSONS = 8
 FILES = 64
@@ -38,7 +38,7 @@ TEST = ClipSpec()
 
 
 def bench(repeats: int) -> list[Row]:
-    """Four ways to read frames, one thread each, and batches from 0, 1 and 2 processes."""
+    """Measure four tasks in one thread each, and the loader with two processes against none."""
     with tempfile.TemporaryDirectory() as folder, one_thread():
         tracklets = write_tracklets(Path(folder))
         paths = [tracklets[-1].frame(n) for n in range(FILES)]
@@ -49,7 +49,7 @@ def bench(repeats: int) -> list[Row]:
 
 
 def one_core_rows(tracklets: list[Tracklet], paths: list[Path], repeats: int) -> list[Row]:
-    """Decode; decode and augment; decode and prepare; decode and corrupt."""
+    """Measure decoding alone, with augmentation, with preparation, and with corruption."""
     contents, buffer = [path.read_bytes() for path in paths], np.empty((256, 128, 3), np.uint8)
     plan = BatchPlan(tracklets, Optimisation(persons=PERSONS), seed=0)
     batches = ClipBatches(tracklets, plan, TRAINING, Stage1())
@@ -58,9 +58,9 @@ def one_core_rows(tracklets: list[Tracklet], paths: list[Path], repeats: int) ->
     test = tracklets[: len(LENGTHS)]
 
     def plain_training() -> Tensor:
-        own = [tracklets[i] for i in plan.batch(0)]
+        chosen = [tracklets[i] for i in plan.batch(0)]
         return torch.stack(
-            [training_clip([t.frame(n) for n in sample_clips(len(t), TRAINING, rng)[0]], rng) for t in own]
+            [training_clip([t.frame(n) for n in sample_clips(len(t), TRAINING, rng)[0]], rng) for t in chosen]
         )
 
     def plain_test(corrupted: bool = False) -> list[Tensor]:
@@ -89,12 +89,14 @@ def one_core_rows(tracklets: list[Tracklet], paths: list[Path], repeats: int) ->
     )
     clips, frames = len(plan.batch(0)), len(test) * TEST.count * TEST.length
     distinct = sum(len(np.unique(numbers[t.id])) for t in test)
-    off = max(float((a.float() - b.float()).abs().max()) for a, b in zip(plain_test(), our_test(), strict=True)) * 127.5
+    difference = 127.5 * max(
+        float((a.float() - b.float()).abs().max()) for a, b in zip(plain_test(), our_test(), strict=True)
+    )
     frame_block = read_frames(paths)[0]
     pillow = [Image.fromarray(frame).resize((144, 288), Image.Resampling.BILINEAR) for frame in frame_block]
     levels = np.abs(resize_frames(frame_block, (288, 144)).astype(int) - np.stack([np.asarray(p) for p in pillow]))
-    resized = f"resized as Pillow does but for {levels.astype(bool).mean():.1%} of the values, off by {levels.max()}"
-    shared = f"{distinct} of {frames} frames distinct, as in MARS, and each is read once"
+    resized = f"{levels.astype(bool).mean():.1%} of resized values differ from Pillow's, by at most {levels.max()}"
+    shared = f"{distinct} of {frames} frames are distinct, as in MARS; each is read once"
     return [
         one_core(
             turns,
@@ -102,32 +104,32 @@ def one_core_rows(tracklets: list[Tracklet], paths: list[Path], repeats: int) ->
             f"decode, {FILES} frames of 256 x 128",
             FILES,
             FILES,
-            f"at most {round(off)} levels off Pillow",
+            f"largest difference from Pillow: {round(difference)} levels",
         ),
         one_core(turns, "training", f"decode and augment, {clips} clips of 4", clips * 4, clips * 4, resized),
         one_core(turns, "test", f"decode and prepare, {len(test)} tracklets of 8 clips of 4", frames, distinct, shared),
-        one_core(turns, "corrupted", "the same, corrupted (paper, Sec. 4.4)", frames, distinct, shared),
+        one_core(turns, "corrupted", "decode and prepare with corruption (paper, Sec. 4.4)", frames, distinct, shared),
     ]
 
 
 def one_core(turns: Turns, name: str, title: str, frames: int, decoded: int, note: str) -> Row:
-    """A row whose limit is the decoding alone, by libjpeg-turbo into memory at hand."""
+    """Return a row whose limit is JPEG decoding by libjpeg-turbo, without file access and memory allocation."""
     return Row(
         group="pixels",
         name=title,
-        unit="frames/s a core",
+        unit="frames/s per core",
         plain=frames / turns.median(f"plain {name}"),
         ours=frames / turns.median(name),
         ratio=turns.ratio(f"plain {name}", name),
         target=3.0,
         limit=turns.ratio("limit", name) * decoded / FILES,
-        limit_name="JPEG decoding alone, files and memory at hand",
+        limit_name="JPEG decoding alone, from memory to memory",
         note=note,
     )
 
 
 def loader_row(tracklets: list[Tracklet], repeats: int) -> Row:
-    """Batches of stage 1 from two processes against none."""
+    """Measure stage-1 batches loaded by two processes, against none."""
     optimisation = Optimisation(persons=PERSONS, epochs=BATCHES)
     plan = BatchPlan(tracklets, optimisation, seed=0)
     batches = ClipBatches(tracklets, plan, TRAINING, Stage1())
@@ -144,25 +146,25 @@ def loader_row(tracklets: list[Tracklet], repeats: int) -> Row:
     frames = BATCHES * PERSONS * optimisation.tracklets * TRAINING.length
     return Row(
         group="pixels",
-        name="loader, 2 processes against none",
+        name="loader with 2 processes against none",
         unit="frames/s",
         plain=frames / turns.median("none"),
         ours=frames / turns.median("two"),
         ratio=turns.ratio("none", "two"),
         limit=statistics.median(shares),
-        limit_name="two cores, by processor time, processes started and ended included",
-        note="handing a batch over costs about a sixth of decoding it, nearly all of it fresh pages of shared memory",
+        limit_name="two cores, by processor time, including start and end of the processes",
+        note="passing a batch to another process takes about a sixth of the time of decoding it",
     )
 
 
 def core_seconds() -> float:
-    """Processor time of this process and of its children that have ended."""
+    """Return the processor time of this process and of its finished children."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 
 
 def write_tracklets(folder: Path) -> list[Tracklet]:
-    """Tracklets of MARS-like lengths and file sizes (5 to 6 kB a frame); frames share `FILES` files."""
+    """Write tracklets with lengths and file sizes as in MARS (5 to 6 kB per frame); frames share `FILES` files."""
     rng = np.random.default_rng(0)
     files = []
     for n in range(FILES):
@@ -176,7 +178,7 @@ def write_tracklets(folder: Path) -> list[Tracklet]:
 
 
 def draw_frame(rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Noise whose detail falls off as it does in photographs."""
+    """Return noise with about the spatial frequencies of photographs."""
     frame = np.full((256, 128, 3), 120.0, np.float32)
     for columns, strength in ((2, 40), (4, 30), (8, 20), (16, 12), (32, 7), (64, 3)):
         noise = rng.normal(0, strength, (3, 2 * columns, columns)).astype(np.float32)
@@ -189,7 +191,7 @@ def draw_frame(rng: np.random.Generator) -> NDArray[np.uint8]:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One core is what a worker process has."""
+    """Use one thread, as a worker process does."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

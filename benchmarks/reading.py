@@ -1,9 +1,9 @@
-"""Opening a data set of the size of MARS: 20,478 tracklets, 1,191,003 frames, time and memory.
+"""Time and memory of opening a data set of the size of MARS: 20,478 tracklets, 1,191,003 frames.
 
-The tree holds empty files: opening a data set reads names and tables, never a picture. Rows are those of the official
-tables if the environment variable RESIGHT_MARS_INFO names their folder, otherwise drawn with the same numbers. There
-are no name lists: both sides rebuild them from the folders. Each turn is a process of its own, so that neither side's
-garbage is the other's, and each peak of memory is its own: ``python -m benchmarks.reading WAY FOLDER``.
+The frame files are empty, because opening a data set reads names and tables but no images. The tables are the official
+ones if the environment variable RESIGHT_MARS_INFO names their folder, otherwise random ones with the same numbers.
+There are no name lists; both implementations rebuild them from the folders. Every turn runs in its own process, so that
+peak memory can be measured: ``python -m benchmarks.reading WAY FOLDER``.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from resight.synthetic.world import write_mat
 from resight.tracklet import DISTRACTOR, JUNK
 
 TRAIN, TEST = (8298, 509_914), (12_180, 681_089)
-"""Tracklets and frames."""
+"""Numbers of tracklets and frames."""
 TRAIN_PERSONS, TEST_PERSONS, JUNK_TRACKLETS, DISTRACTORS, QUERIES, CAMERAS = 625, 634, 870, 3248, 1980, 6
 TURNS = 3
-"""At most: a turn takes many seconds."""
+"""Largest number of turns, because a turn takes many seconds."""
 
 
 def bench(repeats: int) -> list[Row]:
-    """A tree of a million names, opened by both sides in turns."""
+    """Measure both implementations on a tree of a million files."""
     folder = os.environ.get("RESIGHT_MARS_INFO")
     info = read_mars_info(Path(folder)) if folder else draw_info(np.random.default_rng(0))
-    source = "tables of MARS" if folder else "drawn tables"
+    source = "tables of MARS" if folder else "random tables"
     seconds: dict[str, list[float]] = {way: [] for way in WAYS}
     megabytes: dict[str, list[float]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory() as temporary:
@@ -62,14 +62,14 @@ def bench(repeats: int) -> list[Row]:
             ratio=turns.ratio("plain", "resight"),
             limit=1 / turns.ratio("resight", "listing"),
             limit_name="listing the folders alone",
-            note=f"{turns.median('resight'):.1f} s; {memory}; {source}; plain keeps a Path for every frame",
+            note=f"{turns.median('resight'):.1f} s; {memory}; {source}; plain stores a Path for every frame",
             facts={f"{way}_peak_mb": max(values) for way, values in megabytes.items()},
         )
     ]
 
 
 def draw_info(rng: np.random.Generator) -> MarsInfo:
-    """Tables with the numbers of MARS: tracklets, frames, persons, cameras, junk, distractors, queries."""
+    """Return random tables with as many tracklets, frames, persons, cameras, junk and queries as MARS."""
     known = TEST[0] - JUNK_TRACKLETS - DISTRACTORS
     test = [np.full(JUNK_TRACKLETS, JUNK), np.full(DISTRACTORS, DISTRACTOR), 1 + np.arange(known) % TEST_PERSONS]
     return MarsInfo(
@@ -80,17 +80,17 @@ def draw_info(rng: np.random.Generator) -> MarsInfo:
 
 
 def _draw_rows(persons: NDArray[np.int64], frames: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """(N, 4) first frame, last frame, person, camera, in the order of the frames' names."""
+    """First frame, last frame, person and camera, (N, 4), sorted by the names of the frames."""
     N = len(persons)
     cameras = rng.integers(1, CAMERAS + 1, N)
     order = np.lexsort((cameras, persons))
-    share = np.minimum(rng.lognormal(0, 0.8, N), 8.0)  # under a thousand frames: as text, F1000 comes before F101
+    share = np.minimum(rng.lognormal(0, 0.8, N), 8.0)  # under 1,000 frames, because F1000 sorts before F101
     last = np.round(np.cumsum(1 + share / share.sum() * (frames - N))).astype(np.int64)
     return np.stack([np.append(0, last[:-1]) + 1, last, persons[order], cameras[order]], axis=1)
 
 
 def write_tree(root: Path, info: MarsInfo) -> None:
-    """The official layout, with empty frames and without name lists."""
+    """Write the official layout, with empty frame files and without name lists."""
     (root / "info").mkdir()
     write_mat(root / "info" / "query_IDX.mat", "query_IDX", info.query[None] + 1)
     for part, rows in (("train", info.train), ("test", info.test)):
@@ -119,14 +119,14 @@ WAYS: dict[str, Callable[[Path], object]] = {
 
 
 def _measure_apart(way: str, root: Path) -> tuple[float, float]:
-    """Seconds, and megabytes at the peak beside the program's own."""
+    """Seconds, and peak megabytes beyond what the program itself uses."""
     command = [sys.executable, "-m", "benchmarks.reading", way, str(root)]
     seconds, megabytes = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     return float(seconds), float(megabytes)
 
 
 def measure(way: str, folder: Path) -> None:
-    """Print seconds and megabytes that opening a data set takes."""
+    """Print the seconds and megabytes that opening a data set takes."""
     before, start = peak_megabytes(), time.perf_counter()
     opened = WAYS[way](folder)
     print(time.perf_counter() - start, peak_megabytes() - before)
@@ -134,12 +134,12 @@ def measure(way: str, folder: Path) -> None:
 
 
 def peak_megabytes() -> float:
-    """The most memory this process has had."""
+    """Return the peak memory of this process."""
     status = Path("/proc/self/status")
-    if status.is_file():  # ru_maxrss of Linux begins with what the parent process had
-        found = re.search(r"VmHWM:\s+([0-9]+) kB", status.read_text(encoding="utf-8"))
-        if found:
-            return int(found[1]) * 1024 / 1e6
+    if status.is_file():  # on Linux ru_maxrss starts at the memory of the parent process
+        peak = re.search(r"VmHWM:\s+([0-9]+) kB", status.read_text(encoding="utf-8"))
+        if peak:
+            return int(peak[1]) * 1024 / 1e6
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 

@@ -1,7 +1,7 @@
-"""k-reciprocal re-ranking: against the dense method at 3,000 tracklets, and alone at the 12,180 of MARS.
+"""k-reciprocal re-ranking: 3,000 tracklets against the dense method, and the 12,180 tracklets of MARS alone.
 
-``python -m benchmarks.rerank ours 12180`` re-ranks once and prints seconds and peak memory as JSON, because memory can
-only be measured in a process of its own.
+``python -m benchmarks.rerank ours 12180`` re-ranks once and prints seconds and peak memory as JSON, because peak memory
+can only be measured in a separate process.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from resight.scoring.rerank import find_neighbours, rerank
 Features = NDArray[np.float32]
 N_BOTH, N_MARS = 3000, 12_180
 QUERIES = 1980 / 12_180
-"""Share of the tracklets that are queries; they are in the gallery too."""
+"""Share of the tracklets that are queries; queries are also in the gallery."""
 
 
 def bench(repeats: int) -> list[Row]:
-    """Features to a re-ranked ranking, both ways, and at full size alone."""
+    """Measure both methods from features to a re-ranked ranking, and the full size with Resight only."""
     features = draw_features(N_BOTH)
     turns = take_turns(
         {
@@ -40,7 +40,7 @@ def bench(repeats: int) -> list[Row]:
         repeats,
     )
     once = {name: _apart(name, n) for name, n in (("dense", N_BOTH), ("ours", N_BOTH))}
-    memory = " and ".join(f"{name} {one['peak_mb']:.0f} MB" for name, one in once.items())
+    memory = ", ".join(f"{name} {measured['peak_mb']:.0f} MB" for name, measured in once.items())
     full = _apart("ours", N_MARS)
     Q = int(N_MARS * QUERIES)
     return [
@@ -52,7 +52,7 @@ def bench(repeats: int) -> list[Row]:
             ours=N_BOTH / turns.median("ours"),
             ratio=turns.ratio("dense", "ours"),
             limit=1 / turns.ratio("ours", "product"),
-            limit_name="the product that gives the similarities",
+            limit_name="the matrix product of the similarities",
             note=f"largest difference {agreement(features):.0e}; peak memory of the process: {memory}",
         ),
         Row(
@@ -62,16 +62,16 @@ def bench(repeats: int) -> list[Row]:
             plain=None,
             ours=N_MARS / full["seconds"],
             ratio=None,
-            note=f"{full['seconds']:.1f} s from features to ranking, {full['rerank_seconds']:.1f} s of it without the "
+            note=f"{full['seconds']:.1f} s from features to ranking, {full['rerank_seconds']:.1f} s without the "
             f"search for neighbours; peak memory of the process {full['peak_mb']:.0f} MB, {full['start_mb']:.0f} MB "
-            f"before; pairs scored beside the search: {full['pairs']:,} of {N_MARS**2:,}",
+            f"of it at the start; pairs scored in addition to the search: {full['pairs']:,} of {N_MARS**2:,}",
             facts=full,
         ),
     ]
 
 
 def draw_features(N: int) -> Features:
-    """(N, 256) features of length 1: about 13 tracklets of a person."""
+    """Return random features (N, 256) of length 1, about 13 tracklets per person."""
     rng = np.random.default_rng(0)
     persons = rng.standard_normal((max(1, N // 13), 256), dtype=np.float32)
     features = persons[rng.integers(0, len(persons), N)] + 1.8 * rng.standard_normal((N, 256), dtype=np.float32)
@@ -80,21 +80,21 @@ def draw_features(N: int) -> Features:
 
 
 def dense(features: Features) -> Ranking:
-    """The dense method, from features."""
+    """Re-rank by the dense method, from features."""
     N = len(features)
     Q, ids = int(N * QUERIES), _ids(N)
     return Ranking.from_scores(rerank_dense(features @ features.T, np.arange(Q), np.arange(N)), ids[:Q], ids)
 
 
 def ours(features: Features, seen: dict[str, Any] | None = None) -> Ranking:
-    """The same, sparse; `seen` is told what it took."""
+    """Re-rank by the sparse method, from features; write its seconds and the number of scored pairs to `seen`."""
     seen = {} if seen is None else seen
     Q, ids = int(len(features) * QUERIES), _ids(len(features))
 
     def score_pairs(query: NDArray[np.int64], gallery: NDArray[np.int64]) -> Features:
         seen["pairs"] = len(query)
-        found: Features = np.einsum("pd,pd->p", features[query], features[gallery])
-        return found
+        similarity: Features = np.einsum("pd,pd->p", features[query], features[gallery])
+        return similarity
 
     neighbours, least = find_neighbours(ids, lambda rows: features[rows] @ features.T)
     start = time.perf_counter()
@@ -105,18 +105,18 @@ def ours(features: Features, seen: dict[str, Any] | None = None) -> Ranking:
 
 
 def agreement(features: Features) -> float:
-    """Largest difference of the new similarities, both ways given the same matrix."""
+    """Return the largest difference of the new similarities between both methods, given the same matrix."""
     N = len(features)
     Q, ids, similarity = int(N * QUERIES), _ids(N), features @ features.T
     neighbours, least = find_neighbours(ids, lambda rows: similarity[rows])
-    found = rerank(
+    reranked = rerank(
         Ranking.from_scores(similarity[:Q], ids[:Q], ids),
         neighbours,
         least=least,
         score_pairs=lambda query, gallery: similarity[query, gallery],
     )
     expected = rerank_dense(similarity, np.arange(Q), np.arange(N))
-    return float(np.abs(np.take_along_axis(expected, found.order, axis=1) - found.scores).max())
+    return float(np.abs(np.take_along_axis(expected, reranked.order, axis=1) - reranked.scores).max())
 
 
 def _ids(N: int) -> tuple[str, ...]:
@@ -131,7 +131,7 @@ def _apart(way: str, N: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Re-rank once and print what it took."""
+    """Re-rank once, and print seconds and memory."""
     way, N = sys.argv[1], int(sys.argv[2])
     features, seen = draw_features(N), {"start_mb": peak_megabytes()}
     start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Every benchmark, one after the other: ``python -m benchmarks.run`` (``make bench``)."""
+"""Run all CPU benchmarks: ``python -m benchmarks.run`` (``make bench``)."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ TOPICS: dict[str, Callable[[int], Iterable[Row]]] = {
 
 
 def benchmarks(*topics: str, repeats: int = 5, out: Path | None = None) -> None:
-    """Run benchmarks and print their table; all of them also write the page docs/benchmarks.md.
+    """Run benchmarks and print a table. If all of them are run, also write docs/benchmarks.md.
 
     Args:
-        topics: Which to run; all by default.
-        repeats: Turns of each; medians are printed.
-        out: JSON file for the rows; benchmarks/results/cpu.json by default, if all are run.
+        topics: Benchmarks to run; all by default.
+        repeats: Number of turns; medians are printed.
+        out: JSON file to write; by default benchmarks/results/cpu.json if all benchmarks are run, else none.
     """
     start = time.perf_counter()
     rows: list[Row] = []
@@ -57,7 +57,7 @@ def benchmarks(*topics: str, repeats: int = 5, out: Path | None = None) -> None:
 
 
 def text(row: Row) -> str:
-    """A row for the terminal."""
+    """Return a row as a line for the terminal."""
     plain = f"{page.number(row.plain):>10}" if row.plain is not None else " " * 10
     ratio = f"{row.ratio:7.2f} x" if row.ratio is not None else " " * 9
     limit = f"  {row.limit:.0%} of {row.limit_name}" if row.limit is not None else ""

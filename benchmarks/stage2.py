@@ -1,6 +1,6 @@
-"""A training step of stage 2, time and memory: plain autograd over all pairs of the batch beside the hard pairs only.
+"""Time and memory of a stage-2 training step: plain autograd over all pairs of the batch, against hard pairs only.
 
-At the paper's size each turn is a process of its own, so that each peak of memory is its own:
+At the paper's size every turn runs in its own process, so that peak memory can be measured:
 ``python -m benchmarks.stage2 WAY``.
 """
 
@@ -21,25 +21,26 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.reading import peak_megabytes
 from benchmarks.timing import MATRIX_FLOP, Row, Work, matrix_product, take_turns
 from resight.losses import stage2_loss
-from resight.models.aggregators import ImportanceWeighted, Learned, OrderFree
+from resight.models.aggregators import ImportanceWeighted, Learned
 from resight.models.importance import FIRST_STEPS
+from resight.studies.rivals.order_free import OrderFree
 
 PERSONS, TRACKLETS, CLIPS = 12, 4, 8
 PAPER, DEMO = (1024, 1024), (256, 64)
 """D and H."""
 TURNS = 1
-"""At the paper's size, at most: the plain step alone takes half a minute."""
+"""Largest number of turns at the paper's size, where the plain step alone takes half a minute."""
 WAYS: dict[str, tuple[type[ImportanceWeighted], bool, bool]] = {
     "plain": (Learned, False, False),
     "ours": (Learned, True, False),
     "ours in bfloat16": (Learned, True, True),
     "order-free": (OrderFree, True, False),
 }
-"""Aggregator, whether it recomputes, whether products are in bfloat16."""
+"""Aggregator, whether it recomputes hard pairs, and whether products are in bfloat16."""
 
 
 def bench(repeats: int) -> list[Row]:
-    """The paper's size and the demo's."""
+    """Measure the sizes of the paper and of the demo."""
     turns = [{way: measured_apart(way) for way in WAYS} for _ in range(min(repeats, TURNS))]
     exact = gradient_difference()
     rows = []
@@ -47,7 +48,7 @@ def bench(repeats: int) -> list[Row]:
         if way == "plain":
             continue
         dtype = "bfloat16" if WAYS[way][2] else "float32"
-        peak = {one: max(turn[one]["megabytes"] for turn in turns) for one in ("plain", way)}
+        peak = {name: max(turn[name]["megabytes"] for turn in turns) for name in ("plain", way)}
         rows.append(
             Row(
                 group="stage 2",
@@ -58,8 +59,8 @@ def bench(repeats: int) -> list[Row]:
                 ratio=statistics.median(turn["plain"]["seconds"] / turn[way]["seconds"] for turn in turns),
                 limit=statistics.median(turn[way]["share"] for turn in turns),
                 limit_name=f"{dtype} matrix rate",
-                note=f"peak memory {peak[way]:,.0f} MB against {peak['plain']:,.0f} MB; plain is the learned one in "
-                f"float32; gradient in double precision: relative difference {exact:.0e}",
+                note=f"peak memory {peak[way]:,.0f} MB against {peak['plain']:,.0f} MB; plain: learned importance "
+                f"in float32; gradient in double precision: relative difference {exact:.0e}",
                 facts={"peak_mb": peak},
             )
         )
@@ -67,7 +68,7 @@ def bench(repeats: int) -> list[Row]:
 
 
 def demo_row(repeats: int) -> Row:
-    """The demo's size."""
+    """Measure the size of the demo."""
     features, persons, aggregator = problem(Learned, *DEMO)
     plain = copy.deepcopy(aggregator)
     plain.recompute = False
@@ -89,11 +90,11 @@ def demo_row(repeats: int) -> Row:
 def problem(
     kind: type[ImportanceWeighted], dim: int, hidden: int, clips: int = CLIPS, dtype: torch.dtype = torch.float32
 ) -> tuple[Tensor, Tensor, ImportanceWeighted]:
-    """A batch, its persons, and an aggregator past its first steps."""
+    """Return a batch, its persons, and an aggregator past its first steps."""
     torch.manual_seed(0)
     persons = torch.arange(PERSONS).repeat_interleave(TRACKLETS)
-    likeness = torch.randn(PERSONS, 1, dim, dtype=dtype).repeat_interleave(TRACKLETS, 0)
-    features = likeness + torch.randn(len(persons), clips, dim, dtype=dtype)
+    person_features = torch.randn(PERSONS, 1, dim, dtype=dtype).repeat_interleave(TRACKLETS, 0)
+    features = person_features + torch.randn(len(persons), clips, dim, dtype=dtype)
     aggregator = kind(dim, hidden, 0.5).to(dtype).train()
     for norm in (aggregator.importance.first_norm, aggregator.importance.second_norm):
         norm.steps.fill_(FIRST_STEPS)
@@ -101,7 +102,7 @@ def problem(
 
 
 def step(aggregator: ImportanceWeighted, features: Tensor, persons: Tensor, *, half: bool = False) -> None:
-    """Gradients of a step, without the optimiser."""
+    """Compute the gradients of a step, without the optimiser."""
     aggregator.zero_grad()
     with torch.autocast(features.device.type, dtype=torch.bfloat16, enabled=half):
         similarities = aggregator(features, features)
@@ -109,14 +110,14 @@ def step(aggregator: ImportanceWeighted, features: Tensor, persons: Tensor, *, h
 
 
 def measured_apart(way: str) -> dict[str, float]:
-    """What `measure` prints."""
+    """Run `measure` in a process of its own, and return what it prints."""
     command = [sys.executable, "-m", "benchmarks.stage2", way]
-    found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    return found
+    measured: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return measured
 
 
 def measure(way: str) -> None:
-    """Print seconds of a step, megabytes it needs, and its share of the matrix rate.
+    """Print the seconds and megabytes of a step, and its share of the matrix rate.
 
     Args:
         way: One of `WAYS`.
@@ -128,7 +129,7 @@ def measure(way: str) -> None:
     product()
     before = peak_megabytes()
     flop = 0
-    if recompute:  # else the step is so long that its warming up cannot be seen
+    if recompute:  # the plain step is so long that a warm-up makes no difference
         with FlopCounterMode(display=False) as counter:
             step(aggregator, features, persons, half=half)
         flop = counter.get_total_flops()
@@ -138,20 +139,20 @@ def measure(way: str) -> None:
     product()
     seconds, matrix = middle - start, time.perf_counter() - middle
     share = flop / MATRIX_FLOP * matrix / seconds
-    megabytes = max(0.0, peak_megabytes() - before)  # the kernel's count wavers by some pages
+    megabytes = max(0.0, peak_megabytes() - before)  # the kernel's count is off by a few pages
     print(json.dumps({"seconds": seconds, "megabytes": megabytes, "share": share}))
 
 
 def gradient_difference() -> float:
-    """Of the two ways, dropout on, in double precision at a small size."""
+    """Return the relative difference of gradients with and without recomputing, with dropout, in double precision."""
     features, persons, aggregator = problem(Learned, 32, 32, clips=3, dtype=torch.float64)
     gradients = []
     for recompute in (False, True):
-        own = copy.deepcopy(aggregator)
-        own.recompute = recompute
+        variant = copy.deepcopy(aggregator)
+        variant.recompute = recompute
         torch.manual_seed(1)
-        step(own, features, persons)
-        gradients.append(torch.cat([p.grad.flatten() for p in own.parameters() if p.grad is not None]))
+        step(variant, features, persons)
+        gradients.append(torch.cat([p.grad.flatten() for p in variant.parameters() if p.grad is not None]))
     return float((gradients[1] - gradients[0]).norm() / gradients[0].norm())
 
 

@@ -1,7 +1,7 @@
-"""How the benchmarks measure: plain and fast in turns, medians, and the distance to the machine's limit.
+"""Timing of benchmarks: alternating turns, medians, and the share of the machine's limit.
 
-A shared machine gives and takes away cores while a benchmark runs. So both sides take turns, each turn gives one
-ratio, and what is reported is the median of the ratios; the matrix rate is measured in the same turns.
+On a shared machine the available processor time changes while a benchmark runs. Therefore the implementations take
+turns, each turn gives one ratio, and the median ratio is reported. The matrix rate is measured in the same turns.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ Work = Callable[[], object]
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table.
+    """One row of a table.
 
     Attributes:
-        group: heading under which it stands, such as ``encoder``.
-        name: what was done, with its size.
-        unit: of both rates, such as ``clips/s``.
-        plain: rate of the plain way; None where there is none.
-        ours: rate of Resight.
-        ratio: median over the turns of ours / plain.
-        target: the ratio aimed at, if there is one.
-        limit: share of `limit_name` that ours reaches, 0 ... 1.
-        limit_name: such as ``float32 matrix rate, 186 GFLOP/s``.
-        note: agreement of the two, memory, what falls short and why.
+        group: Heading of the table, such as ``encoder``.
+        name: What was measured, and its size.
+        unit: Unit of both rates, such as ``clips/s``.
+        plain: Rate of the plain implementation, or None if there is none.
+        ours: Rate of Resight.
+        ratio: Median over the turns of ours / plain.
+        target: Target of the ratio, if any.
+        limit: Share of the limit that Resight reaches, 0 ... 1.
+        limit_name: What the limit is, such as ``float32 matrix rate, 186 GFLOP/s``.
+        note: Agreement of the two implementations, memory, and other remarks.
+        facts: Further numbers, not shown in the table.
     """
 
     group: str
@@ -47,32 +48,32 @@ class Row:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
+        """Return the row as plain values."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Turns:
-    """Seconds of several ways to do the same, turn by turn: ``seconds[name][turn]``."""
+    """Seconds of several implementations: ``seconds[name][turn]``."""
 
     seconds: dict[str, list[float]]
 
     def median(self, name: str) -> float:
-        """Median seconds of one way."""
+        """Return the median seconds of one implementation."""
         return statistics.median(self.seconds[name])
 
     def ratio(self, slow: str, fast: str) -> float:
-        """Median over the turns of seconds(slow) / seconds(fast)."""
+        """Return the median over the turns of seconds(slow) / seconds(fast)."""
         return statistics.median(a / b for a, b in zip(self.seconds[slow], self.seconds[fast], strict=True))
 
 
 def take_turns(ways: dict[str, Work], repeats: int, *, warm_up: bool = True) -> Turns:
-    """Time each way once a turn, `repeats` turns, after one call of each that is not counted.
+    """Time each implementation once per turn.
 
     Args:
-        ways: by name, called without arguments, in this order.
-        repeats: number of turns.
-        warm_up: whether to make the call that is not counted.
+        ways: Name to function without arguments; called in this order.
+        repeats: Number of turns.
+        warm_up: Call each function once, untimed, before the first turn.
     """
     if warm_up:
         for work in ways.values():
@@ -87,14 +88,14 @@ def take_turns(ways: dict[str, Work], repeats: int, *, warm_up: bool = True) -> 
 
 
 MATRIX = 2048
-"""Rows and columns of the matrices whose product gives the matrix rate."""
+"""Rows and columns of the matrices whose product measures the matrix rate."""
 
 MATRIX_FLOP = 2 * MATRIX**3
-"""Operations of one `matrix_product`."""
+"""Floating-point operations of one `matrix_product`."""
 
 
 def matrix_product(dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Work:
-    """The work that measures the matrix rate: `MATRIX_FLOP` operations."""
+    """Return the work that measures the matrix rate: `MATRIX_FLOP` operations."""
     a = torch.randn(MATRIX, MATRIX, device=device, dtype=dtype)
     out = torch.empty_like(a)
     return lambda: torch.mm(a, a, out=out)

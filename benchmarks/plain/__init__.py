@@ -1,1 +1,1 @@
-"""What a user would write, or pick."""
+"""Plain implementations that the benchmarks compare with: what a user would write, or take from a toolkit."""

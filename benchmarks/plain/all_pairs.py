@@ -1,4 +1,4 @@
-"""The learned similarity as a user would write it: Eq. 1 and 2, batched over all tracklet pairs."""
+"""Plain learned similarity: Eq. 1 and 2 as a loop, batched over all tracklet pairs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from resight.models.aggregators import Learned
 
 @torch.inference_mode()
 def plain_similarity(query: Tensor, gallery: Tensor, aggregator: Learned) -> Tensor:
-    """Eq. 1 to 6 for all pairs of tracklets, one step of the recurrence after the other.
+    """Return the similarities of all pairs of tracklets by Eq. 1 to 6, one step of the recurrence at a time.
 
     Args:
         query: (Q, M, D).
         gallery: (G, N, D).
-        aggregator: whose g, in evaluation mode.
+        aggregator: Aggregator in evaluation mode.
 
     Returns:
         (Q, G).

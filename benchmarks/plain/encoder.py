@@ -1,4 +1,4 @@
-"""What a user would write: the I3D layer by layer, its padding explicit, each layer as one call of torch."""
+"""Plain I3D: one torch call per layer, with explicit padding."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BLOCKS = ("3b", "3c", "4b", "4c", "4d", "4e", "4f", "5b", "5c")
 
 
 class PlainI3D(nn.Module):
-    """Same parameters, under the same names, as the I3D that it is made from; shared, not copied."""
+    """Shares the parameters of the I3D that it is made from, under the same names."""
 
     def __init__(self, encoder: I3D) -> None:
         super().__init__()
@@ -21,7 +21,7 @@ class PlainI3D(nn.Module):
             self.add_module(name, child)
 
     def forward(self, clips: Tensor) -> Tensor:
-        """(B, 3, L, H, W) to (B, D)."""
+        """Return clip features, (B, 3, L, H, W) to (B, D)."""
         x = self._unit("Conv3d_1a_7x7", clips, 2)
         x = _pool(x, (1, 3, 3), (1, 2, 2))
         x = self._unit("Conv3d_2c_3x3", self._unit("Conv3d_2b_1x1", x))

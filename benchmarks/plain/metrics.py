@@ -1,4 +1,4 @@
-"""What a user would pick: one query after another, sorted, junk taken out, precision at every rank."""
+"""Plain CMC and AP: sort one query at a time, remove junk, compute precision at every rank."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Means(NamedTuple):
 def score_in_loops(
     similarity: NDArray[np.float32], query: Labels, gallery: Labels, order: NDArray[np.int32] | None = None
 ) -> Means:
-    """Ranks counted in Python, as the evaluation code of most toolkits does.
+    """Return scores by counting ranks in Python, as the evaluation code of most toolkits does.
 
     Args:
         similarity: (Q, G).
-        query: Q tracklets.
-        gallery: G tracklets.
-        order: (Q, G) gallery positions, best first, if they are already sorted.
+        query: Labels of Q tracklets.
+        gallery: Labels of G tracklets.
+        order: (Q, G) gallery positions, best first, if already sorted.
     """
     aps, areas, curves = [], [], []
     for q in range(len(similarity)):
@@ -46,7 +46,7 @@ def score_in_loops(
 def score_by_arrays(
     similarity: NDArray[np.float32], query: Labels, gallery: Labels, order: NDArray[np.int32] | None = None
 ) -> Means:
-    """The best that a loop over queries can do: array operations inside. Arguments as `score_in_loops`."""
+    """Return scores by array operations inside a loop over queries. Arguments as `score_in_loops`."""
     aps, areas, curves = [], [], []
     for q in range(len(similarity)):
         hits = _hits(q, similarity, query, gallery, order)

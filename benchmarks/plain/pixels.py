@@ -1,4 +1,4 @@
-"""Frames as most data pipelines read them: one Pillow picture at a time, float as soon as possible."""
+"""Plain frame reading, as in most data pipelines: one Pillow image at a time, converted to float early."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ BILINEAR = Image.Resampling.BILINEAR
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
-    """(h, w, 3)."""
+    """Return an image, (h, w, 3)."""
     return np.asarray(Image.open(path).convert("RGB"))
 
 
 def training_clip(paths: Sequence[Path], rng: np.random.Generator) -> Tensor:
-    """Resized, one random crop and flip for all frames, as (3, L, 256, 128) in [-1, 1]."""
+    """Return a training clip with one random crop and flip for all frames, (3, L, 256, 128) in [-1, 1]."""
     top, left = int(rng.integers(33)), int(rng.integers(17))
     flip = rng.random() < 0.5
     frames = []
@@ -36,7 +36,7 @@ def training_clip(paths: Sequence[Path], rng: np.random.Generator) -> Tensor:
 
 
 def test_clip(paths: Sequence[Path], *, corrupted: bool = False) -> Tensor:
-    """At the encoder's size, as (3, L, 256, 128) in [-1, 1]."""
+    """Return a test clip at the encoder's size, (3, L, 256, 128) in [-1, 1]."""
     frames = []
     for path in paths:
         picture = Image.open(path).convert("RGB")
@@ -47,7 +47,7 @@ def test_clip(paths: Sequence[Path], *, corrupted: bool = False) -> Tensor:
 
 
 def corrupt(picture: Image.Image) -> Image.Image:
-    """Scaled down by 5, compressed as JPEG of quality 50, scaled back."""
+    """Return an image scaled down by 5, compressed as JPEG of quality 50, and scaled up again."""
     small = picture.resize((round(picture.width / 5), round(picture.height / 5)), BILINEAR)
     content = io.BytesIO()
     small.save(content, "JPEG", quality=50)
@@ -55,5 +55,5 @@ def corrupt(picture: Image.Image) -> Image.Image:
 
 
 def to_tensor(picture: Image.Image) -> Tensor:
-    """(3, h, w) in [-1, 1]."""
+    """Return an image as a tensor (3, h, w) in [-1, 1]."""
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float().div(255).sub(0.5).div(0.5)

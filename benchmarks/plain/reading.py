@@ -1,4 +1,4 @@
-"""MARS as most toolkits open it: a path for every frame."""
+"""Plain opening of MARS, as in most toolkits: a path for every frame."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 from scipy.io import loadmat
 
 Opened = list[tuple[tuple[Path, ...], int, int]]
-"""(paths of the frames, person, camera) for each tracklet."""
+"""Frame paths, person and camera of each tracklet."""
 
 
 def open_by_listing(root: Path) -> dict[str, Opened]:
-    """Name lists rebuilt from the folders, as they must be where the authors' lists are not at hand."""
+    """Return all tracklets, with name lists rebuilt from the folders, for copies without the authors' lists."""
     opened = {}
     for part in ("train", "test"):
         folder = root / f"bbox_{part}"
         names = [
             name
-            for person in sorted(os.listdir(folder))  # noqa: PTH208 (the plain way)
+            for person in sorted(os.listdir(folder))  # noqa: PTH208
             for name in sorted(os.listdir(folder / person))  # noqa: PTH208
         ]
         opened[part] = tracklets(root, part, names)
@@ -26,7 +26,7 @@ def open_by_listing(root: Path) -> dict[str, Opened]:
 
 
 def tracklets(root: Path, part: str, names: list[str]) -> Opened:
-    """Rows of the official table, each with its paths."""
+    """Return the tracklets of an official table with their paths."""
     rows = loadmat(root / "info" / f"tracks_{part}_info.mat")[f"track_{part}_info"]
     folder = root / f"bbox_{part}"
     return [

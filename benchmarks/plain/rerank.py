@@ -1,4 +1,4 @@
-"""What a user would pick: k-reciprocal re-ranking on whole N x N arrays, one tracklet after another."""
+"""Plain k-reciprocal re-ranking on whole N x N arrays, one tracklet at a time."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ def rerank_dense(
     k2: int = 6,
     original_share: float = 0.3,
 ) -> NDArray[np.float32]:
-    """New similarities of queries to gallery: Zhong et al. 2017, Eq. 3 to 12, with whole arrays.
+    """Return new similarities of queries to gallery: Zhong et al. 2017, Eq. 3 to 12, with whole arrays.
 
     Args:
-        similarity: (N, N) cosines, row as the query.
-        query: (Q,) numbers of the queries among the N.
-        gallery: (G,) numbers of the gallery tracklets among the N.
-        k1: neighbours that are compared.
-        k2: neighbours that share their encoding.
-        original_share: lambda.
+        similarity: (N, N) cosines, rows as queries.
+        query: (Q,) positions of the queries among the N tracklets.
+        gallery: (G,) positions of the gallery tracklets among the N tracklets.
+        k1: Number of neighbours to compare.
+        k2: Number of neighbours whose encodings are averaged.
+        original_share: λ, the share of the original distance.
 
     Returns:
-        (Q, G), 1 less the final distance.
+        (Q, G), 1 minus the final distance.
     """
     distance = 2 - 2 * similarity
     distance = distance / distance.max(axis=1, keepdims=True)
-    order = np.argsort(-similarity, axis=1, kind="stable")  # not of distances, whose rounding makes ties
+    order = np.argsort(-similarity, axis=1, kind="stable")  # rounding of distances would create ties
     encoding = np.zeros_like(distance)
     for i in range(len(distance)):
         near = reciprocal(order, i, k1)
@@ -45,19 +45,19 @@ def rerank_dense(
     if k2 > 1:
         encoding = np.stack([encoding[row[:k2]].mean(axis=0) for row in order])
 
-    found = np.zeros((len(query), len(distance)), np.float32)
+    scores = np.zeros((len(query), len(distance)), np.float32)
     holders = [np.flatnonzero(encoding[:, column]) for column in range(len(distance))]
-    for i, own in enumerate(query):
+    for i, row in enumerate(query):
         minima = np.zeros(len(distance), np.float32)
-        for column in np.flatnonzero(encoding[own]):
-            minima[holders[column]] += np.minimum(encoding[own, column], encoding[holders[column], column])
+        for column in np.flatnonzero(encoding[row]):
+            minima[holders[column]] += np.minimum(encoding[row, column], encoding[holders[column], column])
         jaccard_distance = 1 - minima / (2 - minima)
-        found[i] = 1 - (jaccard_distance * (1 - original_share) + distance[own] * original_share)
-    return found[:, gallery]
+        scores[i] = 1 - (jaccard_distance * (1 - original_share) + distance[row] * original_share)
+    return scores[:, gallery]
 
 
 def reciprocal(order: NDArray[np.int64], i: int, k: int) -> NDArray[np.int64]:
-    """Those of the first k + 1 of row i that have i among their own first k + 1."""
+    """Return those of the first k + 1 of row i that have i among their own first k + 1."""
     forward = order[i, : k + 1]
     back = order[forward, : k + 1]
     return forward[np.any(back == i, axis=1)]

@@ -8,7 +8,7 @@ from benchmarks.timing import Row
 
 from benchmarks import gpu, page
 
-BF16 = "stage 2, bf16-mixed"
+HALF = "stage 2, half precision"
 
 
 def test_all_of_it_runs_without_a_gpu_and_the_page_takes_it(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_all_of_it_runs_without_a_gpu_and_the_page_takes_it(tmp_path: Path) -> N
 
 
 def test_stage_2_runs_in_bfloat16() -> None:
-    assert len(gpu.PARTS[BF16](TINY, torch.device("cpu"))) == 2
+    assert len(gpu.PARTS[HALF](TINY, torch.device("cpu"))) == 2
 
 
 def test_a_part_that_fails_does_not_take_the_others_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,13 +16,13 @@ def results(*rows: Row) -> dict[str, Any]:
 def test_page_shows_each_row_and_says_that_a_gpu_was_not_measured() -> None:
     text = page.page(results(ROW), None, "## Why\n\nBecause.")
     assert "| inference, clips/s | 10 | 25 | **2.50** | 2.5 | 50% of float32 matrix rate | difference 1e-7 |" in text
-    assert "No figure of a GPU" in text
+    assert "No GPU figures" in text
     assert text.endswith("Because.\n")
 
 
 def test_page_picks_up_the_figures_of_a_gpu() -> None:
     text = page.page(results(ROW), results(Row("all pairs", "MARS", "pairs/s", None, 1e6, None)), "")
-    assert "No figure of a GPU" not in text
+    assert "No GPU figures" not in text
     assert "| MARS, pairs/s | – | 1,000,000 | – |  |  |  |" in text
 
 
