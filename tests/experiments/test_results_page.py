@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 
 from experiments import results_page
 from resight.explanation.plots import save_figure
-from resight.studies.outcome import Outcome, Row, StudyTable
+from resight.studies.outcome import Outcome
+from resight.tables import Row, Table
 
 OUTCOME = Outcome(
-    "fig4", "A study", (StudyTable("mAP", "clips", ("M = 1",), (Row("mean", ((1.0, 2.0),)),)),),
+    "fig4", "A study", (Table("mAP", ("M = 1",), (Row("mean", ((1.0, 2.0),)),), "clips"),),
     seeds=(0, 1), seconds={}, command="resight reproduce fig4",
 )  # fmt: skip
 

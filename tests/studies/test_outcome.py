@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resight.studies import figures, published
-from resight.studies.outcome import Claim, Outcome, Row, StudyTable
+from resight.studies import figures
+from resight.studies.outcome import Claim, Outcome, TableBuilder
+from resight.studies.paper import published
+from resight.tables import Row, Table
 
-TABLE = StudyTable(
-    "mAP", "method", ("M = 1", "M = 2"),
+TABLE = Table(
+    "mAP", ("M = 1", "M = 2"),
     (Row("ours", ((10.0, 20.0), (30.0, 50.0)), (12.0, None)), Row("theirs", ((), ()), (1.0, 2.0))),
+    "method",
 )  # fmt: skip
 OUTCOME = Outcome(
     "toy", "A toy", (TABLE,), (Claim("more is better", True, "15.0 → 40.0"), Claim("less is more", False, "no")),
@@ -29,7 +32,16 @@ def test_markdown_has_mean_and_sample_deviation_and_the_paper_below() -> None:
     assert TABLE.means("ours") == (15.0, 40.0)
     text = OUTCOME.to_markdown()
     assert "* holds: more is better (15.0 → 40.0)" in text and "* does not hold: less is more (no)" in text
-    assert "seeds 3, 4; mean ± standard deviation over 2 trainings; protocol mars. Its steps took 1.5 min" in text
+    assert "seeds 3, 4; mean ± standard deviation over 2 seeds; protocol mars. Total time of the steps: 1.5 min" in text
+
+
+def test_a_builder_collects_one_value_for_each_seed() -> None:
+    builder = TableBuilder()
+    for values in ((10.0, 30.0), (20.0, 50.0)):
+        builder.add("ours", values)
+    published = {"ours": (12.0, None), "absent": (1.0, 2.0)}
+    table = builder.table("mAP", TABLE.columns, "method", published=published)
+    assert table == Table("mAP", TABLE.columns, TABLE.rows[:1], "method")
 
 
 def test_json_and_csv_keep_every_seed(tmp_path: Path) -> None:

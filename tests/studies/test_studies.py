@@ -24,9 +24,9 @@ from resight.models.i3d import I3D
 from resight.recipe import ClipSpec
 from resight.scoring.one_pair import score_one_pair
 from resight.studies import studies
-from resight.studies.outcome import Outcome
+from resight.studies.outcome import Outcome, values_of
 from resight.studies.paper.published import OURS
-from resight.studies.paper.sweep import contestants
+from resight.studies.paper.sweep import sweep_aggregators
 from resight.studies.setting import Setting
 from resight.studies.steps import Steps
 from resight.studies.studies import STUDIES, TOGETHER, Laboratory, reproduce
@@ -42,7 +42,7 @@ def test_every_study_runs_and_says_what_it_is_worth(name: str, steps: Steps) -> 
         for row in table.rows:
             assert len(row.cells) == len(table.columns)
             assert len(row.published) in (0, len(table.columns))
-            assert all(math.isfinite(value) for cell in row.cells for value in cell)
+            assert all(math.isfinite(value) for cell in row.cells for value in values_of(cell))
     assert Outcome.from_json(json.loads(json.dumps(outcome.to_json()))) == outcome
     if name not in ("fig5", "fig7"):
         assert "protocol mars" in outcome.conditions
@@ -58,20 +58,21 @@ def test_table2_scores_are_those_of_the_trained_aggregators(steps: Steps) -> Non
     features = steps.damages(seed, ("corrupted",))
     damaged = choose_corrupted(features.clean.ids, 3, rate, seed)
     values = np.where(damaged[:, :, None], features.of("corrupted").values, features.clean.values)
-    query = [features.clean.ids.index(t.id) for t in steps.split.query]
-    gallery = [features.clean.ids.index(t.id) for t in steps.split.gallery]
-    made = contestants(steps, seed, rate)
+    query = [features.clean.ids.index(t.id) for t in steps.dataset.query]
+    gallery = [features.clean.ids.index(t.id) for t in steps.dataset.gallery]
+    made = sweep_aggregators(steps, seed, rate)
     for name in (OURS, "top 20 %-eval", "top 50 %-traineval"):
         similarity = np.array(
             [[score_one_pair(values[q], values[g], made[name]).score for g in gallery] for q in query]
         )
-        by_hand = 100 * score_similarities(similarity, steps.split.query, steps.split.gallery, steps.protocol).map
-        measured = table.row(name).cells[table.columns.index(str(rate))][steps.setting.seeds.index(seed)]
+        by_hand = 100 * score_similarities(similarity, steps.dataset.query, steps.dataset.gallery, steps.protocol).map
+        cell = table.row(name).cells[table.columns.index(str(rate))]
+        measured = values_of(cell)[steps.setting.seeds.index(seed)]
         assert measured == pytest.approx(by_hand, abs=1e-3)
 
 
 def test_table2_evaluates_one_projection_at_every_t_and_trains_one_for_each(steps: Steps) -> None:
-    made = contestants(steps, 0, 0)
+    made = sweep_aggregators(steps, 0, 0)
     projections = {
         name: one.state_dict()["projection.weight"]
         for name, one in made.items()
@@ -144,7 +145,7 @@ def test_table5_trains_one_model_a_split(
     data = f"prid2011:{tmp_path / 'prid'}"
     outcome = reproduce("table5", Laboratory(data, tmp_path / "out", replace(toy, recipe=recipe)))
     table = outcome["table5"].tables[0]
-    assert all(len(cell) == 2 for cell in table.row(OURS).cells)
+    assert all(len(values_of(cell)) == 2 for cell in table.row(OURS).cells)
     assert table.row(OURS).published == (None, 82.9, 95.8, 99.1)
     assert (tmp_path / "out" / "steps" / "split2" / "encoder-L2-seed0").is_dir()
 
@@ -180,30 +181,32 @@ def test_the_encoder_of_a_model_is_taken_as_it_is(world: Path, tmp_path: Path, t
 
     own = extract_clip_features(encoder, laboratory.steps[0].everyone, other.clips)
     by_hand = evaluate_features(
-        own.of(laboratory.steps[0].split.query), own.of(laboratory.steps[0].split.gallery), TopShare(50),
+        own.of(laboratory.steps[0].dataset.query), own.of(laboratory.steps[0].dataset.gallery), TopShare(50),
         laboratory.steps[0].protocol,
     )[1]  # fmt: skip
-    assert found.tables[2].row("top 50 %, same features").cells[0] == pytest.approx((100 * by_hand.map,) * 2)
+    assert found.tables[2].row("top 50 %, no projection").cells[0] == pytest.approx((100 * by_hand.map,) * 2)
 
 
 def test_studies_of_encoders_are_not_for_one_that_is_given(world: Path, tmp_path: Path, toy: Setting) -> None:
     given = Laboratory(f"mars:{world}", tmp_path / "out", toy, model=Path("open-small"))
-    with pytest.raises(RecipeError, match="table6 compares encoders that it trains, found the model open-small"):
+    with pytest.raises(
+        RecipeError, match="table6 compares encoders that it trains, so it cannot use the encoder of open-small"
+    ):
         reproduce("table6", given)
     with pytest.raises(RecipeError, match="give one of them"):
         replace(given, init=Path("rgb_imagenet.pt"))
-    with pytest.raises(CheckpointError, match="no file and no model is called 'nothing'"):
+    with pytest.raises(CheckpointError, match="there is no model file or model 'nothing'"):
         reproduce("table2", replace(given, model=Path("nothing")))
     assert not list(tmp_path.iterdir())
 
 
 def test_unknown_studies_are_refused(tmp_path: Path, toy: Setting) -> None:
-    with pytest.raises(RecipeError, match="no study is called 'table9': expected one of fig3"):
+    with pytest.raises(RecipeError, match="there is no study 'table9'; expected fig3"):
         reproduce("table9", Laboratory(None, tmp_path, toy))
     with pytest.raises(RecipeError, match="jobs is 0"):
         reproduce("fig4", Laboratory(None, tmp_path, toy), jobs=0)
     assert not list(tmp_path.iterdir())
-    with pytest.raises(RecipeError, match="at least one training"):
+    with pytest.raises(RecipeError, match="at least one training run"):
         replace(toy, seeds=())
 
 

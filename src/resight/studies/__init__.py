@@ -1,1 +1,1 @@
-"""Every table and figure of the paper, and studies beyond it, by name."""
+"""Studies: the tables and figures of the paper, and experiments beyond it."""

@@ -1,58 +1,60 @@
-"""The figures of the studies, in the layout of the paper: lines over a setting, mean and spread."""
+"""Figures of the studies in the layout of the paper: lines with mean and standard deviation."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from resight.studies.outcome import Outcome, StudyTable
+from resight.studies.outcome import Outcome, values_of
 from resight.studies.paper.published import OURS
+from resight.tables import Row, Table
 
 LINES = (
     ("#2a68a8", "o", "-"), ("#d9730d", "s", "--"), ("#2c9a4b", "^", "-"), ("#8757b5", "D", "-."), ("#b3402f", "v", ":"),
     ("#5c656e", "P", "--"), ("#b8860b", "X", "-"),
 )  # fmt: skip
 OUR_LINE = ("#1c2126", "*", "-")
-"""Of learned importance, so that it is found at once."""
+"""Style of learned importance, which stands out."""
 BANDS = 5
-"""More lines than this have no spread drawn, but for learned importance: bands over bands cannot be read."""
+"""With more lines than this only learned importance has a band, because overlapping bands are unreadable."""
 
 
 def lines(outcome: Outcome) -> Figure:
-    """One panel a table: a line for each row over the columns, a band of one standard deviation."""
+    """Return one panel for each table: a line for each row, with a band of one standard deviation."""
     return _panels(outcome, outcome.tables)
 
 
 def maps_only(outcome: Outcome) -> Figure:
-    """As `lines`, for the tables of mAP."""
+    """Return what `lines` returns, for the tables of mAP only."""
     return _panels(outcome, [table for table in outcome.tables if table.title.startswith("mAP")])
 
 
 def table2_lines(outcome: Outcome) -> Figure:
-    """Learned importance, and of each variant of top-t % some t, over M_c^max."""
+    """Return learned importance and some t of each variant of top-t % over M_c^max."""
     names = [OURS, "top 20 %-eval", "top 50 %-eval", "top 100 %-eval", "top 20 %-traineval",
              "top 50 %-traineval"]  # fmt: skip
     chosen = [
-        StudyTable(t.title, t.head, t.columns, tuple(row for row in t.rows if row.name in names), t.digits)
-        for t in outcome.tables[:2]
+        replace(table, rows=tuple(row for row in table.rows if row.name in names)) for table in outcome.tables[:2]
     ]
     return _panels(outcome, chosen, across="M_c^max, in training and test")
 
 
 def bars(outcome: Outcome) -> Figure:
-    """The first table's rows as bars, a group for each of the columns of mAP."""
+    """Return the columns of mAP of the first table as bars, one group for each row."""
     table = outcome.tables[0]
     places = [place for place, column in enumerate(table.columns) if column.startswith("mAP")]
     figure = Figure(figsize=(7.2, 0.34 * len(table.rows) * max(1, len(places) / 1.6) + 1.2), layout="constrained")
     axes = figure.add_subplot()
     height = 0.8 / len(places)
     for number, place in enumerate(places):
-        means = [statistics.fmean(row.cells[place]) for row in table.rows]
-        spread = [statistics.stdev(row.cells[place]) if len(row.cells[place]) > 1 else 0 for row in table.rows]
+        cells = [values_of(row.cells[place]) for row in table.rows]
+        means = [statistics.fmean(cell) for cell in cells]
+        spread = [statistics.stdev(cell) if len(cell) > 1 else 0 for cell in cells]
         at = [row + (number - (len(places) - 1) / 2) * height for row in range(len(means))]
         axes.barh(at, means, height, xerr=spread, color=LINES[number][0], label=table.columns[place],
                   error_kw={"ecolor": "#1c2126", "elinewidth": 1})  # fmt: skip
@@ -65,17 +67,16 @@ def bars(outcome: Outcome) -> Figure:
 
 
 def budget(outcome: Outcome) -> Figure:
-    """MAP over the compute to encode a tracklet, a line for each aggregator."""
+    """Return mAP over the compute to encode a tracklet, one line for each aggregator."""
     table = outcome.tables[0]
     figure = Figure(figsize=(6.0, 4.0), layout="constrained")
     axes = figure.add_subplot()
     methods = list(dict.fromkeys(row.name.partition(", M = ")[0] for row in table.rows))
     for number, method in enumerate(methods):
         rows = [row for row in table.rows if row.name.startswith(f"{method}, M = ")]
-        x = [row.cells[2][0] for row in rows]
-        _line(axes, x, [row.cells[0] for row in rows], method, number, band=True)
+        _line(axes, [_gmac(row) for row in rows], [values_of(row.cells[0]) for row in rows], method, number, band=True)
     axes.set(xscale="log", xlabel="GMAC to encode one tracklet", ylabel="mAP, percent")
-    costs = {row.cells[2][0]: row.name.rpartition(", ")[2] for row in table.rows}
+    costs = {_gmac(row): row.name.rpartition(", ")[2] for row in table.rows}
     axes.set_xticks(list(costs), [f"{count}\n{cost:.2g}" for cost, count in costs.items()])
     axes.minorticks_off()
     quiet(axes, "y")
@@ -83,16 +84,16 @@ def budget(outcome: Outcome) -> Figure:
     return figure
 
 
-def _panels(outcome: Outcome, tables: Sequence[StudyTable], across: str = "") -> Figure:
+def _panels(outcome: Outcome, tables: Sequence[Table], across: str = "") -> Figure:
     columns = min(len(tables), 2 if len(tables) != 3 else 3)
     down = -(-len(tables) // columns)
     figure = Figure(figsize=(4.4 * columns + 0.6, 3.3 * down + 0.7), layout="constrained")
     panels = figure.subplots(down, columns, squeeze=False)
     for table, axes in zip(tables, panels.flat, strict=False):
         numbers = _numbers(table.columns)
-        shown = [row for row in table.rows if all(row.cells)]
-        for number, row in enumerate(shown):
-            _line(axes, numbers, row.cells, row.name, number, band=len(shown) <= BANDS or row.name == OURS)
+        shown = {row.name: [values_of(cell) for cell in row.cells] for row in table.rows if all(row.cells)}
+        for number, (name, cells) in enumerate(shown.items()):
+            _line(axes, numbers, cells, name, number, band=len(shown) <= BANDS or name == OURS)
         axes.set_xticks(numbers, [column.rpartition("= ")[2] for column in table.columns])
         axes.set_title(table.title, fontsize=11, parse_math=False)
         axes.set_xlabel(across or table.columns[0].rpartition(" =")[0], parse_math=False)
@@ -122,14 +123,18 @@ def _line(
 
 
 def _numbers(columns: Sequence[str]) -> list[float]:
-    """What columns stand for, evenly spaced where they grow by factors."""
+    """Return the positions of the columns: their values, or evenly spaced if the values grow by factors."""
     values = [float(column.rpartition("= ")[2]) for column in columns]
     steps = [b - a for a, b in pairwise(values)]
     return values if len(set(steps)) <= 1 else [float(place) for place in range(len(values))]
 
 
+def _gmac(row: Row) -> float:
+    return values_of(row.cells[2])[0]
+
+
 def quiet(axes: Axes, grid: str) -> None:
-    """Take away what does not help to read: frame and ticks; leave a pale grid behind the lines."""
+    """Remove frame and ticks, and draw a pale grid behind the lines."""
     axes.grid(axis=grid, color="#e3e1dc")  # type: ignore[arg-type]
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)

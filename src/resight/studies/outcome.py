@@ -1,11 +1,10 @@
-"""What a study found: tables with seeds, spread and the published figures beside them, claims that held or not."""
+"""Results of a study: tables with one value per seed and the published figures, and the claims that were tested."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,99 +12,75 @@ from typing import Any
 
 from resight.checkpoints import replace_file
 from resight.evaluation.metrics import Scores
+from resight.tables import Cell, Row, Table
 
-Cell = tuple[float, ...]
-"""One value for each training (seed), in the order of the seeds; empty where nothing was measured."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a table.
-
-    Attributes:
-        name: of the method or setting.
-        cells: one for each column.
-        published: what the paper reports, one for each column, None where it does not; empty if for none.
-    """
-
-    name: str
-    cells: tuple[Cell, ...]
-    published: tuple[float | None, ...] = ()
+MEASURES: Mapping[str, Callable[[Scores], float]] = {
+    "mAP": lambda scores: 100 * scores.map,
+    "rank-1": lambda scores: 100 * scores.rank(1),
+    "mINP": lambda scores: 100 * scores.minp,
+}
+"""Measures by name, in percent."""
 
 
-@dataclass(frozen=True)
-class StudyTable:
-    """One table.
+class TableBuilder:
+    """Collect the values of a table, one row and one seed at a time."""
 
-    Attributes:
-        title: what is measured, with its unit.
-        head: of the first column.
-        columns: of the others.
-        rows: from top to bottom.
-        digits: after the point.
-    """
+    def __init__(self) -> None:
+        self._rows: dict[str, list[tuple[float, ...]]] = {}
 
-    title: str
-    head: str
-    columns: tuple[str, ...]
-    rows: tuple[Row, ...]
-    digits: int = 1
+    def add(self, row: str, values: Sequence[float]) -> None:
+        """Append the values of one seed to a row, one per column; the first call with a name creates the row."""
+        self._rows.setdefault(row, []).append(tuple(map(float, values)))
 
-    def row(self, name: str) -> Row:
-        """The row of that name."""
-        return next(row for row in self.rows if row.name == name)
+    def table(
+        self, title: str, columns: Sequence[str], head: str = "", *, digits: int = 1,
+        published: Mapping[str, tuple[float | None, ...]] | None = None,
+    ) -> Table:  # fmt: skip
+        """Return the table.
 
-    def means(self, name: str) -> tuple[float, ...]:
-        """Means over the seeds, of one row."""
-        return tuple(statistics.fmean(cell) for cell in self.row(name).cells)
-
-    def to_markdown(self) -> str:
-        """With mean ± sample standard deviation where there are several seeds; published figures in italics below."""
-        lines = [f"| {' | '.join((self.head, *self.columns))} |", "|---" * (1 + len(self.columns)) + "|"]
-        for row in self.rows:
-            lines.append(f"| {' | '.join((row.name, *(self.shown(cell) for cell in row.cells)))} |")
-            if any(value is not None for value in row.published):
-                values = ("" if value is None else f"*{value:.{self.digits}f}*" for value in row.published)
-                lines.append(f"| {' | '.join((f'*{row.name}, the paper*', *values))} |")
-        return "\n".join(lines)
-
-    def shown(self, cell: Cell) -> str:
-        """A cell in words: nothing, one value, or mean ± sample standard deviation."""
-        if not cell:
-            return ""
-        mean = f"{statistics.fmean(cell):.{self.digits}f}"
-        return mean if len(cell) == 1 else f"{mean} ± {statistics.stdev(cell):.{self.digits}f}"
+        Args:
+            title: What is measured, with its unit.
+            columns: Headings of the value columns.
+            head: Heading of the first column.
+            digits: Decimal places.
+            published: Row name to published figures, one per column.
+        """
+        published = published or {}
+        rows = tuple(
+            Row(name, tuple(zip(*seeds, strict=True)), published.get(name, ())) for name, seeds in self._rows.items()
+        )
+        return Table(title, tuple(columns), rows, head, digits=digits)
 
 
-def table_of_scores(rows: Mapping[str, Sequence[Sequence[Scores]]], rates: Sequence[int]) -> StudyTable:
-    """mAP, rank-1 and mINP at some rates of damage, in percent.
+def table_of_scores(scores: Mapping[str, Sequence[Sequence[Scores]]], rates: Sequence[int]) -> Table:
+    """Return a table of mAP, rank-1 and mINP at several corruption rates, in percent.
 
     Args:
-        rows: by name, for each seed, the scores at each rate.
-        rates: M_c^max.
+        scores: Row name to the scores of each seed, one per rate.
+        rates: Values of M_c^max.
     """
-    measures: dict[str, Callable[[Scores], float]] = {
-        "mAP": lambda one: one.map, "rank-1": lambda one: one.rank(1), "mINP": lambda one: one.minp
-    }  # fmt: skip
-    columns = tuple(f"{measure}, M_c^max = {rate}" for rate in rates for measure in measures)
-    return StudyTable(
-        "percent", "", columns,
-        tuple(
-            Row(name, tuple(tuple(100 * value(seed[place]) for seed in seeds)
-                            for place in range(len(rates)) for value in measures.values()))
-            for name, seeds in rows.items()
-        ),
-    )  # fmt: skip
+    builder = TableBuilder()
+    for name, seeds in scores.items():
+        for by_rate in seeds:
+            builder.add(name, [measure(one) for one in by_rate for measure in MEASURES.values()])
+    return builder.table("percent", [f"{measure}, M_c^max = {rate}" for rate in rates for measure in MEASURES])
+
+
+def values_of(cell: Cell) -> tuple[float, ...]:
+    """Return the values of a cell, one per seed; empty if it holds text or nothing."""
+    if isinstance(cell, tuple):
+        return cell
+    return () if cell is None or isinstance(cell, str) else (float(cell),)
 
 
 @dataclass(frozen=True)
 class Claim:
-    """Something that the paper, or we, say; and what was measured.
+    """A claim of the paper or of this project, and the measurement that tests it.
 
     Attributes:
-        text: what is claimed.
-        held: whether it is so here.
-        measured: the numbers, in words.
+        text: The claim.
+        held: Whether the measurement supports it.
+        measured: The measured values.
     """
 
     text: str
@@ -113,31 +88,31 @@ class Claim:
     measured: str
 
     def line(self) -> str:
-        """As one line."""
+        """Return the claim, its result and the measured values as one line."""
         return f"{'holds' if self.held else 'does not hold'}: {self.text} ({self.measured})"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """All that one study gives but its figure.
+    """The result of one study, without its figures.
 
     Attributes:
-        name: of the study, such as ``table2``.
-        title: what it asks.
-        tables: of it.
-        claims: that it tests.
-        conditions: what the scores are worth: data, protocol, kind of AP, valid queries, frames, re-ranking.
-        notes: what a reader must know.
-        command: that makes it again.
-        setting: ``small`` or ``full``.
-        seeds: of the trainings.
-        seconds: that its steps took when they were first done, by step.
-        machine: where.
+        name: Name of the study, such as ``table2``.
+        title: Heading of the study.
+        tables: The measured values.
+        claims: The tested claims.
+        conditions: Data set, protocol, kind of AP, number of valid queries, frames and re-ranking.
+        notes: Remarks needed to read the tables.
+        command: Command that repeats the study.
+        setting: Name of the setting, such as ``small``.
+        seeds: Seeds of the training runs.
+        seconds: Duration of each step when it was first done.
+        machine: Where the study ran.
     """
 
     name: str
     title: str
-    tables: tuple[StudyTable, ...]
+    tables: tuple[Table, ...]
     claims: tuple[Claim, ...] = ()
     conditions: str = ""
     notes: tuple[str, ...] = ()
@@ -147,41 +122,39 @@ class Outcome:
     seconds: Mapping[str, float] | None = None
     machine: str = ""
 
+    @property
+    def minutes(self) -> float:
+        """Return the total duration of the steps in minutes."""
+        return sum((self.seconds or {}).values()) / 60
+
     def to_json(self) -> dict[str, Any]:
-        """As plain values, every seed apart."""
-        return asdict(self)
+        """Return the outcome as plain values, with the values of each seed."""
+        return asdict(self) | {"tables": [table.to_json() for table in self.tables]}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Outcome:
-        """What `to_json` gave, before or after it was JSON."""
-        tables = tuple(
-            StudyTable(
-                one["title"], one["head"], tuple(one["columns"]),
-                tuple(Row(r["name"], tuple(map(tuple, r["cells"])), tuple(r["published"])) for r in one["rows"]),
-                one["digits"],
-            )
-            for one in values["tables"]
-        )  # fmt: skip
-        rest = {name: values[name] for name in ("name", "title", "conditions", "command", "setting", "machine")}
+        """Return the outcome described by the output of `to_json`, also after a round trip through JSON."""
+        plain = {name: values[name] for name in ("name", "title", "conditions", "command", "setting", "machine")}
         return cls(
-            **rest,
-            tables=tables,
-            claims=tuple(Claim(**one) for one in values["claims"]),
+            **plain,
+            tables=tuple(map(Table.from_json, values["tables"])),
+            claims=tuple(Claim(**claim) for claim in values["claims"]),
             notes=tuple(values["notes"]),
             seeds=tuple(values["seeds"]),
             seconds=values["seconds"],
         )
 
     def to_csv(self) -> str:
-        """One line for each value of each seed, and for each published one."""
+        """Return CSV text with one line per measured value and seed, and one per published figure."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(("study", "table", "row", "column", "seed", "value"))
         for table in self.tables:
             for row in table.rows:
                 for column, cell in zip(table.columns, row.cells, strict=True):
-                    seeds: Sequence[int | str] = self.seeds if len(cell) == len(self.seeds) else range(len(cell))
-                    for seed, value in zip(seeds, cell, strict=True):
+                    values = values_of(cell)
+                    seeds: Sequence[int | str] = self.seeds if len(values) == len(self.seeds) else range(len(values))
+                    for seed, value in zip(seeds, values, strict=True):
                         writer.writerow((self.name, table.title, row.name, column, seed, repr(value)))
                 for column, figure in zip(table.columns, row.published, strict=False):
                     if figure is not None:
@@ -189,20 +162,19 @@ class Outcome:
         return text.getvalue()
 
     def to_markdown(self) -> str:
-        """The whole study, to be read."""
+        """Return the whole study as Markdown."""
         lines = [f"## {self.title}", ""]
         for table in self.tables:
             lines += [f"**{table.title}**", ""] * bool(table.title) + [table.to_markdown(), ""]
         lines += [f"* {claim.line()}" for claim in self.claims]
         lines += [f"* {note}" for note in self.notes]
-        many = f"mean ± standard deviation over {len(self.seeds)} trainings; " if len(self.seeds) > 1 else ""
-        total = sum((self.seconds or {}).values())
+        many = f"mean ± standard deviation over {len(self.seeds)} seeds; " if len(self.seeds) > 1 else ""
         lines += ["", f"`{self.command}`: {self.setting} setting, seeds {', '.join(map(str, self.seeds))}; {many}"
-                  f"{self.conditions}. Its steps took {total / 60:.1f} min on {self.machine}."]  # fmt: skip
+                  f"{self.conditions}. Total time of the steps: {self.minutes:.1f} min on {self.machine}."]  # fmt: skip
         return "\n".join(lines) + "\n"
 
     def save(self, folder: Path) -> list[Path]:
-        """Write NAME.json, NAME.csv and NAME.md, each by way of a temporary name."""
+        """Write NAME.json, NAME.csv and NAME.md to a folder, replacing each file atomically, and return their paths."""
         texts = {
             "json": json.dumps(self.to_json(), indent=1),
             "csv": self.to_csv(),

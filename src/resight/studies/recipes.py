@@ -1,4 +1,4 @@
-"""The recipe of a setting beside recipes of today, and what random erasing costs under damage."""
+"""Comparison of the recipe of a setting with modern recipes, and the effect of random erasing on damaged clips."""
 
 from __future__ import annotations
 
@@ -6,51 +6,56 @@ from dataclasses import replace
 
 from resight.evaluation.metrics import Scores
 from resight.models.aggregators import MeanPair
-from resight.studies.outcome import Claim, Outcome, StudyTable, table_of_scores
+from resight.studies.outcome import Claim, Outcome, table_of_scores
 from resight.studies.paper.published import OURS
 from resight.studies.steps import Steps
+from resight.tables import Table
 
 
 def recipes(steps: Steps) -> Outcome:
-    """Encoders of several recipes, each with plain mean and learned importance, clean and damaged; one seed."""
+    """Encoders of several recipes, with the mean of pairs and learned importance, clean and damaged; one seed."""
     setting = steps.setting
     seed, rates = setting.seeds[0], (0, setting.damaged_at)
-    rows: dict[str, list[Scores]] = {}
-    for rival in setting.rivals:  # first what no other study does: one beside this may be training the setting's own
+    # Start with the rivals: another process may be training the encoder of the setting's own recipe.
+    for rival in setting.rivals:
         steps.under(rival).trained("learned", seed, rates[1])
+    rows: dict[str, list[Scores]] = {}
     for recipe in (setting.recipe, *setting.rivals):
-        own = steps if recipe is setting.recipe else steps.under(recipe)
-        learned = own.trained("learned", seed, rates[1])
+        under = steps if recipe is setting.recipe else steps.under(recipe)
+        learned = under.trained("learned", seed, rates[1])
         for name, aggregator in (("mean of pairs", MeanPair()), (OURS, learned)):
-            rows[f"{recipe.name}, {name}"] = [own.score(aggregator, own.damaged(seed, rate)) for rate in rates]
+            rows[f"{recipe.name}, {name}"] = [under.score(aggregator, under.damaged(seed, rate)) for rate in rates]
     table = table_of_scores({name: [scores] for name, scores in rows.items()}, rates)
+    settings = "; ".join(
+        f"{recipe.name}: {recipe.stage1.optimisation.epochs} epochs, clips of {recipe.clips.length} frames, sampler "
+        f"{recipe.clips.sampler!r} at stride {recipe.clips.stride}, erasing {recipe.stage1.erasing:g}"
+        for recipe in (setting.recipe, *setting.rivals)
+    )
     return Outcome(
         "recipes", "Recipes", (table,), _claims(steps, table), rows[f"{setting.recipe.name}, {OURS}"][0].line(),
-        notes=(f"Seed {seed}; importance trained at M_c^max = {rates[1]}. " + "; ".join(
-            f"{one.name}: {one.stage1.optimisation.epochs} epochs, clips of {one.clips.length} frames by "
-            f"{one.clips.sampler!r} at stride {one.clips.stride}, erasing {one.stage1.erasing:g}"
-            for one in (setting.recipe, *setting.rivals)
-        ) + ".",),
+        notes=(f"Seed {seed}; importance trained at M_c^max = {rates[1]}. {settings}.",),
     )  # fmt: skip
 
 
-def _claims(steps: Steps, table: StudyTable) -> tuple[Claim, ...]:
+def _claims(steps: Steps, table: Table) -> tuple[Claim, ...]:
     setting, rate = steps.setting, steps.setting.damaged_at
-    usual = table.means(f"{setting.recipe.name}, {OURS}")
+    base = table.means(f"{setting.recipe.name}, {OURS}")
     claims = []
-    for one in setting.rivals:
-        found = table.means(f"{one.name}, {OURS}")
-        gaps = found[0] - usual[0], found[3] - usual[3]
-        measured = f"{gaps[0]:+.1f} clean, {gaps[1]:+.1f} at M_c^max = {rate}"
-        claims.append(Claim(f"{one.name} is better than {setting.recipe.name} (mAP, {OURS})", min(gaps) > 0, measured))
-    for one in setting.rivals:
-        plain = [other for other in setting.rivals if other == replace(one, name=other.name, stage1=other.stage1)
-                 and other.stage1 == replace(one.stage1, erasing=0.0) != one.stage1]  # fmt: skip
-        if plain:
-            found, before = (table.means(f"{recipe.name}, {OURS}") for recipe in (one, plain[0]))
-            clean, damaged = found[0] - before[0], found[3] - before[3]
+    for rival in setting.rivals:
+        means = table.means(f"{rival.name}, {OURS}")
+        clean, damaged = means[0] - base[0], means[3] - base[3]
+        claims.append(
+            Claim(f"{rival.name} is better than {setting.recipe.name} (mAP, {OURS})", min(clean, damaged) > 0,
+                  f"{clean:+.1f} clean, {damaged:+.1f} at M_c^max = {rate}")
+        )  # fmt: skip
+    for rival in setting.rivals:
+        without = [other for other in setting.rivals if other == replace(rival, name=other.name, stage1=other.stage1)
+                   and other.stage1 == replace(rival.stage1, erasing=0.0) != rival.stage1]  # fmt: skip
+        if without:
+            means, before = (table.means(f"{recipe.name}, {OURS}") for recipe in (rival, without[0]))
+            clean, damaged = means[0] - before[0], means[3] - before[3]
             claims.append(
-                Claim(f"erasing costs robustness: it gives {plain[0].name} less under damage than on clean clips",
+                Claim(f"erasing reduces robustness: {without[0].name} loses more on damaged than on clean clips",
                       damaged < clean, f"{clean:+.1f} mAP clean, {damaged:+.1f} at M_c^max = {rate}")
             )  # fmt: skip
     return tuple(claims)

@@ -1,4 +1,4 @@
-"""How large the studies are: small, for two cores and minutes; bench, for one GPU; full, what the paper states."""
+"""Sizes of the studies: small (two cores, an hour), bench (one GPU) and full (the values of the paper)."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ class Setting:
     """One size of all studies.
 
     Attributes:
-        name: of the setting.
-        recipe: of every training, but for what a study varies.
-        seeds: of the trainings whose spread is reported.
-        epochs: of stage 1 by clip length L; studies of the clip length train one seed of each.
-        test_lengths: L_test of Fig. 3.
-        counts: M of Fig. 4 and Table 6; Table 6 stops at the recipe's own M.
-        rates: M_c^max of Table 2.
-        matrix_rates: those of them that the damage benchmark crosses, training with test.
-        shares: t of top-t %-eval.
-        trained_shares: t of top-t %-traineval.
-        orders: random orders of the clip pairs in the study of the order.
-        joint_epochs: of the joint fine-tuning of encoder and importance, after stage 2.
-        rivals: recipes that the setting's own is compared with.
-        world: synthetic world to run on where no data are named.
+        name: Name of the setting.
+        recipe: Recipe of each training run, except for the values that a study varies.
+        seeds: Seeds of the training runs; the spread over them is reported.
+        epochs: Epochs of stage 1 for each clip length L. Studies of the clip length train one seed per length.
+        test_lengths: Values of L_test in Fig. 3.
+        counts: Values of M in Fig. 4 and Table 6; Table 6 stops at the M of the recipe.
+        rates: Values of M_c^max in Table 2.
+        matrix_rates: Values of M_c^max that the damage benchmark combines, in training and in test.
+        shares: Values of t of top-t %-eval.
+        trained_shares: Values of t of top-t %-traineval.
+        orders: Number of random orders in the study of the order of the clip pairs.
+        joint_epochs: Epochs of the joint training of encoder and importance, after stage 2.
+        rivals: Recipes to compare with the recipe of the setting.
+        world: Scale of the synthetic world to use if no data set is given.
 
     Raises:
-        RecipeError: if there are no seeds.
+        RecipeError: If there are no seeds.
     """
 
     name: str
@@ -51,33 +51,35 @@ class Setting:
 
     def __post_init__(self) -> None:
         if not self.seeds:
-            raise RecipeError("a study needs at least one training, found none: give one seed or more")
+            raise RecipeError(
+                "the setting has no seeds; a study needs at least one training run, so give at least one seed"
+            )
 
     @property
     def damaged_at(self) -> int:
-        """M_c^max of the studies that take one rate: that of the recipe, or the last but one of `rates`."""
+        """Return M_c^max of the studies with a single rate: that of the recipe, or the second highest of `rates`."""
         return self.recipe.stage2.max_corrupted or self.rates[-2]
 
     def around(self, trained: Recipe) -> Setting:
-        """The same studies on an encoder that is there already: its clips, its stage 1, no other encoders."""
+        """Return the setting for an existing encoder, with its clips and stage 1, and without other encoders."""
         epochs = {trained.clips.length: trained.stage1.optimisation.epochs}
         recipe = replace(self.recipe, clips=trained.clips, stage1=trained.stage1)
         return replace(self, recipe=recipe, epochs=epochs, rivals=())
 
     def of_length(self, length: int, seed: int) -> Recipe:
-        """The recipe for clips of L frames, with a seed; milestones keep their places in a shorter training."""
+        """Return the recipe for clips of L frames and a seed; milestones are scaled with the number of epochs."""
         stage = self.recipe.stage1
         before = stage.optimisation
         epochs = self.epochs[length]
-        milestones = tuple(round(one * epochs / before.epochs) for one in before.milestones)
+        milestones = tuple(round(milestone * epochs / before.epochs) for milestone in before.milestones)
         optimisation = replace(before, epochs=epochs, milestones=milestones)
         clips = replace(self.recipe.clips, length=length)
         return replace(self.recipe, clips=clips, stage1=replace(stage, optimisation=optimisation), seed=seed)
 
 
 def small() -> Setting:
-    """All studies on two cores, on the demo world."""
-    # As many frames for each clip length: L = 8 and 16 get the time of L = 4.
+    """Return the setting for two CPU cores, on the demo world."""
+    # The number of frames is the same for each clip length, so L = 8 and 16 take as long as L = 4.
     return Setting(
         "small",
         demo(),
@@ -93,7 +95,7 @@ def small() -> Setting:
 
 
 def bench() -> Setting:
-    """The paper's system at full size on the ``bench`` world, with a third of its epochs, from random weights."""
+    """Return the setting for one GPU: the paper's model on the ``bench`` world, a third of its epochs, random start."""
     whole = paper()
     third = replace(whole.stage1.optimisation, epochs=400, milestones=(133, 267), validate_every=100)
     recipe = replace(
@@ -106,14 +108,14 @@ def bench() -> Setting:
 
 
 def full() -> Setting:
-    """What the paper states, three times over; for a GPU and days."""
+    """Return the setting with the values of the paper and three seeds, for one GPU and several days."""
     return Setting("full", paper(), (0, 1, 2), {4: 1200, 8: 1200, 16: 1200}, rivals=_with_erasing(modern()))
 
 
 def _with_erasing(recipe: Recipe) -> tuple[Recipe, Recipe]:
-    """A recipe as it is, and with random erasing."""
+    """Return a recipe, unchanged and with random erasing."""
     return recipe, replace(recipe, name=f"{recipe.name} with erasing", stage1=replace(recipe.stage1, erasing=0.5))
 
 
-SETTINGS: Mapping[str, Setting] = MappingProxyType({one.name: one for one in (small(), bench(), full())})
-"""By name."""
+SETTINGS: Mapping[str, Setting] = MappingProxyType({setting.name: setting for setting in (small(), bench(), full())})
+"""Settings by name."""

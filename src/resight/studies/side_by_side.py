@@ -1,7 +1,7 @@
-"""Several processes at once, each with its own share of the cores.
+"""Run tasks in several processes, each with its share of the cores.
 
-A small training does not fill two cores: two of them side by side, with one thread each, take two thirds of the time
-that they take one after the other with two threads.
+A small training run does not use two cores well: two runs in parallel with one thread each take two thirds of the time
+of two runs in sequence with two threads.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ import torch
 T = TypeVar("T")
 R = TypeVar("R")
 
-_told: list[Any] = []
-"""What this process works with."""
+_subject: list[Any] = []
+"""The subject of this worker process."""
 
 
 def side_by_side(subject: T, tasks: Sequence[Callable[[T], R]], jobs: int) -> Iterator[R]:
-    """What each task makes of the subject, as they end; they are begun in their order.
+    """Apply tasks to a subject in several processes; yield the results in the order of completion.
 
     Args:
-        subject: pickled once for each process, which keeps it from task to task.
-        tasks: to be pickled, too.
-        jobs: processes; each has as many threads as there are cores for it, one at least.
+        subject: Pickled once for each process, which keeps it between tasks.
+        tasks: Picklable functions of the subject, started in this order.
+        jobs: Number of processes. Each uses its share of the cores, at least one thread.
 
     Raises:
-        Exception: what the first task that fails raises; those not begun are left.
+        Exception: If a task fails, its exception; tasks that have not started are cancelled.
     """
     threads = max(1, (os.cpu_count() or 1) // jobs)
     pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _begin, (subject, threads))
@@ -45,15 +45,15 @@ def side_by_side(subject: T, tasks: Sequence[Callable[[T], R]], jobs: int) -> It
 def _begin(subject: object, threads: int) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
-    _told[:] = [subject]
+    _subject[:] = [subject]
 
 
 def _do(task: Callable[[Any], R]) -> R:
-    return task(_told[0])
+    return task(_subject[0])
 
 
 def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for its next task for ever."""
+    """Exit when the parent process ends; otherwise a worker whose parent was killed would wait forever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -1,1 +1,1 @@
-"""The paper's tables and figures."""
+"""Tables and figures of the paper."""

@@ -1,32 +1,36 @@
-"""How clips are cut: Fig. 3 (one clip, samplers and lengths), Fig. 4 and Table 6 (the mean of many clips)."""
+"""Clip sampling: Fig. 3 (sampler and length of one clip), Fig. 4 and Table 6 (mean of many clips)."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from resight.features.extract import View
+from resight.evaluation.metrics import Scores
+from resight.features.view import View
 from resight.models.aggregators import MeanFeature, MeanPair
 from resight.recipe import Sampler
-from resight.studies.outcome import Cell, Claim, Outcome, Row, StudyTable
+from resight.studies.outcome import MEASURES, Claim, Outcome, TableBuilder
 from resight.studies.paper.published import TABLE6
 from resight.studies.steps import Steps
+from resight.tables import Table
 
 ONE_CLIP: tuple[Sampler, ...] = ("consec", "random", "evenly", "all")
 """The samplers of Table 1."""
+SHOWN = ("mAP", "rank-1")
 
 
 def fig3(steps: Steps) -> Outcome:
-    """Fig. 3: sampler × L_test for encoders trained with clips of several lengths; one clip a tracklet, cosine."""
+    """Fig. 3: sampler and length of a single test clip, for encoders trained with several clip lengths."""
     setting = steps.setting
-    seed, lines = setting.seeds[0], ""
+    seed, conditions = setting.seeds[0], ""
     spec = replace(setting.recipe.clips, count=1)
+    columns = [f"L_test = {length}" for length in setting.test_lengths]
     tables = []
     for trained_with in setting.epochs:
         encoder = steps.encoder(seed, trained_with)
-        rows: dict[str, list[tuple[Cell, Cell]]] = {}
+        builders = {name: TableBuilder() for name in SHOWN}
         for sampler in ONE_CLIP:
             with steps.timed(f"fig3 features-L{trained_with}-{sampler}"):
-                # `all` takes every frame, whatever the length
+                # `all` takes every frame, so its result does not depend on the length.
                 lengths = setting.test_lengths[:1] if sampler == "all" else setting.test_lengths
                 scores = [
                     steps.score(
@@ -35,119 +39,106 @@ def fig3(steps: Steps) -> Outcome:
                     )
                     for length in lengths
                 ]
-            lines = lines or replace(scores[0], frames="1 clip").line()
+            conditions = conditions or replace(scores[0], frames="1 clip").line()
             scores = scores * len(setting.test_lengths) if sampler == "all" else scores
-            rows[sampler] = [((100 * one.map,), (100 * one.rank(1),)) for one in scores]
-        for place, measure in enumerate(("mAP", "rank-1")):
-            tables.append(
-                StudyTable(
-                    f"{measure}, L_train = {trained_with}", "sampler",
-                    tuple(f"L_test = {length}" for length in setting.test_lengths),
-                    tuple(Row(name, tuple(both[place] for both in cells)) for name, cells in rows.items()),
-                )
-            )  # fmt: skip
+            for name, builder in builders.items():
+                builder.add(sampler, [MEASURES[name](one) for one in scores])
+        tables += [
+            builder.table(f"{name}, L_train = {trained_with}", columns, "sampler") for name, builder in builders.items()
+        ]
+    epochs = ", ".join(f"{count} epochs at L = {length}" for length, count in setting.epochs.items())
     return Outcome(
-        "fig3", "Fig. 3: which frames one clip is made of", tuple(tables), _claims_of_fig3(tables), lines,
-        notes=(f"Encoders of seed {seed}, {', '.join(f'{n} epochs at L = {k}' for k, n in setting.epochs.items())}. "
-               "The paper gives this figure without numbers.",),
+        "fig3", "Fig. 3: sampler and length of a single clip", tuple(tables), _claims_of_fig3(tables), conditions,
+        notes=(f"Encoders of seed {seed}: {epochs}. The paper shows this figure without numbers.",),
     )  # fmt: skip
 
 
-def _claims_of_fig3(tables: list[StudyTable]) -> tuple[Claim, ...]:
-    maps = tables[::2]
+def _claims_of_fig3(tables: list[Table]) -> tuple[Claim, ...]:
+    maps = tables[:: len(SHOWN)]
     short, long = ([table.means("evenly")[place] for table in maps] for place in (0, -1))
-    wide = [min(t.means("random")[0], t.means("evenly")[0]) - t.means("consec")[0] for t in maps]
-    at_least = [max(table.means(name)[0] for name in ("consec", "random", "evenly")) for table in maps]
+    gains = [min(t.means("random")[0], t.means("evenly")[0]) - t.means("consec")[0] for t in maps]
+    best = [max(table.means(name)[0] for name in ("consec", "random", "evenly")) for table in maps]
     return (
         Claim(
-            "longer test clips are better (evenly)", all(b > a for a, b in zip(short, long, strict=True)),
+            "longer test clips increase mAP (evenly)", all(b > a for a, b in zip(short, long, strict=True)),
             ", ".join(f"{a:.1f} → {b:.1f}" for a, b in zip(short, long, strict=True)),
         ),
         Claim(
-            "random and evenly beat consec where clips are shortest", min(wide) > 0,
-            ", ".join(f"{one:+.1f}" for one in wide) + " mAP",
+            "random and evenly beat consec on the shortest test clips", min(gains) > 0,
+            ", ".join(f"{gain:+.1f}" for gain in gains) + " mAP",
         ),
         Claim(
-            "on the shortest test clips the encoder trained on the shortest is best", at_least[0] == max(at_least),
-            ", ".join(f"{one:.1f}" for one in at_least) + " mAP",
+            "the encoder trained on the shortest clips is best on the shortest test clips", best[0] == max(best),
+            ", ".join(f"{value:.1f}" for value in best) + " mAP",
         ),
     )  # fmt: skip
 
 
 def fig4(steps: Steps) -> Outcome:
-    """Fig. 4: the mean of M clip features, with and without l2-normalisation."""
+    """Fig. 4: mean of M clip features, with and without ℓ2 normalisation."""
     setting = steps.setting
-    ways = {"no ℓ2": MeanFeature(normalise=False), "ℓ2": MeanFeature(normalise=True)}
-    cells: dict[str, list[list[tuple[float, float]]]] = {name: [] for name in ways}
-    line = ""
+    aggregators = {"no ℓ2": MeanFeature(normalise=False), "ℓ2": MeanFeature(normalise=True)}
+    builders = {name: TableBuilder() for name in SHOWN}
+    conditions = ""
     for seed in setting.seeds:
         encoder = steps.encoder(seed)
-        for rows in cells.values():
-            rows.append([])
+        scores: dict[str, list[Scores]] = {name: [] for name in aggregators}
         for count in setting.counts:
             with steps.timed(f"fig4 features-M{count}-seed{seed}"):
                 features = steps.features(encoder, replace(setting.recipe.clips, count=count))
-            for name, aggregator in ways.items():
-                scores = steps.score(aggregator, features)
-                cells[name][-1].append((100 * scores.map, 100 * scores.rank(1)))
-                line = line or replace(scores, frames=f"M clips of {steps.length} frames").line()
-    columns = tuple(f"M = {count}" for count in setting.counts)
-    paper = tuple(TABLE6.get(count, {}).get(4) for count in setting.counts) if steps.length == 4 else ()
+            for name, aggregator in aggregators.items():
+                scores[name].append(steps.score(aggregator, features))
+        for name, by_count in scores.items():
+            for measure, builder in builders.items():
+                builder.add(name, [MEASURES[measure](one) for one in by_count])
+        conditions = conditions or replace(scores["ℓ2"][0], frames=f"M clips of {steps.length} frames").line()
+    columns = [f"M = {count}" for count in setting.counts]
+    paper = {"ℓ2": tuple(TABLE6.get(count, {}).get(4) for count in setting.counts)} if steps.length == 4 else {}
     tables = tuple(
-        StudyTable(
-            measure, "mean of M clips", columns,
-            tuple(
-                Row(
-                    name,
-                    tuple(tuple(seed[m][place] for seed in rows) for m in range(len(columns))),
-                    paper if (measure, name) == ("mAP", "ℓ2") else (),
-                )
-                for name, rows in cells.items()
-            ),
-        )
-        for place, measure in enumerate(("mAP", "rank-1"))
-    )  # fmt: skip
+        builder.table(name, columns, "mean of M clips", published=paper if name == "mAP" else {})
+        for name, builder in builders.items()
+    )
     with_l2, without = tables[0].means("ℓ2"), tables[0].means("no ℓ2")
-    at = {count: place for place, count in enumerate(setting.counts)}
-    claims = [
-        Claim("more clips help up to 8", with_l2[0] < with_l2[at[2]] < with_l2[at[4]] < with_l2[at[8]],
-              ", ".join(f"{one:.1f}" for one in with_l2) + " mAP"),
-        Claim("beyond 8 there is little more (under 1 mAP)", abs(with_l2[at[16]] - with_l2[at[8]]) < 1,
-              f"{with_l2[at[16]] - with_l2[at[8]]:+.1f} mAP"),
-        Claim("ℓ2 helps at every M > 1", all(a > b for a, b in zip(with_l2[1:], without[1:], strict=True)),
+    at = {count: with_l2[place] for place, count in enumerate(setting.counts)}
+    claims = (
+        Claim("mAP rises with the number of clips up to 8", with_l2[0] < at[2] < at[4] < at[8],
+              ", ".join(f"{value:.1f}" for value in with_l2) + " mAP"),
+        Claim("16 clips gain less than 1 mAP over 8", abs(at[16] - at[8]) < 1, f"{at[16] - at[8]:+.1f} mAP"),
+        Claim("ℓ2 increases mAP for every M > 1", all(a > b for a, b in zip(with_l2[1:], without[1:], strict=True)),
               ", ".join(f"{a - b:+.1f}" for a, b in zip(with_l2, without, strict=True)) + " mAP"),
-    ]  # fmt: skip
-    return Outcome("fig4", "Fig. 4: the mean of M clips", tables, tuple(claims), line)
+    )  # fmt: skip
+    return Outcome("fig4", "Fig. 4: mean of M clip features", tables, claims, conditions)
 
 
 def table6(steps: Steps) -> Outcome:
-    """Table 6: M × L, mean of l2-normalised clip features, each L with an encoder trained at that L."""
+    """Table 6: number and length of clips, mean of ℓ2-normalised features, one encoder for each length."""
     setting = steps.setting
-    seed = setting.seeds[0]
+    seed, conditions = setting.seeds[0], ""
     lengths = tuple(setting.epochs)
     counts = tuple(count for count in setting.counts if count <= setting.recipe.clips.count)
-    rows, line = [], ""
+    builder = TableBuilder()
     for count in counts:
-        cells = []
+        scores = []
         for length in lengths:
             encoder = steps.encoder(seed, length)
             with steps.timed(f"table6 features-M{count}-L{length}"):
-                scores = steps.score(
-                    MeanFeature(),
-                    steps.features(encoder, replace(setting.recipe.clips, count=count, length=length)),
+                scores.append(
+                    steps.score(
+                        MeanFeature(),
+                        steps.features(encoder, replace(setting.recipe.clips, count=count, length=length)),
+                    )
                 )
-            cells.append((100 * scores.map,))
-            line = line or replace(scores, frames="M clips of L frames").line()
-        published = tuple(TABLE6.get(count, {}).get(length) for length in lengths)
-        rows.append(Row(f"M = {count}", tuple(cells), published))
-    table = StudyTable("mAP", "clips", tuple(f"L = {length}" for length in lengths), tuple(rows))
-    most, first = table.means(rows[-1].name), table.means(rows[0].name)
+        builder.add(f"M = {count}", [100 * one.map for one in scores])
+        conditions = conditions or replace(scores[0], frames="M clips of L frames").line()
+    paper = {f"M = {count}": tuple(TABLE6.get(count, {}).get(length) for length in lengths) for count in counts}
+    table = builder.table("mAP", [f"L = {length}" for length in lengths], "clips", published=paper)
+    one_clip, all_clips = table.means(f"M = {counts[0]}"), table.means(f"M = {counts[-1]}")
     claims = (
-        Claim("with one clip the longest clips are best", first[-1] == max(first),
-              ", ".join(f"{one:.1f}" for one in first) + " mAP"),
-        Claim(f"with {counts[-1]} clips the longest are no longer best", most[-1] < max(most),
-              ", ".join(f"{one:.1f}" for one in most) + " mAP"),
+        Claim("with one clip, the longest clips are best", one_clip[-1] == max(one_clip),
+              ", ".join(f"{value:.1f}" for value in one_clip) + " mAP"),
+        Claim(f"with {counts[-1]} clips, the longest are not best", all_clips[-1] < max(all_clips),
+              ", ".join(f"{value:.1f}" for value in all_clips) + " mAP"),
     )  # fmt: skip
-    epochs = ", ".join(f"{n} at L = {length}" for length, n in setting.epochs.items())
-    return Outcome("table6", "Table 6: number and length of clips", (table,), claims, line,
+    epochs = ", ".join(f"{count} at L = {length}" for length, count in setting.epochs.items())
+    return Outcome("table6", "Table 6: number and length of clips", (table,), claims, conditions,
                    notes=(f"Epochs of stage 1: {epochs}.",))  # fmt: skip

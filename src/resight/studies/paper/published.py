@@ -1,14 +1,14 @@
-"""What the paper reports, as data: Matiyali and Sharma, WACV 2020. Percent."""
+"""Published figures of Matiyali and Sharma, WACV 2020, in percent."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 OURS = "learned importance"
-"""What the paper's method is called in every table."""
+"""Row name of the paper's method in every table."""
 
 RATES = (0, 1, 2, 3, 4, 5, 6, 7)
-"""M_c^max, the columns of Table 2."""
+"""Values of M_c^max, the columns of Table 2."""
 
 Curve = tuple[float, ...]
 
@@ -29,7 +29,7 @@ TABLE2_MAP: Mapping[str, Curve] = {
     "top 100 %-traineval": (74.6, 73.4, 72.3, 70.5, 66.9, 59.5, 56.3, 46.6),
     OURS: (75.9, 75.4, 75.2, 75.2, 74.4, 73.7, 73.1, 69.9),
 }
-"""mAP over `RATES` on MARS."""
+"""mAP at each of `RATES` on MARS."""
 
 TABLE2_RANK1: Mapping[str, Curve] = {
     "top 10 %-eval": (78.9, 78.3, 78.0, 76.9, 73.0, 67.5, 64.7, 62.4),
@@ -48,7 +48,7 @@ TABLE2_RANK1: Mapping[str, Curve] = {
     "top 100 %-traineval": (82.5, 81.0, 81.7, 79.0, 76.7, 70.7, 67.9, 59.9),
     OURS: (82.7, 81.4, 81.4, 81.5, 79.8, 80.0, 80.3, 78.6),
 }
-"""Rank-1 over `RATES` on MARS."""
+"""Rank-1 at each of `RATES` on MARS."""
 
 TABLE3: Mapping[str, tuple[float | None, ...]] = {
     "RQEN+XQDA, re-ranked": (71.1, 77.8, 88.8, 94.3),
@@ -88,7 +88,7 @@ TABLE5: Mapping[str, tuple[float | None, ...]] = {
     "CSSA-CSE + Flow": (None, 93.0, 99.3, 100.0),
     OURS: (None, 82.9, 95.8, 99.1),
 }
-"""PRID2011, ten splits: mAP (not reported), rank-1, rank-5, rank-20."""
+"""PRID2011, mean of ten splits: mAP (not reported), rank-1, rank-5, rank-20."""
 
 TABLE6: Mapping[int, Mapping[int, float]] = {
     1: {4: 63.3, 8: 68.5, 16: 69.8},
@@ -96,4 +96,4 @@ TABLE6: Mapping[int, Mapping[int, float]] = {
     4: {4: 74.5, 8: 74.9, 16: 73.7},
     8: {4: 74.9, 8: 75.0, 16: 73.7},
 }
-"""M → L → mAP of the mean of l2-normalised clip features on MARS; the paper's Fig. 4 (L = 4) gives no numbers."""
+"""M → L → mAP of the mean of ℓ2-normalised clip features on MARS. Fig. 4 (L = 4) is published without numbers."""

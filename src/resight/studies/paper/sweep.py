@@ -1,149 +1,146 @@
-"""Table 2 and Fig. 6: top-t % and learned importance, trained and judged at every rate of corruption."""
+"""Table 2 and Fig. 6: top-t % and learned importance, trained and evaluated at each corruption rate."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from resight.evaluation.metrics import Scores
 from resight.models.aggregators import Aggregator, TopShare
-from resight.studies.outcome import Claim, Outcome, Row, StudyTable
+from resight.studies.outcome import MEASURES, Claim, Outcome, TableBuilder
 from resight.studies.paper.published import OURS, RATES, TABLE2_MAP, TABLE2_RANK1, Curve
 from resight.studies.steps import Steps
+from resight.tables import Table
 
-SAME = "top {} %, same features"
-"""Top-t % on the features as they are: what learned importance has to work with."""
+UNPROJECTED = "top {} %, no projection"
+"""Top-t % on the features that learned importance gets."""
+
+SweepScores = Mapping[str, Sequence[Sequence[Scores]]]
+"""Aggregator name → seed → rate → scores."""
 
 
 def table2(steps: Steps) -> Outcome:
-    """Table 2: mAP and rank-1 over M_c^max."""
-    scores, line = corruption_sweep(steps)
-    names = [name for name in scores if "same features" not in name]
+    """Table 2: mAP and rank-1 at each corruption rate M_c^max."""
+    scores, conditions = corruption_sweep(steps)
     rates = steps.setting.rates
+    unprojected = [UNPROJECTED.format(t) for t in steps.setting.shares]
+    names = [name for name in scores if name not in unprojected]
     tables = [
         _table(scores, names, rates, "mAP", TABLE2_MAP),
         _table(scores, names, rates, "rank-1", TABLE2_RANK1),
-        _table(scores, [name for name in scores if name not in names], rates, "mAP", {}, ", features not projected"),
+        _table(scores, unprojected, rates, "mAP", {}, ", without projection"),
     ]
-    return Outcome("table2", "Table 2: the rate of corruption", tuple(tables), _claims(tables, rates), line)
+    return Outcome("table2", "Table 2: corruption rate", tuple(tables), _claims(tables, rates), conditions)
 
 
 def fig6(steps: Steps) -> Outcome:
-    """Fig. 6: mAP over the selection rate t, a line for each M_c^max, the two variants side by side."""
-    scores, line = corruption_sweep(steps)
-    rates = steps.setting.rates
+    """Fig. 6: mAP for each t of top-t %-eval and top-t %-traineval, at each corruption rate M_c^max."""
+    scores, conditions = corruption_sweep(steps)
+    setting = steps.setting
+    rates = setting.rates
     tables = []
-    for variant, shares in (("eval", steps.setting.shares), ("traineval", steps.setting.trained_shares)):
-        rows = tuple(
-            Row(
-                f"M_c^max = {rate}",
-                tuple(tuple(100 * one[place].map for one in scores[f"top {t} %-{variant}"]) for t in shares),
-                tuple(_published(TABLE2_MAP, f"top {t} %-{variant}", rate) for t in shares),
-            )
-            for place, rate in enumerate(rates)
-        )
-        tables.append(StudyTable(f"mAP, top-t %-{variant}", "corruption", tuple(f"t = {t}" for t in shares), rows))
-    middle = [tables[0].means(f"M_c^max = {rate}") for rate in rates]
-    best = [steps.setting.shares[row.index(max(row))] for row in middle]
-    low = {t: place for place, t in enumerate(steps.setting.trained_shares)}
-    gain = [
-        tables[1].means(f"M_c^max = {rate}")[low[20]] - row[steps.setting.shares.index(20)]
-        for rate, row in zip(rates, middle, strict=True)
+    for variant, shares in (("eval", setting.shares), ("traineval", setting.trained_shares)):
+        names = [f"top {t} %-{variant}" for t in shares]
+        builder = TableBuilder()
+        for place, rate in enumerate(rates):
+            for seed in range(len(setting.seeds)):
+                builder.add(f"M_c^max = {rate}", [100 * scores[name][seed][place].map for name in names])
+        published = {f"M_c^max = {rate}": tuple(_published(TABLE2_MAP, name, rate) for name in names) for rate in rates}
+        columns = [f"t = {t}" for t in shares]
+        tables.append(builder.table(f"mAP, top-t %-{variant}", columns, "corruption", published=published))
+    by_rate = [tables[0].means(f"M_c^max = {rate}") for rate in rates]
+    best = setting.shares[by_rate[0].index(max(by_rate[0]))]
+    evaluated, trained = setting.shares.index(20), setting.trained_shares.index(20)
+    gains = [
+        tables[1].means(f"M_c^max = {rate}")[trained] - row[evaluated] for rate, row in zip(rates, by_rate, strict=True)
     ]
     claims = (
-        Claim("a middle t is best when clips are clean", 20 <= best[0] <= 80, f"t = {best[0]}"),
-        Claim("scores fall as more clips are corrupted", max(middle[0]) > max(middle[-1]),
-              f"best t: {max(middle[0]):.1f} → {max(middle[-1]):.1f} mAP"),
-        Claim("training with the same t helps at small t (t = 20)", statistics.fmean(gain) > 0,
-              ", ".join(f"{one:+.1f}" for one in gain) + " mAP"),
+        Claim("on clean clips a medium t is best (20 to 80)", 20 <= best <= 80, f"t = {best}"),
+        Claim("mAP at the best t falls as more clips are corrupted", max(by_rate[0]) > max(by_rate[-1]),
+              f"{max(by_rate[0]):.1f} → {max(by_rate[-1]):.1f} mAP"),
+        Claim("training with the same t helps at t = 20", statistics.fmean(gains) > 0,
+              ", ".join(f"{gain:+.1f}" for gain in gains) + " mAP"),
     )  # fmt: skip
-    return Outcome("fig6", "Fig. 6: the selection rate of top-t %", tuple(tables), claims, line)
+    return Outcome("fig6", "Fig. 6: selection rate t of top-t %", tuple(tables), claims, conditions)
 
 
-def corruption_sweep(steps: Steps) -> tuple[dict[str, list[list[Scores]]], str]:
-    """Train and judge every aggregator of Table 2 at every rate.
+def corruption_sweep(steps: Steps) -> tuple[SweepScores, str]:
+    """Train and score each aggregator of Table 2 at each rate, once for both studies.
 
     Returns:
-        Name → seed → rate → scores, and the line that says what they are worth.
+        Aggregator name to seed to rate to scores; and the conditions of the scores.
     """
-    scores: dict[str, list[list[Scores]]]
-    if "sweep" in steps.memory:
-        scores, used = steps.memory["sweep"]
-        steps.used |= used
-        return scores, scores[OURS][0][0].line()
-    scores = {}
-    for number, seed in enumerate(steps.setting.seeds):
-        for rate in steps.setting.rates:
-            features, made = steps.damaged(seed, rate), contestants(steps, seed, rate)
-            with steps.timed(f"table2 scores-c{rate}-seed{seed}"):
-                found = {name: steps.score(one, features) for name, one in made.items()}
-            for name, one in found.items():
-                rows = scores.setdefault(name, [])
-                if len(rows) == number:
-                    rows.append([])
-                rows[-1].append(one)
-    steps.memory["sweep"] = scores, set(steps.used)
+    if "sweep" not in steps.memory:
+        scores: dict[str, list[list[Scores]]] = defaultdict(list)
+        for seed in steps.setting.seeds:
+            by_rate: dict[str, list[Scores]] = defaultdict(list)
+            for rate in steps.setting.rates:
+                features, compared = steps.damaged(seed, rate), sweep_aggregators(steps, seed, rate)
+                with steps.timed(f"table2 scores-c{rate}-seed{seed}"):
+                    for name, aggregator in compared.items():
+                        by_rate[name].append(steps.score(aggregator, features))
+            for name, row in by_rate.items():
+                scores[name].append(row)
+        steps.memory["sweep"] = scores, set(steps.used)
+    scores, used = steps.memory["sweep"]
+    steps.used |= used
     return scores, scores[OURS][0][0].line()
 
 
-def contestants(steps: Steps, seed: int, rate: int) -> dict[str, Aggregator]:
-    """The rows of Table 2, trained at a rate, and top-t % on features as they are."""
-    made: dict[str, Aggregator] = {}
+def sweep_aggregators(steps: Steps, seed: int, rate: int) -> dict[str, Aggregator]:
+    """Return the rows of Table 2, trained at a rate, and top-t % without projection, by name."""
     trained = {
         t: steps.trained(f"top{t}", seed, rate, partial(TopShare, t)) for t in {100, *steps.setting.trained_shares}
     }
     projection = trained[100].state_dict()
+    compared: dict[str, Aggregator] = {}
     for t in steps.setting.shares:
         top = TopShare(t, dim=projection["projection.weight"].shape[0])
         top.load_state_dict(projection)
-        made[f"top {t} %-eval"] = top.eval()
-    made |= {f"top {t} %-traineval": trained[t] for t in steps.setting.trained_shares}
-    made[OURS] = steps.trained("learned", seed, rate)
-    return made | {SAME.format(t): TopShare(t) for t in steps.setting.shares}
+        compared[f"top {t} %-eval"] = top.eval()
+    compared |= {f"top {t} %-traineval": trained[t] for t in steps.setting.trained_shares}
+    compared[OURS] = steps.trained("learned", seed, rate)
+    return compared | {UNPROJECTED.format(t): TopShare(t) for t in steps.setting.shares}
 
 
 def _table(
-    scores: Mapping[str, list[list[Scores]]], names: list[str], rates: tuple[int, ...], measure: str,
-    published: Mapping[str, Curve], suffix: str = "",
-) -> StudyTable:  # fmt: skip
-    def value(one: Scores) -> float:
-        return 100 * (one.map if measure == "mAP" else one.rank(1))
-
-    rows = tuple(
-        Row(
-            name,
-            tuple(tuple(value(seed[place]) for seed in scores[name]) for place in range(len(rates))),
-            tuple(_published(published, name, rate) for rate in rates) if name in published else (),
-        )
-        for name in names
-    )
-    return StudyTable(f"{measure} over M_c^max{suffix}", "", tuple(map(str, rates)), rows)
+    scores: SweepScores, names: Sequence[str], rates: Sequence[int], measure: str, published: Mapping[str, Curve],
+    suffix: str = "",
+) -> Table:  # fmt: skip
+    builder = TableBuilder()
+    for name in names:
+        for by_rate in scores[name]:
+            builder.add(name, [MEASURES[measure](one) for one in by_rate])
+    paper = {name: tuple(_published(published, name, rate) for rate in rates) for name in names if name in published}
+    return builder.table(f"{measure} by M_c^max{suffix}", [str(rate) for rate in rates], published=paper)
 
 
 def _published(table: Mapping[str, Curve], name: str, rate: int) -> float | None:
     return table[name][RATES.index(rate)] if name in table and rate in RATES else None
 
 
-def _claims(tables: list[StudyTable], rates: tuple[int, ...]) -> tuple[Claim, ...]:
-    maps, _, same = tables
+def _claims(tables: Sequence[Table], rates: Sequence[int]) -> tuple[Claim, ...]:
+    maps, _, unprojected = tables
     ours = maps.means(OURS)
-    tops = {row.name: maps.means(row.name) for row in maps.rows if row.name != OURS}
-    plain = {row.name: same.means(row.name) for row in same.rows}
-    best, best_plain = ([max(row[place] for row in group.values()) for place in range(len(rates))]
-                        for group in (tops, plain))  # fmt: skip
-    keeps, top_keeps = ours[-1] / ours[0], best[-1] / best[0]
+    best_projected, best_unprojected = (
+        [max(table.means(row.name)[place] for row in table.rows if row.name != OURS) for place in range(len(rates))]
+        for table in (maps, unprojected)
+    )
+    share, top_share = ours[-1] / ours[0], best_projected[-1] / best_projected[0]
     last = rates[-1]
+    gaps = [a - b for a, b in zip(ours, best_unprojected, strict=True)]
     return (
-        Claim("on clean clips learned importance is level with the best top-t % (within 1 mAP)",
-              ours[0] > best[0] - 1, f"{ours[0]:.1f} and {best[0]:.1f} mAP"),
-        Claim(f"at M_c^max = {last} it is ahead of every top-t %, projected and trained alike",
-              ours[-1] > best[-1], f"{ours[-1]:.1f} and {best[-1]:.1f} mAP"),
-        Claim("on the same features it is ahead of every top-t % at every rate",
-              all(a > b for a, b in zip(ours, best_plain, strict=True)),
-              ", ".join(f"{a - b:+.1f}" for a, b in zip(ours, best_plain, strict=True)) + " mAP"),
-        Claim(f"at M_c^max = {last} it keeps at least 90 % of its clean mAP", keeps >= 0.9, f"{100 * keeps:.0f} %"),
-        Claim("and the best top-t % at most 80 %", top_keeps <= 0.8, f"{100 * top_keeps:.0f} %"),
-        Claim("it falls least: it keeps a larger share than the best top-t %", keeps > top_keeps,
-              f"{100 * keeps:.1f} and {100 * top_keeps:.1f} %"),
+        Claim("on clean clips learned importance is within 1 mAP of the best top-t %",
+              ours[0] > best_projected[0] - 1, f"{ours[0]:.1f} and {best_projected[0]:.1f} mAP"),
+        Claim(f"at M_c^max = {last} learned importance is better than every projected top-t %",
+              ours[-1] > best_projected[-1], f"{ours[-1]:.1f} and {best_projected[-1]:.1f} mAP"),
+        Claim("learned importance is better than every top-t % without projection, at every rate", min(gaps) > 0,
+              ", ".join(f"{gap:+.1f}" for gap in gaps) + " mAP"),
+        Claim(f"at M_c^max = {last} learned importance keeps at least 90 % of its clean mAP", share >= 0.9,
+              f"{100 * share:.0f} %"),
+        Claim(f"at M_c^max = {last} the best top-t % keeps at most 80 %", top_share <= 0.8, f"{100 * top_share:.0f} %"),
+        Claim("learned importance keeps a larger share of its clean mAP than the best top-t %", share > top_share,
+              f"{100 * share:.1f} and {100 * top_share:.1f} %"),
     )  # fmt: skip

@@ -1,18 +1,13 @@
-"""Aggregators that the paper's method is compared with in studies."""
+"""Aggregators that the studies compare with the paper's method."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from resight.models.contract import Aggregator
 from resight.studies.rivals.feedforward import ClipQuality, PairAttention
 from resight.studies.rivals.order_free import OrderFree
 from resight.studies.rivals.sliced_wasserstein import SlicedWasserstein
 
-RIVALS: dict[str, Callable[..., Aggregator]] = {
-    "order-free": OrderFree,
-    "clip-quality": ClipQuality,
-    "pair-attention": PairAttention,
-    "sliced-wasserstein": SlicedWasserstein,
+RIVALS: dict[str, type[Aggregator]] = {
+    rival.kind: rival for rival in (OrderFree, ClipQuality, PairAttention, SlicedWasserstein)
 }
 """Rival aggregators by name."""

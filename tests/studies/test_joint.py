@@ -12,11 +12,12 @@ from torch import Tensor
 
 from resight.checkpoints import content_hash
 from resight.clip_losses import clip_loss
+from resight.data.split import TrainingSplit
 from resight.losses import stage2_loss
 from resight.models.aggregators import Learned
 from resight.models.i3d import I3D
 from resight.recipe import ClipSpec, Optimisation, Recipe, Stage1, Stage2
-from resight.studies.joint_training import Joint, JointModel, train_jointly
+from resight.studies.joint import Joint, JointModel, train_jointly
 from resight.tracklet import Tracklet
 from resight.training.loop import RunOptions
 
@@ -82,7 +83,7 @@ def log(folder: Path) -> list[dict[str, float]]:
 def test_trains_both_and_goes_on_where_it_was_stopped(
     make_tracklets: MakeTracklets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clip_weight: float
 ) -> None:
-    tracklets = make_tracklets(persons=7)
+    split = TrainingSplit.draw(make_tracklets(persons=7), RECIPE.validation_share, RECIPE.seed)
     settings = replace(SETTINGS, clip_weight=clip_weight)
     torch.manual_seed(0)
     encoder = I3D(0.125).eval()
@@ -91,7 +92,7 @@ def test_trains_both_and_goes_on_where_it_was_stopped(
     def run(folder: str) -> tuple[str, str, float]:
         torch.manual_seed(3)
         options = RunOptions(tmp_path / folder, checkpoint_seconds=0)
-        both = train_jointly(copy.deepcopy(encoder), copy.deepcopy(aggregator), tracklets, RECIPE, options, settings)
+        both = train_jointly(copy.deepcopy(encoder), copy.deepcopy(aggregator), split, RECIPE, options, settings)
         assert not both[0].training and not both[1].training
         return content_hash(both[0].state_dict()), content_hash(both[1].state_dict()), both[2]
 
