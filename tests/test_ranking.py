@@ -59,11 +59,11 @@ def test_a_score_that_is_no_number_is_named(bad: float) -> None:
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ShapeError, match=r"scores are \(1, 2\), expected \(2, 1\)"):
+    with pytest.raises(ShapeError, match=r"scores have shape \(1, 2\), expected \(2, 1\)"):
         Ranking.from_scores(np.zeros((1, 2)), ["p", "q"], ["a"])
-    with pytest.raises(ShapeError, match="must both be"):
+    with pytest.raises(ShapeError, match="must both have shape"):
         Ranking(("q",), ("a",), np.zeros((1, 1), np.int32), np.zeros((1, 2), np.float32))
-    with pytest.raises(ShapeError, match="must both be"):
+    with pytest.raises(ShapeError, match="must both have shape"):
         Ranking(("q",), ("a",), np.zeros(1, np.int32), np.zeros(1, np.float32))
     with pytest.raises(ShapeError, match="2 rows for 1 queries"):
         Ranking(("q",), ("a",), np.zeros((2, 1), np.int32), np.zeros((2, 1), np.float32))

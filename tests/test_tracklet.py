@@ -15,7 +15,7 @@ def make(id_: str, person: int, camera: int, frames: int = 2) -> Tracklet:
 A1, A2, B1, B2 = make("a1", 1, 1), make("a2", 1, 2), make("b1", 2, 1), make("b2", 2, 2)
 
 
-def split() -> Dataset:
+def make_dataset() -> Dataset:
     return Dataset("folder", Path("root"), train=(B2,), query=(A1, B2), gallery=(A1, A2, B1), notes=("one is missing",))
 
 
@@ -47,16 +47,21 @@ def test_a_tracklet_does_not_change_and_can_be_a_key() -> None:
 def test_between_cameras(
     query_camera: int | None, gallery_camera: int | None, query: tuple[Tracklet, ...], gallery: tuple[Tracklet, ...]
 ) -> None:
-    chosen = split().between_cameras(query_camera, gallery_camera)
+    chosen = make_dataset().between_cameras(query_camera, gallery_camera)
     assert (chosen.query, chosen.gallery) == (query, gallery)
-    assert (chosen.name, chosen.root, chosen.train, chosen.notes) == ("folder", Path("root"), (B2,), split().notes)
+    assert (chosen.name, chosen.root, chosen.train, chosen.notes) == (
+        "folder",
+        Path("root"),
+        (B2,),
+        make_dataset().notes,
+    )
 
 
 def test_find_looks_in_every_role() -> None:
-    assert split().find("a2") is A2
-    assert split().find("b2") is B2
+    assert make_dataset().find("a2") is A2
+    assert make_dataset().find("b2") is B2
     assert Dataset("folder", Path(), train=(B1,), query=(), gallery=()).find("b1") is B1
-    assert split().find("c1") is None
+    assert make_dataset().find("c1") is None
 
 
 def test_by_person_leaves_nobody_in_particular_out_and_sorts() -> None:
@@ -68,7 +73,7 @@ def test_by_person_leaves_nobody_in_particular_out_and_sorts() -> None:
 
 
 def test_a_camera_without_a_name_has_its_number() -> None:
-    named = replace(split(), camera_names=("door", "gate"))
+    named = replace(make_dataset(), camera_names=("door", "gate"))
     assert [named.camera_name(camera) for camera in (1, 2, 3, 0)] == ["door", "gate", "camera 3", "camera 0"]
     assert named.between_cameras(1, 2).camera_names == ("door", "gate")
-    assert split().camera_name(1) == "camera 1"
+    assert make_dataset().camera_name(1) == "camera 1"

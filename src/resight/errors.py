@@ -1,45 +1,45 @@
-"""What can go wrong, as one small tree.
+"""Every exception that Resight raises on purpose.
 
     ResightError
-    ├── DatasetError      a data set's layout, lists or frames are not as they must be
-    │   └── FrameError    one frame is missing or cannot be decoded
-    ├── RecipeError       a setting has a value that cannot work
-    ├── CheckpointError   a weights file is damaged, of another kind, or does not fit
-    ├── ShapeError        arrays that should fit together do not
-    ├── ProtocolError     an evaluation that its protocol does not allow
+    ├── DatasetError      the layout, lists or frames of a data set are not as expected
+    │   └── FrameError    a frame is missing or cannot be decoded
+    ├── RecipeError       the value of a setting is invalid
+    ├── CheckpointError   a file of weights is damaged, of another kind, or does not match
+    ├── ShapeError        the shapes or values of arrays do not match
+    ├── ProtocolError     the protocol does not allow an evaluation
     └── CacheError        the feature store cannot be read or cleared
 
-Every message says what was expected, what was found, where, and what to do about it. Library code raises these;
-only the command line turns them into one line and an exit status.
+A message says what was expected, what was found, where, and what to do. The library raises these exceptions; only the
+command line turns them into one line and an exit status.
 """
 
 
 class ResightError(Exception):
-    """Base of all errors that this package raises on purpose."""
+    """Base class of all exceptions that Resight raises on purpose."""
 
 
 class DatasetError(ResightError):
-    """A data set on disk is not laid out as its reader expects."""
+    """A data set on disk does not have the layout that its reader expects."""
 
 
 class FrameError(DatasetError):
-    """A frame is missing or is not a picture."""
+    """A frame is missing or cannot be decoded."""
 
 
 class RecipeError(ResightError, ValueError):
-    """A setting has a value that cannot work."""
+    """The value of a setting is invalid."""
 
 
 class CheckpointError(ResightError):
-    """A weights file is damaged, of another kind, or does not fit the model."""
+    """A file of weights is damaged, of another kind, or does not match the model."""
 
 
 class ShapeError(ResightError, ValueError):
-    """Arrays that should fit together do not."""
+    """The shapes or values of arrays do not match."""
 
 
 class ProtocolError(ResightError):
-    """An evaluation was asked for that its protocol does not allow."""
+    """The protocol does not allow the requested evaluation."""
 
 
 class CacheError(ResightError):

@@ -1,4 +1,4 @@
-"""The one result type: for each query, gallery tracklets from the best match down, with their similarity."""
+"""The result of a search: for each query, gallery tracklets by descending similarity."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 from resight.errors import ShapeError
 
 _BLOCK = 2**18
-"""Scores sorted at once: few enough to stay in a core's cache."""
+"""Number of scores that are sorted at once, small enough for the cache of a core."""
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Who it is: per query, gallery positions best first.
+    """Ranked gallery tracklets for each query, best first.
 
-    Search, re-ranking, metrics, explanations and pictures all read this type and nothing else.
+    Search and re-ranking return this type. Metrics, explanations and pictures read it.
 
     Attributes:
         query_ids: Q tracklet ids.
         gallery_ids: G tracklet ids.
-        order: (Q, K) int32, positions in `gallery_ids`, best first; K = G when nothing was cut off.
-        scores: (Q, K) float32, similarities in the same order, never rising along a row.
+        order: (Q, K) int32, indices into `gallery_ids`, best first; K = G if the ranking is complete.
+        scores: (Q, K) float32, similarities in the same order, non-increasing along each row.
     """
 
     query_ids: tuple[str, ...]
@@ -35,9 +35,13 @@ class Ranking:
 
     def __post_init__(self) -> None:
         if self.order.shape != self.scores.shape or self.order.ndim != 2:
-            raise ShapeError(f"order {self.order.shape} and scores {self.scores.shape} must both be (Q, K)")
+            raise ShapeError(
+                f"order and scores must both have shape (Q, K), found {self.order.shape} and {self.scores.shape}"
+            )
         if self.order.shape[0] != len(self.query_ids):
-            raise ShapeError(f"{self.order.shape[0]} rows for {len(self.query_ids)} queries")
+            raise ShapeError(
+                f"expected one row per query, found {self.order.shape[0]} rows for {len(self.query_ids)} queries"
+            )
 
     @classmethod
     def from_scores(
@@ -47,16 +51,16 @@ class Ranking:
         gallery_ids: Sequence[str],
         k: int | None = None,
     ) -> Ranking:
-        """Rank by similarity; equal scores keep the gallery's order.
+        """Return the ranking by similarity. Equal scores keep the gallery's order.
 
         Args:
-            scores: (Q, G) similarities, higher is better, all finite.
-            query_ids: Q ids.
-            gallery_ids: G ids.
-            k: keep the best k of each row; None keeps all.
+            scores: (Q, G) finite similarities, higher is better.
+            query_ids: Q tracklet ids.
+            gallery_ids: G tracklet ids.
+            k: Number of gallery tracklets to keep per query; None keeps all.
 
         Raises:
-            ShapeError: if the shapes do not fit or a score is not a number.
+            ShapeError: If the shapes do not match or a score is not finite.
 
         >>> r = Ranking.from_scores(np.array([[0.1, 0.9, 0.9]]), ["q"], ["a", "b", "c"])
         >>> [r.gallery_ids[i] for i in r.order[0]]
@@ -64,36 +68,36 @@ class Ranking:
         """
         if scores.shape != (len(query_ids), len(gallery_ids)):
             raise ShapeError(
-                f"scores are {scores.shape}, expected ({len(query_ids)}, {len(gallery_ids)}): one row a query, "
-                "one column a gallery tracklet"
+                f"scores have shape {scores.shape}, expected ({len(query_ids)}, {len(gallery_ids)}): one row per query "
+                "and one column per gallery tracklet"
             )
         check_finite(scores, query_ids, gallery_ids)
         order, best = best_first(scores, k)
         return cls(tuple(query_ids), tuple(gallery_ids), order, best)
 
     def best(self, query: int, k: int) -> list[tuple[str, float]]:
-        """The first `k` (gallery id, similarity) of query number `query`."""
+        """Return the `k` best (gallery id, similarity) of the query with index `query`."""
         return [
             (self.gallery_ids[i], float(s)) for i, s in zip(self.order[query, :k], self.scores[query, :k], strict=True)
         ]
 
     def table(self) -> NDArray[np.float32]:
-        """(Q, G) similarities, gallery in its own order.
+        """Return the (Q, G) similarities, with columns in the order of the gallery.
 
         Raises:
-            ShapeError: if the ranking is cut off.
+            ShapeError: If the ranking does not contain the whole gallery.
         """
         if self.order.shape[1] != len(self.gallery_ids):
             raise ShapeError(
-                f"the ranking keeps {self.order.shape[1]} of {len(self.gallery_ids)} gallery tracklets, expected all; "
-                "rank with k=None"
+                f"the ranking contains {self.order.shape[1]} of {len(self.gallery_ids)} gallery tracklets, expected "
+                "all; rank with k=None"
             )
         table = np.empty_like(self.scores)
         np.put_along_axis(table, self.order.astype(np.int64), self.scores, axis=1)
         return table
 
     def save(self, path: Path) -> None:
-        """Write as ``.npz``, by way of a temporary name."""
+        """Write the ranking to an ``.npz`` file. An existing file is replaced only when the new one is complete."""
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(path.name + ".part.npz")
         np.savez_compressed(
@@ -107,7 +111,7 @@ class Ranking:
 
     @classmethod
     def load(cls, path: Path) -> Ranking:
-        """Read what `save` wrote."""
+        """Read a file that `save` wrote."""
         with np.load(path, allow_pickle=False) as file:
             return cls(
                 tuple(file["query_ids"].tolist()),
@@ -118,25 +122,25 @@ class Ranking:
 
 
 def best_first(scores: NDArray[np.floating], k: int | None = None) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The columns of each row from the highest score down; equal scores keep the order of their columns.
+    """Sort each row by descending score. Equal scores keep the order of their columns.
 
     Args:
-        scores: (Q, G), finite.
-        k: keep the best k of each row; None keeps all.
+        scores: (Q, G) finite scores.
+        k: Number of columns to keep per row; None keeps all.
 
     Returns:
-        Columns and their scores, (Q, K) each, K = min(k, G).
+        Column indices and their scores, (Q, K) each, K = min(k, G).
     """
     Q, G = scores.shape
     K = G if k is None else min(k, G)
-    if scores.dtype not in (np.float16, np.float32):  # too wide for the keys below
+    if scores.dtype not in (np.float16, np.float32):  # these do not fit into the keys below
         wide = np.argsort(-scores, axis=1, kind="stable")[:, :K]
         return wide.astype(np.int32), np.take_along_axis(scores, wide, axis=1).astype(np.float32)
     order, best = np.empty((Q, K), np.int32), np.empty((Q, K), np.float32)
     step = max(1, _BLOCK // max(G, 1))
     for start in range(0, Q, step):
         rows = slice(start, start + step)
-        # All keys of a row differ, so the fastest sort there is, which is not a stable one, will do.
+        # All keys of a row differ, so the sort need not be stable, and the fastest one can be used.
         keys = _keys(scores[rows])
         if 0 < K < G:
             keys = np.partition(keys, K - 1, axis=1)
@@ -147,28 +151,28 @@ def best_first(scores: NDArray[np.floating], k: int | None = None) -> tuple[NDAr
 
 
 def check_finite(scores: NDArray[np.floating], query_ids: Sequence[str], gallery_ids: Sequence[str]) -> None:
-    """Refuse scores that are not numbers.
+    """Check that all scores are finite.
 
     Args:
-        scores: (Q, G).
-        query_ids: Q ids.
-        gallery_ids: G ids.
+        scores: (Q, G) scores.
+        query_ids: Q tracklet ids.
+        gallery_ids: G tracklet ids.
 
     Raises:
-        ShapeError: if there is one; the message names the first.
+        ShapeError: If a score is not finite; the message names the first one.
     """
     finite = np.isfinite(scores)
     if not finite.all():
         row, column = np.argwhere(~finite)[0]
         raise ShapeError(
-            f"the score of query {query_ids[row]} against {gallery_ids[column]} is {scores[row, column]}, "
-            "not a number; check the features of both"
+            f"the score of query {query_ids[row]} against {gallery_ids[column]} is {scores[row, column]}, expected a "
+            "finite number; check the features of both"
         )
 
 
 def _keys(scores: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Integers that rise as the score falls and then as the column rises: the score above, the column below."""
-    # From zero, not by a minus sign, because -0.0 must become the same key as 0.0.
+    """Return sort keys: the upper 32 bits increase with falling score, the lower 32 bits are the column."""
+    # Subtracting from zero, unlike negation, gives -0.0 and 0.0 the same key.
     falling = np.subtract(np.float32(0), scores, dtype=np.float32)
     keys = _flip(falling.view(np.int32)).astype(np.int64)
     keys <<= 32
@@ -177,5 +181,5 @@ def _keys(scores: NDArray[np.floating]) -> NDArray[np.int64]:
 
 
 def _flip(bits: NDArray[np.int32]) -> NDArray[np.int32]:
-    """The bits of float32 numbers as integers in the same order, and back again."""
+    """Convert the bits of float32 numbers to integers of the same order, and back."""
     return bits ^ ((bits >> 31) & 0x7FFFFFFF)

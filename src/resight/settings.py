@@ -1,4 +1,4 @@
-"""Checks of settings: frozen dataclasses filled from plain values, and values that must lie somewhere."""
+"""Fill frozen dataclasses from plain values, and check the range of settings."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true o
 
 
 def replaced(settings: _T, values: dict[str, Any], where: str) -> _T:
-    """`settings` (a dataclass) with `values` put in, nested dictionaries into nested dataclasses.
+    """Return a copy of a dataclass with some values replaced; a nested dictionary replaces in a nested dataclass.
 
     Args:
-        settings: what is not in `values` stays as it is here.
-        values: by name; a list becomes a tuple, a whole number a float where one is expected.
-        where: said in errors: of which file or recipe these are.
+        settings: A dataclass. Values that are not in `values` are kept.
+        values: New values by name. A list becomes a tuple, and a whole number becomes a float if one is expected.
+        where: The file or recipe that the values come from, for messages.
 
     Raises:
-        RecipeError: if a name is unknown, or a value is of another type than the one it replaces.
+        RecipeError: If a name is unknown, or a value has another type than the one it replaces.
     """
     known = {f.name for f in fields(settings)}  # type: ignore[arg-type]
     changes: dict[str, Any] = {}
@@ -46,14 +46,22 @@ def replaced(settings: _T, values: dict[str, Any], where: str) -> _T:
 
 
 def one_of(settings: object, name: str, choices: object) -> None:
-    """Raise a `RecipeError` unless the setting is one of the values of a `Literal`."""
+    """Check that a setting is one of the values of a `Literal`.
+
+    Raises:
+        RecipeError: If it is not.
+    """
     value = getattr(settings, name)
     if value not in get_args(choices):
         raise RecipeError(f"{name} is {value!r}, expected one of {', '.join(map(repr, get_args(choices)))}")
 
 
 def within(settings: object, least: float, most: float, *names: str) -> None:
-    """Raise a `RecipeError` unless each of the settings is `least` to `most`."""
+    """Check that settings are between `least` and `most`, inclusive.
+
+    Raises:
+        RecipeError: If one is not.
+    """
     for name in names:
         value = getattr(settings, name)
         if not least <= value <= most:
@@ -61,7 +69,11 @@ def within(settings: object, least: float, most: float, *names: str) -> None:
 
 
 def positive(settings: object, *names: str) -> None:
-    """Raise a `RecipeError` unless each of the settings is above 0."""
+    """Check that settings are greater than 0.
+
+    Raises:
+        RecipeError: If one is not.
+    """
     for name in names:
         if not getattr(settings, name) > 0:
             raise RecipeError(f"{name} is {getattr(settings, name)}, expected more than 0")

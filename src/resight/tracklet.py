@@ -1,4 +1,4 @@
-"""The words for data: a tracklet, and the three roles that tracklets play in a data set."""
+"""Tracklets, and data sets: the tracklets for training, the queries and the gallery."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 JUNK = -1
-"""Person number of a tracklet that must be ignored: a detector's mistake, counted neither right nor wrong."""
+"""Person number of a tracklet that evaluation ignores, such as a detector's mistake: neither correct nor wrong."""
 
 DISTRACTOR = 0
-"""Person number of somebody who is nobody's right answer."""
+"""Person number of a tracklet that is wrong for every query."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tracklet:
-    """The frames of one person under one camera, in the order in which they were seen.
+    """The frames of one person under one camera, in temporal order.
 
     Attributes:
-        id: unique within its data set and stable between runs, such as ``0001C1T0001``.
-        person: 1, 2, …; `DISTRACTOR` (0) and `JUNK` (-1) are nobody in particular.
-        camera: 1, 2, …
-        folder: where the frames lie.
-        names: file names in `folder`, sorted by frame number; at least one.
+        id: Unique in its data set and the same in every run, such as ``0001C1T0001``.
+        person: Person number 1, 2, …; `DISTRACTOR` (0) and `JUNK` (-1) stand for no particular person.
+        camera: Camera number 1, 2, …
+        folder: Folder of the frames.
+        names: File names in `folder`, in the order of the frames; at least one.
     """
 
     id: str
@@ -32,29 +32,30 @@ class Tracklet:
     names: tuple[str, ...]
 
     def __len__(self) -> int:
+        """Return the number of frames."""
         return len(self.names)
 
     def frame(self, number: int) -> Path:
-        """Path of frame `number`, counted from 0."""
+        """Return the path of frame `number`, counted from 0."""
         return self.folder / self.names[number]
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set: tracklets to train on, to ask with, and to search among.
+    """A data set: tracklets for training, queries, and a gallery.
 
-    One tracklet may be in `query` and in `gallery` (it is, in MARS); the protocol says what to do about it.
+    A tracklet may be in both `query` and `gallery`, as in MARS. The protocol defines how this is handled.
 
     Attributes:
-        name: the kind of data set, such as ``mars``: names its default protocol.
-        root: where it was read from.
-        train: persons here never appear in `query` or `gallery`, except in a set of your own without splits, where all
-            tracklets have every role.
-        query: what is asked.
-        gallery: what is searched, junk and distractors included.
-        notes: what the reader had to leave out or repair, one sentence each.
-        number: which of the data set's splits this is, from 1; None if it has only this one.
-        camera_names: what the data set calls its cameras 1, 2, …; empty if it only numbers them.
+        name: Kind of data set, such as ``mars``, which determines its default protocol.
+        root: Folder that it was read from.
+        train: Tracklets for training. Their persons never appear in `query` or `gallery`, except in your own data
+            without splits, where every tracklet has every role.
+        query: Tracklets that are searched for.
+        gallery: Tracklets that are searched, including junk and distractors.
+        notes: What the reader left out or repaired, one sentence each.
+        number: Number of this split, from 1; None if the data set has only one.
+        camera_names: Names of cameras 1, 2, …; empty if the data set only numbers them.
     """
 
     name: str
@@ -67,7 +68,7 @@ class Dataset:
     camera_names: tuple[str, ...] = ()
 
     def between_cameras(self, query_camera: int | None = None, gallery_camera: int | None = None) -> Dataset:
-        """The same data set with queries and gallery restricted to one camera each (None: all cameras)."""
+        """Return the data set with queries and gallery restricted to one camera each (None: all cameras)."""
         return replace(
             self,
             query=tuple(_of_camera(self.query, query_camera)),
@@ -75,16 +76,16 @@ class Dataset:
         )
 
     def camera_name(self, camera: int) -> str:
-        """What the data set calls a camera, or ``camera 3`` if it has no name for it."""
+        """Return the name of a camera, or text such as ``camera 3`` if it has none."""
         return self.camera_names[camera - 1] if 0 < camera <= len(self.camera_names) else f"camera {camera}"
 
     def find(self, tracklet_id: str) -> Tracklet | None:
-        """The tracklet of that id, from any role, or None."""
+        """Return the tracklet with this id from any role, or None."""
         return next((t for t in (*self.query, *self.gallery, *self.train) if t.id == tracklet_id), None)
 
 
 def by_person(tracklets: Iterable[Tracklet]) -> dict[int, list[Tracklet]]:
-    """Tracklets grouped by person, junk and distractors left out, persons in ascending order."""
+    """Group tracklets by person, in ascending order of persons and without junk and distractors."""
     groups: dict[int, list[Tracklet]] = {}
     for tracklet in tracklets:
         if tracklet.person > DISTRACTOR:

@@ -1,4 +1,4 @@
-"""Splits made by hand: who is asked, who can answer, and how many there should be."""
+"""Small data sets made by hand: matches, roles, and published counts."""
 
 from __future__ import annotations
 
@@ -20,40 +20,40 @@ def tracklet(person: int, camera: int, role: str = "t") -> Tracklet:
     return Tracklet(f"{role}{person}c{camera}", person, camera, ROOT, ("1.jpg",))
 
 
-def kinds(split: Dataset, kind: str) -> dict[str, str]:
+def kinds(dataset: Dataset, kind: str) -> dict[str, str]:
     tree = Tree(ROOT, {"": Listed(pictures={"1.jpg": 9})})
     findings = Findings()
-    check_roles([split], kind, tree, findings)
+    check_roles([dataset], kind, tree, findings)
     return {finding.kind: finding.severity for finding in findings.sorted()}
 
 
 def test_a_query_whose_person_is_in_its_own_camera_only_has_no_match() -> None:
     gallery = tuple(tracklet(*who) for who in ((1, 1), (1, 2), (2, 1), (DISTRACTOR, 2), (JUNK, 2)))
-    split = Dataset("mars", ROOT, (), gallery, gallery)
-    assert find_unmatched(split, PROTOCOLS["mars"]) == ["t2c1"]
+    dataset = Dataset("mars", ROOT, (), gallery, gallery)
+    assert find_unmatched(dataset, PROTOCOLS["mars"]) == ["t2c1"]
 
 
 def test_all_pairs_are_judged_in_parts_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     gallery = tuple(tracklet(person, camera) for person in range(1, 9) for camera in range(1, 2 + person % 2))
-    split = Dataset("mars", ROOT, (), gallery, gallery)
-    whole = find_unmatched(split, PROTOCOLS["mars"])
+    dataset = Dataset("mars", ROOT, (), gallery, gallery)
+    whole = find_unmatched(dataset, PROTOCOLS["mars"])
     monkeypatch.setattr(roles, "_ROWS", 25)
-    assert find_unmatched(split, PROTOCOLS["mars"]) == whole == [f"t{n}c1" for n in (2, 4, 6, 8)]
+    assert find_unmatched(dataset, PROTOCOLS["mars"]) == whole == [f"t{n}c1" for n in (2, 4, 6, 8)]
 
 
 def test_queries_belong_into_the_gallery_of_mars() -> None:
     gallery = tracklet(2, 1), tracklet(2, 2)
-    split = Dataset("mars", ROOT, (tracklet(1, 1),), (gallery[0], tracklet(2, 3)), gallery)
-    assert kinds(split, "mars")["query-not-in-gallery"] == "warning"
+    dataset = Dataset("mars", ROOT, (tracklet(1, 1),), (gallery[0], tracklet(2, 3)), gallery)
+    assert kinds(dataset, "mars")["query-not-in-gallery"] == "warning"
     apart = Dataset("duke-video", ROOT, (tracklet(1, 1),), (tracklet(2, 3),), gallery)
     assert "query-not-in-gallery" not in kinds(apart, "duke-video")
 
 
 def test_nobody_to_answer_is_an_error_in_a_public_data_set_and_a_warning_in_your_own() -> None:
     alone = tracklet(2, 1), tracklet(3, 1)
-    split = Dataset("x", ROOT, (tracklet(1, 1),), alone, alone)
-    assert kinds(split, "mars")["no-match"] == "error"
-    assert kinds(split, "folder")["no-match"] == "warning"
+    dataset = Dataset("x", ROOT, (tracklet(1, 1),), alone, alone)
+    assert kinds(dataset, "mars")["no-match"] == "error"
+    assert kinds(dataset, "folder")["no-match"] == "warning"
     some = (*alone, tracklet(2, 2))
     assert kinds(Dataset("x", ROOT, some, some, some), "folder")["no-match"] == "note"
 

@@ -1,6 +1,6 @@
-"""P x K batches for the triplet loss, each a pure function of the seed and the step, so that a run can be resumed.
+"""Make P × K batches for the triplet loss, and load batches of any kind with worker processes.
 
-`load_batches` is how these, and any other batches, reach a loop: decoded ahead by other processes, on its device.
+A batch depends only on the seed and the step, so that a training run can be resumed at any step.
 """
 
 from __future__ import annotations
@@ -26,22 +26,29 @@ Batch = TypeVar("Batch", Tensor, tuple[Tensor, Tensor])
 
 
 class BatchPlan:
-    """Which tracklets make up the batch of each step. Paper: Sec. 3.2.
+    """The tracklets in the batch of each step. Paper: Sec. 3.2.
 
-    An epoch draws each person once, in a new order, P at a time, neighbours together if a recipe says so; persons left
-    over when no full batch remains are not drawn in that epoch. K tracklets of each person are drawn without repeats
-    where the person has K.
+    An epoch draws each person once, in a new order, P persons per batch. Persons with successive numbers stay together
+    if `Optimisation.together` is above 1. Persons that do not fill a batch are skipped in that epoch. K tracklets of
+    each person are drawn, without repetition if the person has at least K.
+
+    Args:
+        tracklets: T training tracklets.
+        optimisation: P, K, the number of epochs, and how many successive persons stay together.
+        seed: Seed of all draws.
 
     Attributes:
-        targets: (T,) number of each tracklet's person among the training persons, 0 … C-1; -1 where it has none.
-        n_persons: C.
-        steps_per_epoch: full batches of an epoch.
+        targets: (T,) int64, class of each tracklet's person, 0 … C-1; -1 for junk and distractors.
+        n_persons: C, the number of persons.
+        steps_per_epoch: Number of full batches in an epoch.
+
+    Raises:
+        DatasetError: If there are fewer than P persons.
     """
 
     def __init__(self, tracklets: Sequence[Tracklet], optimisation: Optimisation, seed: int) -> None:
-        """Raises DatasetError if there are fewer than P persons."""
-        position = {t.id: i for i, t in enumerate(tracklets)}
-        self._groups = [[position[t.id] for t in own] for own in by_person(tracklets).values()]
+        index = {t.id: i for i, t in enumerate(tracklets)}
+        self._groups = [[index[t.id] for t in group] for group in by_person(tracklets).values()]
         self._optimisation = optimisation
         self._seed = seed
         self.n_persons = len(self._groups)
@@ -51,23 +58,23 @@ class BatchPlan:
         self.steps_per_epoch = self.n_persons // optimisation.persons
         if self.steps_per_epoch == 0:
             raise DatasetError(
-                f"{self.n_persons} persons to train on, but a batch needs P = {optimisation.persons}: "
-                "use more data or lower optimisation.persons"
+                f"found {self.n_persons} persons to train on, but a batch needs P = {optimisation.persons}: use more "
+                "data or reduce optimisation.persons"
             )
 
     @property
     def n_steps(self) -> int:
-        """Steps of the whole training."""
+        """Number of steps in the training run."""
         return self.steps_per_epoch * self._optimisation.epochs
 
     def batch(self, step: int) -> list[int]:
-        """Positions of the P·K tracklets of a step, person by person."""
-        epoch, place = divmod(step, self.steps_per_epoch)
+        """Return the indices of the P·K tracklets of a step, grouped by person."""
+        epoch, step_of_epoch = divmod(step, self.steps_per_epoch)
         order = self._order(np.random.default_rng([self._seed, 1, epoch]))
         size = self._optimisation.persons
         rng = self.rng(step)
         drawn: list[int] = []
-        for person in order[place * size : (place + 1) * size]:
+        for person in order[step_of_epoch * size : (step_of_epoch + 1) * size]:
             group = self._groups[person]
             wanted = self._optimisation.tracklets
             rounds = -(-wanted // len(group))
@@ -76,19 +83,28 @@ class BatchPlan:
         return drawn
 
     def _order(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        """All persons once: runs of those who follow each other, which begin elsewhere each time, in any order."""
+        """Return all persons once: runs of successive persons, in random order and with a random offset."""
         size = self._optimisation.together
         runs = rng.permutation(-(-self.n_persons // size))
         order = (runs[:, None] * size + np.arange(size)).ravel()
         return (order[order < self.n_persons] + int(rng.integers(size))) % self.n_persons
 
     def rng(self, step: int, purpose: int = 0) -> np.random.Generator:
-        """Random numbers of a step; another purpose, other numbers."""
+        """Return the random generator of a step. Different purposes give independent numbers."""
         return np.random.default_rng([self._seed, 2, step, purpose])
 
 
 class ClipBatches(Dataset[tuple[Tensor, Tensor]]):
-    """Item `step`: augmented clips (P·K, M, L, H, W, 3) uint8 and the persons' numbers (P·K,) int64."""
+    """Batches by step: augmented clips (P·K, M, L, H, W, 3) uint8 and the classes of their persons (P·K,) int64.
+
+    Args:
+        tracklets: Training tracklets.
+        plan: The tracklets of each step.
+        spec: Number, length and size of clips.
+        augmentation: Ranges of the random changes.
+        max_corrupted: Maximum number of damaged clips per tracklet.
+        damages: Kinds of damage to draw from.
+    """
 
     def __init__(
         self,
@@ -117,10 +133,10 @@ class ClipBatches(Dataset[tuple[Tensor, Tensor]]):
         seed = int(rng.integers(2**31))
         kinds = choose_damage(ids, self._spec.count, self._max_corrupted, self._damages, seed)
         spec = self._spec
-        # one block, filled in place: stacking would copy every pixel once more
+        # One array is filled in place. Stacking clips would copy every pixel again.
         clips = np.empty((len(chosen), spec.count, spec.length, spec.height, spec.width, 3), np.uint8)
-        for i, own, out in zip(chosen, kinds, clips, strict=True):
-            damage = ClipDamage(own, seed, self._donors)
+        for i, clip_kinds, out in zip(chosen, kinds, clips, strict=True):
+            damage = ClipDamage(clip_kinds, seed, self._donors)
             numbers = sample_clips(len(self._tracklets[i]), spec, rng)
             load_augmented(self._tracklets[i], numbers, spec, self._augmentation, rng, damage, out=out)
         return torch.from_numpy(clips), torch.from_numpy(self._plan.targets[chosen])
@@ -129,17 +145,18 @@ class ClipBatches(Dataset[tuple[Tensor, Tensor]]):
 def load_batches(
     batches: Dataset[Batch], order: Sequence[int], device: torch.device, workers: int = 0
 ) -> Iterator[Batch]:
-    """Batches on the device, in order, decoded ahead by other processes; their number changes nothing else.
+    """Yield batches on a device, in order, decoded in advance by worker processes.
 
-    A process decodes with one thread and hands bytes over in shared memory. For a GPU they are pinned, and the copy of
-    the next batch is under way while the one at hand is used. Processes end with the iterator, also when it is left
-    early, and soon after this process if it is killed; they ignore Ctrl-C, so that a loop can finish its step.
+    The number of workers does not change the batches. A worker decodes with one thread and returns batches in shared
+    memory. For a GPU, this memory is pinned, and the next batch is copied while the current one is used. Workers end
+    with the iterator, even if it is not exhausted, and shortly after this process if it is killed. They ignore Ctrl-C,
+    so that a training loop can finish its step.
 
     Args:
-        batches: item i is one batch, a tensor or two.
-        order: the items wanted.
-        device: where they are wanted.
-        workers: processes that decode; 0 decodes in this one, between two batches.
+        batches: Item i is one batch: one or two tensors.
+        order: Items to yield.
+        device: Device of the batches.
+        workers: Number of worker processes; 0 decodes in this process.
     """
     loader: DataLoader[Batch] = DataLoader(
         batches,
@@ -153,19 +170,19 @@ def load_batches(
 
 
 def copy_ahead(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
-    """Batches on the device; the copy of the next one is begun before the one at hand is given out."""
-    ready: Batch | None = None
+    """Yield batches on a device. The copy of the next batch starts before the current one is yielded."""
+    current: Batch | None = None
     for batch in batches:
-        under_way: Batch = (
+        copied: Batch = (
             batch.to(device, non_blocking=True)
             if isinstance(batch, Tensor)
             else (batch[0].to(device, non_blocking=True), batch[1].to(device, non_blocking=True))
         )
-        if ready is not None:
-            yield ready
-        ready = under_way
-    if ready is not None:
-        yield ready
+        if current is not None:
+            yield current
+        current = copied
+    if current is not None:
+        yield current
 
 
 def _ignore_interrupts(worker: int) -> None:

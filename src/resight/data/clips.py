@@ -1,4 +1,4 @@
-"""Which frames a clip is made of: the four one-clip samplers of Table 1, and two that cut M clips."""
+"""Choose the frames of clips: the four one-clip samplers of Table 1, and two samplers of M clips."""
 
 from __future__ import annotations
 
@@ -12,24 +12,30 @@ from resight.recipe import ClipSpec
 
 
 def sample_clips(n_frames: int, spec: ClipSpec, rng: np.random.Generator | None = None) -> NDArray[np.int64]:
-    """Frame numbers of the clips of one tracklet. Paper: Sec. 3.1, Table 1 (all but ``cover`` and strides above 1).
+    """Return the frame numbers of the clips of one tracklet.
 
-    ``spaced`` places the M starts evenly over where a clip can start, so that clips overlap in short tracklets
-    (M = 1: in the middle). ``cover`` sees the whole tracklet evenly: M·L evenly spaced frames, which are all frames
-    where n is no more, are dealt out to the clips so that a clip's own are as near to the stride as can be; no frame is
-    seen twice before every frame is seen once. Otherwise a tracklet too short for the stride takes the largest that
-    fits, and one shorter than L is looped. ``consec`` and ``random`` draw from `rng`; the others draw nothing.
+    Paper: Sec. 3.1, Table 1 (all but ``cover`` and strides above 1).
+
+    * ``spaced``: M clips with evenly spaced starts; for M = 1, one clip in the middle. Clips may overlap.
+    * ``cover``: M·L evenly spaced frames of the whole tracklet, or all frames if there are no more, divided among the
+      clips so that the distance within a clip is as close as possible to the stride. No frame is used twice before all
+      frames are used once.
+    * ``consec``: one clip from a random start. ``random``: L random frames. ``evenly``: the middle frames of L equal
+      parts. ``all``: every frame.
+
+    Except for ``cover``, a tracklet that is too short for the stride gets the largest stride that fits, and a tracklet
+    with fewer than L frames is repeated. Only ``consec`` and ``random`` use `rng`.
 
     Args:
-        n_frames: n, frames of the tracklet, at least 1.
-        spec: how many clips, of which length and stride, by which sampler.
-        rng: needed by ``consec`` and ``random``.
+        n_frames: n, the number of frames in the tracklet, at least 1.
+        spec: Number, length and stride of clips, and the sampler.
+        rng: Random numbers for ``consec`` and ``random``.
 
     Returns:
         (M, L) frame numbers in 0 … n-1; (1, n) for ``all``.
 
     Raises:
-        DatasetError: if the tracklet has no frames.
+        DatasetError: If the tracklet has no frames.
 
     >>> sample_clips(10, ClipSpec(length=4, count=3))
     array([[0, 1, 2, 3],
@@ -44,7 +50,7 @@ def sample_clips(n_frames: int, spec: ClipSpec, rng: np.random.Generator | None 
            [ 9, 11, 13, 15]])
     """
     if n_frames < 1:
-        raise DatasetError(f"a tracklet has {n_frames} frames, expected at least 1")
+        raise DatasetError(f"expected a tracklet with at least one frame, found {n_frames} frames")
     length = spec.length
     if spec.sampler == "all":
         return np.arange(n_frames)[None]
@@ -65,26 +71,26 @@ def sample_clips(n_frames: int, spec: ClipSpec, rng: np.random.Generator | None 
 
 
 def _covering(n_frames: int, spec: ClipSpec) -> NDArray[np.int64]:
-    """The clips of ``cover``, (M, L).
+    """Return the (M, L) frame numbers of ``cover``.
 
-    The M·L evenly spaced frames are cut into equal blocks of neighbours; a block of q·L is dealt out to q clips in
-    turn, so that a clip's frames are q places apart. q divides M; of those, the largest that keeps within the stride.
+    The M·L evenly spaced frames are divided into blocks of q·L successive frames. A block makes q clips, each of every
+    q-th frame of the block. q is the largest divisor of M for which the distance between frames is within the stride.
     """
     clips, length = spec.count, spec.length
-    apart = n_frames / (clips * length)  # of two places, in frames
+    apart = n_frames / (clips * length)  # distance between successive positions, in frames
     q = max((d for d in range(1, clips + 1) if clips % d == 0 and d * apart <= spec.stride), default=1)
-    places = ((np.arange(clips * length) + 0.5) * apart).astype(np.int64)
-    dealt: NDArray[np.int64] = places.reshape(clips // q, length, q).transpose(0, 2, 1).reshape(clips, length)
-    return dealt
+    positions = ((np.arange(clips * length) + 0.5) * apart).astype(np.int64)
+    divided: NDArray[np.int64] = positions.reshape(clips // q, length, q).transpose(0, 2, 1).reshape(clips, length)
+    return divided
 
 
 def tracklet_rng(tracklet_id: str, seed: int) -> np.random.Generator:
-    """Random numbers of one tracklet, the same whichever other tracklets are drawn for, and in any process."""
+    """Return a random generator that depends only on the tracklet and the seed."""
     digest = hashlib.sha256(f"{seed}/{tracklet_id}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "little"))
 
 
 def _needed(rng: np.random.Generator | None) -> np.random.Generator:
     if rng is None:
-        raise ValueError("this sampler draws: pass rng")
+        raise ValueError("samplers consec and random need rng")
     return rng

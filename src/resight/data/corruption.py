@@ -1,4 +1,4 @@
-"""The paper's damage: some clips of a tracklet lose almost all detail (Sec. 4.4)."""
+"""The paper's corruption, which removes almost all detail from some clips of a tracklet (Sec. 4.4)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ JPEG_QUALITY = 50
 
 
 def corrupt_frames(frames: Pixels) -> Pixels:
-    """Scale down by 5, compress as JPEG of quality 50, scale back. Paper: Sec. 4.4.
+    """Downscale frames by 5, compress them as JPEG of quality 50, and scale them back. Paper: Sec. 4.4.
 
     Args:
-        frames: (n, h, w, 3) RGB.
+        frames: (n, h, w, 3) uint8 RGB.
 
     Returns:
-        The same shape.
+        Frames of the same shape.
     """
     height, width = frames.shape[1:3]
     small = resize_frames(frames, (max(1, round(height / SCALE_DOWN)), max(1, round(width / SCALE_DOWN))))
@@ -32,24 +32,25 @@ def corrupt_frames(frames: Pixels) -> Pixels:
 
 
 def corrupt_frame(frame: Pixels) -> Pixels:
-    """`corrupt_frames` of one frame (h, w, 3)."""
+    """Corrupt one frame (h, w, 3) as `corrupt_frames` does."""
     corrupted: Pixels = corrupt_frames(frame[None])[0]
     return corrupted
 
 
 def choose_corrupted(tracklet_ids: Sequence[str], n_clips: int, max_corrupted: int, seed: int) -> NDArray[np.bool_]:
-    """Which clips are corrupted: M_c uniform in 0 … M_c^max, then M_c clips without repeats. Paper: Sec. 4.4.
+    """Draw which clips are corrupted: M_c uniform in 0 … M_c^max, then M_c clips without repeats. Paper: Sec. 4.4.
 
-    Each tracklet draws from its own seed, so that two methods, or two subsets of a data set, see the same damage.
+    The draw of a tracklet depends only on its id and the seed, so that all methods and all subsets of a data set get
+    the same corruption.
 
     Args:
         tracklet_ids: T ids.
-        n_clips: M.
+        n_clips: M, the number of clips per tracklet.
         max_corrupted: M_c^max, 0 … M.
-        seed: another seed, other damage.
+        seed: Seed of the draw.
 
     Returns:
-        (T, M), True where corrupted.
+        (T, M) bool, True for corrupted clips.
     """
     chosen = np.zeros((len(tracklet_ids), n_clips), bool)
     for row, tracklet_id in zip(chosen, tracklet_ids, strict=True):

@@ -1,8 +1,8 @@
-"""What goes wrong with clips: the paper's corruption (Sec. 4.4), and the four faults of its Fig. 7 made from pixels.
+"""Damage to clips: the paper's corruption (Sec. 4.4), and imitations of the four tracking errors in its Fig. 7.
 
-A clip is (L, h, w, 3) RGB, frames at the size in which they lie on disk. Damage hits whole clips, as it does in the
-paper, and is drawn for each clip by tracklet, place and seed alone: two methods see the same. What it is made of comes
-from other tracklets, the donors; never from the same person.
+A clip is (L, h, w, 3) uint8 RGB, with frames at their original size. As in the paper, damage affects whole clips. It
+depends only on the tracklet, the clip's index and the seed, so that all methods get the same damage. Some kinds use
+frames of other tracklets, the donors, which always show another person.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from resight.recipe import Damage
 from resight.tracklet import DISTRACTOR, JUNK, Tracklet
 
 CORRUPTED = "corrupted"
-"""The paper's damage; the others are called after the faults of its Fig. 7."""
+"""The paper's damage. The other kinds are named after the errors in its Fig. 7."""
 
 DAMAGES: tuple[Damage, ...] = get_args(Damage)
-"""Every kind of damage by name; all of them at once are called mixed damage."""
+"""Names of all kinds of damage. Mixed damage is a random choice among them."""
 
 _FROM_ANOTHER_PERSON = ("occluded", "other-person")
 _EDGE = 0.1
-"""Share of a frame's width at its side that shows background, where a tracker's box holds a person."""
+"""Share of a frame's width at its left or right edge that is assumed to show background."""
 
 
 class Donors:
-    """Tracklets whose frames may get into damaged clips of others; of one side of a data set, as `Dataset` has them.
+    """Tracklets whose frames are used to damage clips of other tracklets.
 
     Args:
-        tracklets: in any order, which changes nothing.
+        tracklets: All training tracklets, all queries or the whole gallery of a data set. Their order has no effect.
     """
 
     def __init__(self, tracklets: Iterable[Tracklet]) -> None:
@@ -48,31 +48,31 @@ class Donors:
             self._of_camera.setdefault(tracklet.camera, []).append(tracklet)
 
     def another_person(self, tracklet: Tracklet, rng: np.random.Generator) -> Tracklet:
-        """A tracklet of somebody else, of the same camera if there is one.
+        """Draw a tracklet of another person, of the same camera if possible.
 
         Raises:
-            DatasetError: if there is none of any camera.
+            DatasetError: If there is no tracklet of another person.
         """
         for group in (self._of_camera.get(tracklet.camera, []), self._persons):
             first = bisect_left(group, tracklet.person, key=lambda t: t.person)
-            own = bisect_right(group, tracklet.person, key=lambda t: t.person) - first
-            if len(group) > own:
-                place = int(rng.integers(len(group) - own))
-                return group[place if place < first else place + own]
+            count = bisect_right(group, tracklet.person, key=lambda t: t.person) - first
+            if len(group) > count:
+                index = int(rng.integers(len(group) - count))
+                return group[index if index < first else index + count]
         raise DatasetError(
             f"expected a donor of another person for tracklet {tracklet.id}, found none among "
-            f"{len(self._persons)} tracklets of known persons: give the tracklets of its whole side of the data set"
+            f"{len(self._persons)} tracklets of known persons: use tracklets of more persons as donors"
         )
 
 
 @dataclass(frozen=True)
 class ClipDamage:
-    """What is wrong with each clip of a tracklet.
+    """The damage of each clip of a tracklet.
 
     Attributes:
-        kinds: (M,) names of `DAMAGES`, ``""`` for a sound clip.
-        seed: another seed, other places, donors and sizes.
-        donors: what ``occluded`` and ``other-person`` are made of.
+        kinds: (M,) names in `DAMAGES`, ``""`` for an undamaged clip.
+        seed: Seed of positions, donors and sizes.
+        donors: Donors for ``occluded`` and ``other-person``.
     """
 
     kinds: NDArray[np.str_]
@@ -81,23 +81,30 @@ class ClipDamage:
 
     @classmethod
     def of_kind(cls, kind: str, clips: int, seed: int = 0, donors: Donors | None = None) -> ClipDamage:
-        """The same kind of damage in all M = `clips` clips."""
+        """Return the same kind of damage for all M = `clips` clips."""
         return cls(np.full(clips, kind), seed, donors)
 
     @classmethod
     def corrupted(cls, chosen: NDArray[np.bool_]) -> ClipDamage:
-        """The paper's damage in some clips: (M,) flags."""
+        """Return the paper's damage for the clips that are True in `chosen`, (M,) bool."""
         return cls(np.where(chosen, CORRUPTED, ""))
 
     def drawn(
         self, tracklet: Tracklet, clip: int, length: int
     ) -> tuple[np.random.Generator, tuple[Tracklet, NDArray[np.int64]] | None]:
-        """What the damage of a clip is made of: random numbers, and a donor with L = `length` frame numbers or None.
+        """Draw the random generator of a clip's damage, and its donor.
 
-        The frames are consecutive, from a random start; a donor shorter than L is looped.
+        Args:
+            tracklet: The damaged tracklet.
+            clip: Index of the clip.
+            length: L, the number of frames in the clip.
+
+        Returns:
+            The generator; and the donor with L consecutive frame numbers from a random start, or None if this kind
+            needs no donor. A donor with fewer than L frames is repeated.
 
         Raises:
-            DatasetError: if it needs a donor and there is none.
+            DatasetError: If the damage needs a donor and there is none.
         """
         kind = str(self.kinds[clip])
         rng = tracklet_rng(f"{tracklet.id}, clip {clip}, {kind}", self.seed)
@@ -109,49 +116,49 @@ class ClipDamage:
 
 
 def persons_brought_in(tracklet: Tracklet, clips: int, kind: str, seed: int, donors: Donors) -> NDArray[np.int64]:
-    """Whom that damage brings into each clip of a tracklet.
+    """Return the person whom the damage adds to each clip of a tracklet.
 
     Args:
-        tracklet: that is damaged.
-        clips: M.
-        kind: one of `DAMAGES`.
-        seed: of the damage, like `donors`.
-        donors: what it is made of.
+        tracklet: The damaged tracklet.
+        clips: M, the number of clips.
+        kind: A name in `DAMAGES`.
+        seed: Seed of the damage.
+        donors: Donors of the damage.
 
     Returns:
-        (M,) persons, `JUNK` where nobody is brought in.
+        (M,) person numbers, `JUNK` where no person is added.
 
     Raises:
-        DatasetError: if the damage needs a donor and there is none.
+        DatasetError: If the damage needs a donor and there is none.
     """
     damage = ClipDamage.of_kind(kind, clips, seed, donors)
-    made = [damage.drawn(tracklet, clip, 1)[1] for clip in range(clips)]
-    return np.array([JUNK if one is None else one[0].person for one in made], np.int64)
+    sources = [damage.drawn(tracklet, clip, 1)[1] for clip in range(clips)]
+    return np.array([JUNK if source is None else source[0].person for source in sources], np.int64)
 
 
 def choose_damage(
     tracklet_ids: Sequence[str], n_clips: int, max_damaged: int, kinds: Sequence[str], seed: int
 ) -> NDArray[np.str_]:
-    """Which clips are damaged, those of `choose_corrupted` for the same seed, and how: each draws one of `kinds`.
+    """Draw which clips are damaged, and by which of some kinds.
 
-    So two kinds of the same rate and seed hit the same clips.
+    The damaged clips are those of `choose_corrupted` with the same seed, independent of the kinds.
 
     Args:
         tracklet_ids: T ids.
-        n_clips: M.
+        n_clips: M, the number of clips per tracklet.
         max_damaged: M_c^max, 0 … M.
-        kinds: one or more of `DAMAGES`.
-        seed: another seed, other damage.
+        kinds: One or more names in `DAMAGES`.
+        seed: Seed of the draw.
 
     Returns:
-        (T, M) names, ``""`` for a sound clip.
+        (T, M) names, ``""`` for an undamaged clip.
 
     Raises:
-        RecipeError: if a kind is unknown, or there is none.
+        RecipeError: If a kind is unknown, or `kinds` is empty.
     """
     names = np.array([check_kind(kind) for kind in kinds], np.str_)
     if not len(names):
-        raise RecipeError(f"expected one or more kinds of damage of {', '.join(DAMAGES)}, found none")
+        raise RecipeError(f"expected one or more kinds of damage from {', '.join(DAMAGES)}, found none")
     chosen = choose_corrupted(tracklet_ids, n_clips, max_damaged, seed)
     if len(names) == 1:
         return np.where(chosen, names[0], "")
@@ -160,10 +167,10 @@ def choose_damage(
 
 
 def check_kind(kind: str) -> str:
-    """The name itself, if it is one of `DAMAGES`.
+    """Return the name of a kind of damage unchanged.
 
     Raises:
-        RecipeError: if not.
+        RecipeError: If it is not in `DAMAGES`.
     """
     if kind not in DAMAGES:
         raise RecipeError(f"unknown damage {kind!r}, expected one of {', '.join(DAMAGES)}")
@@ -171,20 +178,20 @@ def check_kind(kind: str) -> str:
 
 
 def damage_clip(clip: Pixels, kind: str, rng: np.random.Generator, donor: Pixels | None = None) -> Pixels:
-    """A clip with one of `DAMAGES`.
+    """Return a damaged copy of a clip.
 
     Args:
-        clip: (L, h, w, 3); not changed.
-        kind: of damage.
-        rng: draws places, sizes and directions.
+        clip: (L, h, w, 3) frames.
+        kind: A name in `DAMAGES`.
+        rng: Random numbers for positions, sizes and directions.
         donor: (L, …, …, 3) frames of another person, for ``occluded`` and ``other-person``.
 
     Returns:
-        (L, h, w, 3).
+        (L, h, w, 3) frames.
 
     Raises:
-        RecipeError: if the kind is unknown.
-        ShapeError: if it is made of a donor's frames, and there are not as many of them.
+        RecipeError: If the kind is unknown.
+        ShapeError: If the kind needs a donor and `donor` does not have L frames.
     """
     if check_kind(kind) == CORRUPTED:
         return corrupt_frames(clip)
@@ -194,21 +201,21 @@ def damage_clip(clip: Pixels, kind: str, rng: np.random.Generator, donor: Pixels
         return show_background(clip, rng)
     if donor is None or len(donor) != len(clip):
         found = "none" if donor is None else len(donor)
-        raise ShapeError(f"{kind} clips of {len(clip)} frames need as many frames of a donor, found {found}")
+        raise ShapeError(f"damage {kind!r} of a clip with {len(clip)} frames needs as many donor frames, found {found}")
     donor = resize_frames(donor, (clip.shape[1], clip.shape[2]))
     return donor if kind == "other-person" else occlude(clip, donor, rng)
 
 
 def occlude(clip: Pixels, donor: Pixels, rng: np.random.Generator) -> Pixels:
-    """Something in front: a piece of the donor's frames over 40 to 70 % of the crop, which drifts 1 to 4 % a frame.
+    """Cover 40 to 70 % of each frame with a part of the donor's frames.
 
-    The piece is a rectangle, cut from the middle of each frame of the donor, where there is a person as a rule. It
-    turns back at the edges of the crop, so that it always covers the same share.
+    The part is a rectangle from the centre of each donor frame, which usually shows a person. It moves by 1 to 4 % of
+    the frame's size per frame and is reflected at the edges, so that the covered share is constant.
 
     Args:
-        clip: (L, h, w, 3).
-        donor: of the same shape.
-        rng: draws size, place and drift.
+        clip: (L, h, w, 3) frames.
+        donor: Frames of the same shape.
+        rng: Random numbers for size, position and motion.
     """
     length, height, width = clip.shape[:3]
     area, form = rng.uniform(0.4, 0.7), rng.uniform(0.2, 0.8)
@@ -222,13 +229,13 @@ def occlude(clip: Pixels, donor: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def crop_badly(clip: Pixels, rng: np.random.Generator) -> Pixels:
-    """The detector's box is off: shifted by a quarter to half of its size, or 1.5 to 2.5 times too small, or both.
+    """Imitate a wrong detector box: shifted by 25 to 50 % of its size, 1.5 to 2.5 times too small, or both.
 
-    What is beyond the edges of the crop is not known; its outermost pixels are repeated there.
+    Beyond the edges of the frame, the outermost pixels are repeated.
 
     Args:
-        clip: (L, h, w, 3).
-        rng: draws which of the three, direction and size.
+        clip: (L, h, w, 3) frames.
+        rng: Random numbers for the kind of error, its direction and size.
     """
     height, width = clip.shape[1:3]
     fault = rng.integers(3)
@@ -240,14 +247,14 @@ def crop_badly(clip: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def show_background(clip: Pixels, rng: np.random.Generator) -> Pixels:
-    """Nobody: the outermost tenth of the frames at one side, where a box holds background, stretched to their width.
+    """Imitate a box without a person: the outermost tenth of the frames at one side, stretched to their full width.
 
-    Junk tracklets would be real frames, but not of nobody: the boxes that MARS calls junk hold parts of people, and
-    training data have none. A stretched strip is plainer than an empty street, so easier to tell from a person.
+    Junk tracklets of MARS are not used because most show parts of persons, and training data has none. A stretched
+    strip has less detail than an empty street, so it is easier to distinguish from a person.
 
     Args:
-        clip: (L, h, w, 3).
-        rng: draws the side.
+        clip: (L, h, w, 3) frames.
+        rng: Random number for the side.
     """
     height, width = clip.shape[1:3]
     strip = max(1, round(_EDGE * width))
@@ -256,17 +263,17 @@ def show_background(clip: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def _drifting(size: int, share: float, length: int, rng: np.random.Generator) -> tuple[int, NDArray[np.int64]]:
-    """Extent in pixels of what covers `share` of `size`, and where it begins in each of L frames."""
+    """Return the length in pixels of a window that covers `share` of `size`, and its start in each of L frames."""
     extent = max(1, round(share * size))
     room = size - extent
     speed = rng.uniform(0.01, 0.04) * size * rng.choice([-1, 1])
-    way = rng.uniform(0, room) + speed * np.arange(length)
-    turned = np.abs((way + room) % max(2 * room, 1) - room)
-    return extent, np.minimum(turned.round(), room).astype(np.int64)
+    path = rng.uniform(0, room) + speed * np.arange(length)
+    reflected = np.abs((path + room) % max(2 * room, 1) - room)
+    return extent, np.minimum(reflected.round(), room).astype(np.int64)
 
 
 def _window(size: int, shift: float, shown: float) -> NDArray[np.int64]:
-    """Pixels along one side that a box shows which is off by `shift` and `shown` times as long, in parts of `size`."""
+    """Return the pixels along one axis in a box shifted by `shift` and scaled by `shown`, in units of `size`."""
     extent = max(1, round(shown * size))
     start = round((0.5 + shift) * size - extent / 2)
     return np.clip(start + np.arange(extent), 0, size - 1)

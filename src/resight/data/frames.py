@@ -1,4 +1,4 @@
-"""From files to pixels."""
+"""Read frames from files as pixels."""
 
 from __future__ import annotations
 
@@ -22,22 +22,23 @@ __all__ = ["Pixels", "load_augmented", "load_clips", "read_frame", "read_frames"
 
 
 def read_frame(path: Path) -> Pixels:
-    """One picture as (h, w, 3) RGB.
+    """Read one picture as (h, w, 3) uint8 RGB.
 
     Raises:
-        FrameError: if the file is missing, empty, or not a picture.
+        FrameError: If the file is missing, empty, or not a picture.
     """
     frame: Pixels = read_frames([path])[0][0]
     return frame
 
 
 def read_frames(paths: Sequence[Path]) -> list[Pixels]:
-    """Pictures as blocks (n, h, w, 3), one for each run of pictures of equal size.
+    """Read pictures as blocks (n, h, w, 3) uint8 RGB, one for each run of successive pictures of equal size.
 
-    JPEG files are decoded straight into their block, since fresh memory for each costs a third of the decoding.
+    JPEG files are decoded directly into their block, because allocating memory for each takes a third of the time of
+    decoding.
 
     Raises:
-        FrameError: if a file is missing, empty, or not a picture.
+        FrameError: If a file is missing, empty, or not a picture.
     """
     blocks: list[Pixels] = []
     block, filled = np.empty((0, 0, 0, 3), np.uint8), 0
@@ -56,7 +57,8 @@ def read_frames(paths: Sequence[Path]) -> list[Pixels]:
                 block[filled] = other
         except (ValueError, UnidentifiedImageError, OSError) as error:
             raise FrameError(
-                f"frame {path} ({len(data)} bytes) is not a readable picture: {error}; restore it or drop its tracklet"
+                f"frame {path} ({len(data)} bytes) is not a readable picture: {error}; restore it or remove "
+                "its tracklet"
             ) from error
         filled += 1
     return [*blocks[1:], block[:filled]]
@@ -70,24 +72,25 @@ def load_clips(
     *,
     out: Pixels | None = None,
 ) -> Pixels:
-    """Pixels of some clips of a tracklet, all at one size.
+    """Read clips of a tracklet, with all frames resized to one size.
 
-    A frame in several clips is decoded once, and resized once with and once without damage if both are asked for.
+    A frame in several clips is decoded once. It is resized once without damage and once with the paper's corruption,
+    if both are needed.
 
     Args:
-        tracklet: whose frames.
-        frame_numbers: (M, L), from `sample_clips`.
-        size: (height, width) to which every frame is resized.
-        damage: of each clip, done to its frames before they are resized; or (M,) flags of clips with the paper's
-            corruption (Sec. 4.4); None: all clips are sound.
-        out: (M, L, height, width, 3) to fill.
+        tracklet: The tracklet.
+        frame_numbers: (M, L) frame numbers from `sample_clips`.
+        size: (height, width) of the resized frames.
+        damage: Damage of each clip, applied before resizing; or (M,) bool, True for clips with the paper's corruption
+            (Sec. 4.4); None: no damage.
+        out: (M, L, height, width, 3) array to fill.
 
     Returns:
-        (M, L, height, width, 3) uint8: `out` if it was given.
+        (M, L, height, width, 3) uint8 RGB: `out` if it was given.
 
     Raises:
-        FrameError: if a frame cannot be read.
-        DatasetError: if damage needs a donor and has none.
+        FrameError: If a frame cannot be read.
+        DatasetError: If the damage needs a donor and there is none.
     """
     if out is None:
         out = np.empty((*frame_numbers.shape, *size, 3), np.uint8)
@@ -107,14 +110,23 @@ def load_augmented(
     *,
     out: Pixels | None = None,
 ) -> Pixels:
-    """Pixels of some clips, each seen through one random crop, flip and tint of its own.
+    """Read clips of a tracklet, each with one random crop, flip and colour change for all of its frames.
+
+    Args:
+        tracklet: The tracklet.
+        frame_numbers: (M, L) frame numbers from `sample_clips`.
+        spec: Height and width of the clips.
+        augmentation: Ranges of the random changes.
+        rng: Random numbers for them.
+        damage: As in `load_clips`.
+        out: (M, L, spec.height, spec.width, 3) array to fill.
 
     Returns:
-        (M, L, spec.height, spec.width, 3) uint8: `out` if it was given.
+        (M, L, spec.height, spec.width, 3) uint8 RGB: `out` if it was given.
 
     Raises:
-        FrameError: if a frame cannot be read.
-        DatasetError: if damage needs a donor and has none.
+        FrameError: If a frame cannot be read.
+        DatasetError: If the damage needs a donor and there is none.
     """
     size = spec.height, spec.width
     if out is None:
@@ -131,7 +143,7 @@ def load_augmented(
 
 
 def resize_frame(frame: Pixels, size: tuple[int, int]) -> Pixels:
-    """(h, w, 3) to (height, width, 3), as `resize_frames`."""
+    """Resize one frame (h, w, 3) to `size` (height, width) as `resize_frames` does."""
     resized: Pixels = resize_frames(frame[None], size)[0]
     return resized
 
@@ -142,9 +154,10 @@ def _resized(
     size: tuple[int, int],
     damage: ClipDamage | NDArray[np.bool_] | None,
 ) -> list[tuple[NDArray[np.int64], NDArray[np.int64], Pixels]]:
-    """Groups of clips: their numbers, where their frames are found, and these frames.
+    """Return groups of clips as (indices of clips, indices of their frames, resized frames).
 
-    Sound clips share frames, and so do corrupted ones. Other damage differs from clip to clip.
+    All undamaged clips are one group and share its frames, and so are all corrupted clips. Other damage differs
+    between clips, so that each of these is a group of its own.
     """
     if not isinstance(damage, ClipDamage):
         damage = ClipDamage.corrupted(np.zeros(len(frame_numbers), bool) if damage is None else damage)
@@ -156,7 +169,7 @@ def _resized(
         if len(clips):
             places = np.array([[place[number] for number in clip] for clip in frame_numbers[clips].tolist()])
             used = np.arange(len(place))
-            if len(clips) < len(frame_numbers):  # the other clips need other frames
+            if len(clips) < len(frame_numbers):  # frames that only other clips use are not needed
                 used, places = np.unique(places, return_inverse=True)
             frames = [resize_frames(corrupt_frames(b) if kind else b, size) for b in _chosen(blocks, used)]
             whole = frames[0] if len(frames) == 1 else np.concatenate(frames)
@@ -172,20 +185,20 @@ def _resized(
 
 
 def _clip_of(tracklet: Tracklet, numbers: NDArray[np.int64]) -> Pixels:
-    """The frames of one clip, (L, h, w, 3), at the size of its earliest."""
+    """Return the frames of one clip, (L, h, w, 3), at the size of its earliest frame."""
     used, places = np.unique(numbers, return_inverse=True)
     clip: Pixels = _of_one_size(read_frames([tracklet.frame(number) for number in used.tolist()]))[places]
     return clip
 
 
 def _of_one_size(blocks: Sequence[Pixels]) -> Pixels:
-    """All frames of some blocks at the size of the first."""
+    """Return all frames of some blocks at the size of the first block."""
     height, width = blocks[0].shape[1:3]
     return np.concatenate([resize_frames(block, (height, width)) for block in blocks])
 
 
 def _chosen(blocks: Sequence[Pixels], used: NDArray[np.int64]) -> list[Pixels]:
-    """Some frames of the blocks, a block left as it is where all of it is used."""
+    """Return the selected frames of the blocks. A block whose frames are all selected is not copied."""
     chosen, start = [], 0
     for block in blocks:
         rows = used[(used >= start) & (used < start + len(block))] - start
@@ -200,5 +213,5 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise FrameError(
-            f"cannot read frame {path}: {error.strerror}; restore the file or drop its tracklet"
+            f"cannot read frame {path}: {error.strerror}; restore the file or remove its tracklet"
         ) from error
