@@ -85,7 +85,7 @@ def _facts(comparison: Comparison) -> Facts:
 
     def with_interval(measure: str, name: str) -> tuple[str, str]:
         value, low, high = (100 * number for number in intervals[measure])
-        return f"{value:.1f} %", f"{name}, 95 % interval {low:.1f} … {high:.1f}"
+        return f"{value:.1f} %", f"{name}, 95 % interval {low:.1f}\u00a0…\u00a0{high:.1f}"
 
     return Facts(
         (
@@ -127,8 +127,8 @@ def _open_set_section(folder: Path, comparison: Comparison, table: Table) -> Sec
     blocks: list[Block] = [table, chart]
     if threshold is not None and marked is not None:
         measured = (
-            f"Measured here with {comparison.headline}: false-alarm rate {100 * marked[0]:.1f} %, identification rate "
-            f"{100 * marked[1]:.1f} %."
+            f"Measured here with {comparison.headline}: false-alarm rate {100 * marked[0]:.1f}\u00a0%, "
+            f"identification rate {100 * marked[1]:.1f}\u00a0%."
         )
         line = threshold.line()
         blocks.append(Text((f"{line[:1].upper()}{line[1:]}.", measured)))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.errors import ShapeError
-from resight.explanation.blocks import Page, Section
+from resight.explanation.blocks import Page, Section, SideBySide
 from resight.explanation.films import Verdict
 from resight.explanation.match_numbers import MatchNumbers
 from resight.explanation.report import write_page
@@ -41,7 +41,7 @@ class MatchEvidence(MatchNumbers):
             ),
             Section("Clip pairs", (pair_blocks(self, k),), "Green outline: query clip. Orange outline: gallery clip."),
             Section("All clip pairs", matrix_blocks(self), "Rows: query clips. Columns: gallery clips."),
-            Section("Clips in numbers", (clip_table("query", self), clip_table("gallery", self))),
+            Section("Clips in numbers", (SideBySide((clip_table("query", self), clip_table("gallery", self))),)),
         )
         page = Page(
             title=f"{self.query.id} and {self.gallery.id}",

@@ -9,7 +9,6 @@ import io
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -58,7 +57,9 @@ def plot_cmc(curves: Mapping[str, ArrayLike], protocol_line: str) -> Figure:
     axes.set(xlabel="rank", ylabel="queries with a match at this rank or better", ylim=(None, 1.005))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _finish(figure, axes, "lower right", protocol_line)
+    _finish(figure, axes, protocol_line)
+    for text in axes.legend(frameon=False, loc="lower right").get_texts():
+        text.set_parse_math(False)
     return figure
 
 
@@ -89,7 +90,9 @@ def plot_open_set(
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1, decimals=None))
     axes.tick_params(which="minor", length=0)
-    _finish(figure, axes, "upper left", line)
+    _finish(figure, axes, line)
+    for text in figure.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=9).get_texts():
+        text.set_parse_math(False)
     return figure
 
 
@@ -217,13 +220,11 @@ def picture(figure: Figure, title: str, alt: str, note: str = "") -> Picture:
         return Picture(title, data_uri(file.getvalue(), "image/png"), alt, note)
 
 
-def _finish(figure: Figure, axes: Axes, legend: Literal["upper left", "lower right"], line: str) -> None:
-    """Add grid, legend, and the conditions below the chart."""
+def _finish(figure: Figure, axes: Axes, line: str) -> None:
+    """Add a grid, and the conditions below the chart."""
     axes.grid(axis="y", color="#e3e1dc")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(length=0)
-    for text in axes.legend(frameon=False, loc=legend).get_texts():
-        text.set_parse_math(False)
     figure.supxlabel(line, fontsize=7.5, color=_QUIET, wrap=True, parse_math=False)
 
 

@@ -148,10 +148,10 @@ def clip_table(side: str, numbers: MatchNumbers) -> Table:
         consecutive = listed == list(range(listed[0], listed[-1] + 1))
         words = f"{listed[0]}–{listed[-1]}" if consecutive else f"{len(listed)} frames"
         name = f"clip {m + 1}, corrupted" if corrupted[m] else f"clip {m + 1}"
-        rows.append(Row(name, (words, float(share[m] * 100), float(cosine[m]), float(contribution[m]))))
+        rows.append(Row(name, (words, float(share[m]), float(cosine[m]), float(contribution[m]))))
     return Table(
         f"{side.capitalize()} {tracklet.id}",
-        ("frames", "share in %", "mean cosine", "contribution"),
+        ("frames", "share", "mean cosine", "contribution"),
         tuple(rows),
         head="clip",
         digits=3,
