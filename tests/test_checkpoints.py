@@ -38,7 +38,7 @@ def small_model(kind: str = "learned") -> Checkpoint:
 
 
 @pytest.mark.parametrize("kind", AGGREGATORS)
-def test_a_model_comes_back_as_it_was(tmp_path: Path, kind: str) -> None:
+def test_a_model_is_loaded_as_it_was_saved(tmp_path: Path, kind: str) -> None:
     model = small_model(kind)
     save_checkpoint(tmp_path / "m.safetensors", model)
     again = load_checkpoint(tmp_path / "m.safetensors")
@@ -53,7 +53,7 @@ def test_a_model_comes_back_as_it_was(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("neck", ["before", "after"])
-def test_a_model_with_a_neck_comes_back_as_it_was(tmp_path: Path, neck: Neck) -> None:
+def test_a_model_with_a_neck_is_loaded_as_it_was_saved(tmp_path: Path, neck: Neck) -> None:
     recipe = replace(RECIPE, stage1=replace(RECIPE.stage1, neck=neck))
     encoder = make_encoder(recipe.stage1)
     assert isinstance(encoder, NeckedEncoder)
@@ -83,7 +83,7 @@ def test_a_model_with_a_frame_encoder_needs_no_other_file(tmp_path: Path) -> Non
 
 
 def rewritten(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """The model file with another recipe in its header."""
+    """Write the model file again with a changed recipe in its header."""
     tensors, header = read_tensors(path, MODEL_KIND)
     recipe = json.loads(header["recipe"])
     change(recipe)
@@ -111,11 +111,11 @@ def test_a_model_from_before_a_setting_was_known_still_loads(tmp_path: Path) -> 
     assert load_checkpoint(path).recipe == RECIPE
 
 
-def test_a_model_of_a_later_version_says_so(tmp_path: Path) -> None:
+def test_a_model_of_a_later_version_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     save_checkpoint(path, small_model())
-    rewritten(path, lambda recipe: recipe["stage1"].update(telepathy=1.0))
-    with pytest.raises(CheckpointError, match=r"written by version .* unknown setting 'telepathy'"):
+    rewritten(path, lambda recipe: recipe["stage1"].update(unknown_setting=1.0))
+    with pytest.raises(CheckpointError, match=r"written by version .* unknown setting 'unknown_setting'"):
         load_checkpoint(path)
 
 
@@ -147,7 +147,7 @@ def test_weights_that_do_not_fit_their_recipe_are_refused(tmp_path: Path) -> Non
     assert "hash" in header
 
 
-def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_failed_write_keeps_the_former_file(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "file.txt"
     with replace_file(path) as temporary:
         temporary.write_text("first")
@@ -158,14 +158,14 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
     assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
 
 
-def test_the_hash_sees_names_shapes_types_and_values() -> None:
+def test_the_hash_depends_on_names_shapes_types_and_values() -> None:
     base = {"a": torch.arange(4.0)}
     others = [{"b": torch.arange(4.0)}, {"a": torch.arange(4.0).view(2, 2)}, {"a": torch.arange(4)}, {"a": -base["a"]}]
     assert len({content_hash(t) for t in (base, *others)}) == 5
     assert content_hash(base) == content_hash({"a": torch.arange(8.0)[:4]})
 
 
-def test_half_the_space_gives_nearly_the_same_model(tmp_path: Path) -> None:
+def test_float16_weights_give_nearly_the_same_model(tmp_path: Path) -> None:
     model = small_model()
     for half in (False, True):
         save_checkpoint(tmp_path / f"{half}.safetensors", model, half=half)

@@ -40,7 +40,7 @@ def test_a_bar_with_large_numbers_fits_80_columns() -> None:
 def test_a_training_bar_shows_all_its_figures_at_80_columns() -> None:
     clock = Clock()
     bar = ProgressBar("stage1", "steps", clock)
-    details = "loss 123.4  validation mAP 83.1 (best 84.0)  12,345 clips/s"
+    details = "loss 123.4, validation mAP 83.1 (best 84.0), 12,345 clips/s"
     bar(12_000, 284_000, details)
     clock.time += 60
     bar(12_345, 284_000, details)

@@ -160,7 +160,7 @@ def test_a_whole_recipe_written_as_a_file_is_the_same_recipe(tmp_path: Path, nam
         ("[stage2]\nmax_corrupted = -1", r"max_corrupted is -1"),
     ],
 )
-def test_what_cannot_work_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_impossible_settings_are_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         read_recipe(write(tmp_path, text))
 
@@ -170,7 +170,7 @@ def test_json_with_unknown_names_is_refused() -> None:
         Recipe.from_json({"stage2": {"units": 3}})
 
 
-def test_a_recipe_from_before_a_setting_was_known_gets_its_default() -> None:
+def test_a_recipe_without_a_newer_setting_gets_its_default() -> None:
     values = RECIPES["demo"]().to_json()
     for name in ("encoder", "neck", "triplet_features", "triplet_distance", "reduction", "label_smoothing", "erasing",
                  "instance_norm"):  # fmt: skip
@@ -186,7 +186,7 @@ def test_the_former_names_of_precisions_are_read_from_model_files(former: str, p
         Recipe.from_json({"precision": "64-true"})
 
 
-def test_modern_and_its_small_twin_differ_in_size_only() -> None:
+def test_modern_and_modern_small_differ_in_size_only() -> None:
     modern, small = RECIPES["modern"](), RECIPES["modern_small"]()
     assert (small.clips.height, small.clips.width, small.stage1.encoder_width) == (96, 48, 0.25)
     assert replace(small.clips, height=256, width=128) == modern.clips
@@ -200,14 +200,14 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
         read_recipe("papre")
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(RecipeError, match="is not a valid TOML file"):
         read_recipe(str(path))
 
 
-def test_corruption_may_reach_every_clip_and_no_more() -> None:
+def test_at_most_all_clips_can_be_corrupted() -> None:
     assert Recipe(clips=ClipSpec(count=2), stage2=Stage2(max_corrupted=2)).stage2.max_corrupted == 2
     with pytest.raises(RecipeError, match="max_corrupted"):
         Recipe(clips=ClipSpec(count=2), stage2=Stage2(max_corrupted=3))

@@ -1,4 +1,4 @@
-"""The loop on a task of no weight: a linear model and numbers for pixels."""
+"""The training loop on a small task: a small network and random numbers as its input."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_training_lowers_the_loss_and_keeps_the_best(tmp_path: Path) -> None:
     assert task.validate() == pytest.approx(best)
 
 
-def test_an_interrupted_run_goes_on_to_the_same_losses(tmp_path: Path) -> None:
+def test_an_interrupted_run_continues_with_the_same_losses(tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     run_training(make_task(), RECIPE, RunOptions(whole))
     for stop_at in (3, 17):
@@ -111,7 +111,7 @@ def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
     assert (tmp_path / "toy.metrics.jsonl").read_bytes() == log
 
 
-def test_a_torn_log_line_is_cut_off(tmp_path: Path) -> None:
+def test_an_incomplete_log_line_is_removed(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run_training(make_task(stop_at=7), RECIPE, RunOptions(tmp_path / "parts"))
     with (tmp_path / "parts" / "toy.metrics.jsonl").open("a") as log:
@@ -121,7 +121,7 @@ def test_a_torn_log_line_is_cut_off(tmp_path: Path) -> None:
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
 
-def test_killed_without_warning_it_loses_only_the_work_since_the_last_checkpoint(tmp_path: Path) -> None:
+def test_a_killed_run_loses_only_the_work_since_the_last_checkpoint(tmp_path: Path) -> None:
     script = f"""
 import importlib.util, sys
 spec = importlib.util.spec_from_file_location("loop_test", {str(Path(__file__))!r})
@@ -142,18 +142,18 @@ module.run_training(
     time.sleep(0.3)
     process.kill()
     assert process.wait() == -signal.SIGKILL
-    assert 0 < len(losses_before_tear(tmp_path / "killed")) < 300
+    assert 0 < len(complete_lines(tmp_path / "killed")) < 300
     run_training(make_task(epochs=60), RECIPE, RunOptions(tmp_path / "killed"))
     run_training(make_task(epochs=60), RECIPE, RunOptions(tmp_path / "whole"))
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
 
 
-def losses_before_tear(folder: Path) -> list[str]:
+def complete_lines(folder: Path) -> list[str]:
     return [line for line in (folder / "toy.metrics.jsonl").read_text().splitlines(keepends=True) if line[-1] == "\n"]
 
 
 @pytest.mark.parametrize("change", ["recipe", "data or initial weights"])
-def test_a_folder_with_another_run_is_refused_and_untouched(tmp_path: Path, change: str) -> None:
+def test_a_folder_with_another_run_is_refused_and_not_changed(tmp_path: Path, change: str) -> None:
     run_training(make_task(), RECIPE, RunOptions(tmp_path))
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     task: Any = make_task()
@@ -167,7 +167,7 @@ def test_a_folder_with_another_run_is_refused_and_untouched(tmp_path: Path, chan
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_a_run_begun_before_a_setting_existed_goes_on(tmp_path: Path) -> None:
+def test_a_run_from_before_a_setting_existed_can_be_continued(tmp_path: Path) -> None:
     best = run_training(make_task(), RECIPE, RunOptions(tmp_path))
     state = tmp_path / "toy.state.safetensors"
     tensors, header = read_tensors(state, STATE_KIND)
@@ -175,14 +175,14 @@ def test_a_run_begun_before_a_setting_existed_goes_on(tmp_path: Path) -> None:
     assert values["recipe"]["stage1"].pop("erasing") == 0  # as if written by a version without it
     write_tensors(state, tensors, STATE_KIND, values)
     assert run_training(make_task(), RECIPE, RunOptions(tmp_path)) == best
-    values["recipe"]["stage1"]["unheard_of"] = 1
+    values["recipe"]["stage1"]["unknown_setting"] = 1
     write_tensors(state, tensors, STATE_KIND, values)
     with pytest.raises(CheckpointError, match="settings that this version does not know"):
         run_training(make_task(), RECIPE, RunOptions(tmp_path))
 
 
 @pytest.mark.parametrize(("precision", "expected"), [("float32", "32-true"), ("half", "bf16-mixed")])
-def test_device_and_precision_in_the_words_of_fabric(precision: Precision, expected: str) -> None:
+def test_fabric_gets_device_and_precision_of_compute(precision: Precision, expected: str) -> None:
     fabric = make_fabric(Compute("cpu", precision))
     assert fabric.device == torch.device("cpu")
     assert fabric._precision.precision == expected

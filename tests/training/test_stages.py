@@ -61,7 +61,7 @@ def test_stage_1_is_the_same_with_any_number_of_workers_and_touches_no_validatio
     assert 0 < runs[0][1] <= 1
 
 
-def test_identities_are_told_after_the_neck_and_triplets_see_what_the_recipe_says() -> None:
+def test_the_classifier_is_after_the_neck_and_triplets_where_the_recipe_says() -> None:
     torch.manual_seed(0)
     encoder = make_encoder(replace(RECIPE.stage1, neck="before"))
     assert isinstance(encoder, NeckedEncoder)
@@ -181,14 +181,16 @@ def test_stage_2_trains_under_mixed_damage(make_tracklets: MakeTracklets, tmp_pa
     assert 0 < best <= 1 and not aggregator.training
 
 
-def test_batches_draw_every_kind_asked_for_and_no_other(make_tracklets: MakeTracklets, tmp_path: Path) -> None:
+def test_batches_draw_the_requested_kinds_of_damage_and_no_others(
+    make_tracklets: MakeTracklets, tmp_path: Path
+) -> None:
     tracklets = make_tracklets(persons=7)
     recipe = replace(RECIPE, stage2=replace(RECIPE.stage2, damages=DAMAGES, variants=1))
     data = prepare_stage2(I3D(0.125), split_of(tracklets), recipe, FeatureStore(tmp_path))
     (one,) = data.train
     plan = BatchPlan(data.split.train, replace(BATCH, epochs=10), seed=0)
-    for asked in (DAMAGES, ("empty",), ("bad-crop", "corrupted")):
-        batches = FeatureBatches(data, plan, 2, asked)
+    for kinds in (DAMAGES, ("empty",), ("bad-crop", "corrupted")):
+        batches = FeatureBatches(data, plan, 2, kinds)
         views = {"": one.clean, **one.damaged}
         seen: set[str] = set()
         for step in range(len(batches)):
@@ -197,7 +199,7 @@ def test_batches_draw_every_kind_asked_for_and_no_other(make_tracklets: MakeTrac
                 for m in range(2):
                     found = features[t, m].numpy()
                     seen |= {name for name, view in views.items() if np.array_equal(view.values[row, m], found)}
-        assert seen == {"", *asked}
+        assert seen == {"", *kinds}
     with pytest.raises(RecipeError, match="empty"):
         FeatureBatches(replace(data, train=(replace(one, damaged={}),)), plan, 1, ("empty",))
 

@@ -196,7 +196,7 @@ def _details(loss: float, validation: float | None, best: float, clips_per_secon
         parts.append(f"validation mAP {100 * validation:.1f} (best {100 * best:.1f})")
     elif best > -math.inf:
         parts.append(f"best validation mAP {100 * best:.1f}")
-    return "  ".join([*parts, f"{clips_per_second:,.0f} clips/s"])
+    return ", ".join([*parts, f"{clips_per_second:,.0f} clips/s"])
 
 
 class _StopRequest:
