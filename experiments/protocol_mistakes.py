@@ -21,6 +21,7 @@ from resight.evaluation.evaluate import labels_of
 from resight.evaluation.metrics import Scores, score_similarities
 from resight.evaluation.protocols import PROTOCOLS, Labels, Protocol
 from resight.features.extract import extract_clip_features
+from resight.features.store import FeatureStore
 from resight.progress import progress_bar
 from resight.scoring.all_pairs import score_all_pairs
 from resight.tracklet import DISTRACTOR, JUNK
@@ -55,7 +56,7 @@ def protocol_mistakes(dataset: str, *, model: Path, workers: int = os.cpu_count(
     with progress_bar("encoding", "tracklets") as progress:
         features = extract_clip_features(
             loaded.encoder, everyone, loaded.recipe.clips,
-            cache=model.parent / "features", workers=workers, progress=progress,
+            store=FeatureStore(), workers=workers, progress=progress,
         )  # fmt: skip
     query, gallery = features.of(split.query), features.of(split.gallery)
     similarity = score_all_pairs(query.values, gallery.values, loaded.aggregator)
@@ -73,11 +74,11 @@ def mistake_table(similarity: NDArray[np.floating], query: Labels, gallery: Labe
         frames: what was looked at of each tracklet.
     """
     right = replace(score_similarities(similarity, query, gallery, RIGHT), frames=frames, reranking="none")
-    rows = [_row("**as it should be**", right, right)]
+    rows = [_row("**correct protocol**", right, right)]
     rows += [
         _row(name, score_similarities(similarity, query, gallery, rules), right) for name, rules in MISTAKES.items()
     ]
-    rows.append(_row("the other AP under the name of mAP", replace(right, map=right.map_trapezoid), right))
+    rows.append(_row("trapezoid AP reported as mAP", replace(right, map=right.map_trapezoid), right))
     interval = confidence_intervals(right, groups=query.persons)["map"]
     return "\n".join(
         [
@@ -85,7 +86,7 @@ def mistake_table(similarity: NDArray[np.floating], query: Labels, gallery: Labe
             "|---|---|---|---|---|---|",
             *rows,
             "",
-            f"{right.line()}; {len(gallery.ids)} gallery tracklets. 95 % interval of the right mAP, persons drawn: "
+            f"{right.line()}; {len(gallery.ids)} gallery tracklets. 95 % interval of the correct mAP over persons: "
             f"{100 * interval.low:.1f} to {100 * interval.high:.1f}.",
         ]
     )
