@@ -20,12 +20,12 @@ def test_each_mistake_moves_the_scores_in_its_direction() -> None:
     similarity[np.arange(60), np.arange(60) * 5] = 9
     table = mistake_table(similarity, query, gallery, "8 clips of 4 frames")
     rows = [re.split(r" ?\| ?", line)[1:-1] for line in table.splitlines()[2:-2]]
-    assert [row[0] for row in rows] == ["**as it should be**", *MISTAKES, "the other AP under the name of mAP"]
+    assert [row[0] for row in rows] == ["**correct protocol**", *MISTAKES, "trapezoid AP reported as mAP"]
     change = {row[0]: float(row[2]) for row in rows[1:]}
     assert change["queries dropped, unmatched ones counted as zero"] <= change["queries dropped from the gallery"]
     assert change["junk kept: person -1 counts as wrong"] <= 0 <= change["distractors dropped: person 0 is ignored"]
     assert change["same camera kept: the person counts there too"] > 0
-    assert change["the other AP under the name of mAP"] < 0
+    assert change["trapezoid AP reported as mAP"] < 0
     itself = next(row for row in rows if "finds itself" in row[0])
     assert float(itself[3]) == 100
     right = score_similarities(similarity, query, gallery, PROTOCOLS["mars"])
