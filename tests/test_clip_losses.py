@@ -67,7 +67,7 @@ def test_lengths_of_features_mean_nothing_to_cosines() -> None:
 
 def test_a_batch_without_triplets_is_refused() -> None:
     features, logits = drawn()
-    with pytest.raises(ShapeError, match="same person again"):
+    with pytest.raises(ShapeError, match="at least 2 persons"):
         clip_loss(features, logits, torch.tensor([0, 0, 1, 1, 2, 0]), modern().stage1)
 
 

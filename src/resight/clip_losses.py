@@ -1,6 +1,6 @@
-"""What trains the clip encoder where a recipe departs from Eq. 7 + Eq. 8: cosines, smoothed labels, means over a batch.
+"""The loss of the clip encoder for recipes that differ from Eq. 7 + Eq. 8: cosines, label smoothing, batch means.
 
-B tracklets in the batch, D features, C training identities.
+Legend: B tracklets in the batch, D features, C training identities.
 """
 
 from __future__ import annotations
@@ -13,29 +13,30 @@ from resight.losses import ClipLoss, batch_hard_triplet, euclidean
 from resight.recipe import Stage1
 
 TEMPERATURE = 0.1
-"""Of the contrast: cosines are divided by it."""
+"""Cosines are divided by this temperature in the contrastive loss."""
 
 
 def clip_loss(features: Tensor, logits: Tensor, targets: Tensor, stage: Stage1) -> ClipLoss:
-    """Batch-hard triplets and identity cross entropy, as a recipe combines them.
+    """Return the loss of stage 1 with the settings of a recipe.
 
-    With the settings of the paper (no smoothing, Euclidean distances, sums, weight 1) this is `losses.stage1_loss`. The
-    others are those of Luo et al., "Bag of tricks and a strong baseline for deep person re-identification" (2019), and
-    cosine triplets as in Gu et al., "Appearance-preserving 3D convolution" (2020). The contrast is an addition to both:
-    from random weights and with thousands of identities, each drawn a few dozen times, it learns at once what the
-    other two take long to begin with.
+    With the settings of the paper (no smoothing, Euclidean distances, sums, weight 1) this is `losses.stage1_loss`.
+    Other settings follow Luo et al., "Bag of tricks and a strong baseline for deep person re-identification" (2019),
+    and Gu et al., "Appearance-preserving 3D convolution" (2020), for cosine triplets. The contrastive loss can be added
+    to both. It helps training from random weights with thousands of identities and few examples of each, where the
+    other two losses start slowly.
 
     Args:
-        features: (B, D) that triplets compare.
-        logits: (B, C) of the identity layer.
+        features: (B, D), features for the triplets.
+        logits: (B, C), output of the identity layer.
         targets: (B,) int64 in 0 … C - 1, the identities.
-        stage: margin, weight of the triplets, their distance, smoothing, sum or mean.
+        stage: Margin, weights, triplet distance, label smoothing, and whether to sum or average.
 
     Returns:
-        Its `loss` is the weighted sum of all, the contrast included; `triplet` is before weighting.
+        The loss, with `loss` the weighted sum of all parts, including the contrastive loss, and `triplet` before
+        weighting.
 
     Raises:
-        ShapeError: as `losses.batch_hard_triplet`.
+        ShapeError: As `losses.batch_hard_triplet`.
     """
     distances = euclidean(features) if stage.triplet_distance == "euclidean" else cosine_distances(features)
     triplet = batch_hard_triplet(distances, targets, stage.optimisation.margin)
@@ -49,25 +50,25 @@ def clip_loss(features: Tensor, logits: Tensor, targets: Tensor, stage: Stage1) 
 
 
 def contrast(features: Tensor, persons: Tensor) -> Tensor:
-    """Cross entropy of each tracklet's own person among the other tracklets of the batch, summed over the batch.
+    """Return the supervised contrastive loss (Khosla et al. 2020, L_out in Eq. 2), summed over the batch.
 
-    Supervised contrast (Khosla et al. 2020, the L_out of its Eq. 2), at their temperature of 0.1: mean over the
-    tracklets of the same person of minus the log of the softmax over all other tracklets' cosines.
+    For each tracklet: the mean, over the other tracklets of the same person, of the negative log softmax over the
+    cosines to all other tracklets, divided by the temperature 0.1.
 
     Args:
         features: (B, D), of any length.
-        persons: (B,), each at least twice.
+        persons: (B,), each person at least twice.
     """
-    own = torch.eye(len(persons), dtype=torch.bool, device=persons.device)
+    diagonal = torch.eye(len(persons), dtype=torch.bool, device=persons.device)
     unit = F.normalize(features, dim=1)
-    logits = (unit @ unit.T / TEMPERATURE).masked_fill(own, -torch.inf)
-    same = (persons[:, None] == persons[None, :]) & ~own
+    logits = (unit @ unit.T / TEMPERATURE).masked_fill(diagonal, -torch.inf)
+    same = (persons[:, None] == persons[None, :]) & ~diagonal
     shares = logits.log_softmax(1).masked_fill(~same, 0.0)
     return -(shares.sum(1) / same.sum(1)).sum()
 
 
 def cosine_distances(features: Tensor) -> Tensor:
-    """One minus the cosine of all pairs, 0 … 2.
+    """Return 1 minus the cosine of all pairs, 0 … 2.
 
     Args:
         features: (B, D), of any length.

@@ -1,6 +1,6 @@
-"""The two losses: batch-hard triplets on distances, and cross entropy on identities.
+"""The paper's losses: batch-hard triplets on distances, and cross entropy on identities.
 
-B tracklets in the batch, D features, C training identities. Distance appears here and in re-ranking, nowhere else.
+Legend: B tracklets in the batch, D features, C training identities. Distances are used only here and in re-ranking.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class TripletLoss:
     """A batch-hard triplet loss.
 
     Attributes:
-        loss: (), to be minimised.
-        active_share: (), share of anchors whose loss is above 0, in [0, 1]; carries no gradient.
+        loss: (), the value to minimise.
+        active_share: (), share of anchors with a loss above 0, in [0, 1]; without gradient.
     """
 
     loss: Tensor
@@ -29,13 +29,13 @@ class TripletLoss:
 
 @dataclass(frozen=True)
 class ClipLoss:
-    """What stage 1 minimises, and its parts.
+    """The loss of stage 1 and its parts.
 
     Attributes:
-        loss: (), triplet + cross_entropy.
-        triplet: ().
-        cross_entropy: ().
-        active_share: (), share of anchors whose triplet loss is above 0, in [0, 1]; carries no gradient.
+        loss: (), the value to minimise: triplet + cross_entropy, unless a recipe weights them.
+        triplet: (), triplet loss.
+        cross_entropy: (), cross entropy of the identities.
+        active_share: (), share of anchors with a triplet loss above 0, in [0, 1]; without gradient.
     """
 
     loss: Tensor
@@ -45,17 +45,18 @@ class ClipLoss:
 
 
 def batch_hard_triplet(distances: Tensor, persons: Tensor, margin: float) -> TripletLoss:
-    """Each anchor against its furthest same person and its nearest other person, summed over anchors. Paper: Eq. 7.
+    """Return the batch-hard triplet loss, summed over anchors. Paper: Eq. 7.
 
-    An anchor is never its own positive, whatever the diagonal holds.
+    Each anchor is compared with the furthest tracklet of the same person and the nearest tracklet of another person.
+    The diagonal of `distances` is ignored.
 
     Args:
-        distances: (B, B), from anchor (row) to the others; smaller is more alike, below 0 is allowed.
+        distances: (B, B), anchors in rows; smaller means more similar, and negative values are allowed.
         persons: (B,) int.
         margin: m, in the unit of the distances.
 
     Raises:
-        ShapeError: if the shapes do not fit, or some person appears once, or all the batch is one person.
+        ShapeError: If the shapes do not fit, if a person appears only once, or if there is only one person.
     """
     if distances.ndim != 2 or distances.shape != (len(persons), len(persons)) or persons.ndim != 1:
         raise ShapeError(
@@ -65,8 +66,8 @@ def batch_hard_triplet(distances: Tensor, persons: Tensor, margin: float) -> Tri
     positive = same & ~torch.eye(len(persons), dtype=torch.bool, device=persons.device)
     if not (positive.any(1) & ~same.all(1)).all():
         raise ShapeError(
-            "expected every tracklet of the batch to meet the same person again and another person, found persons "
-            f"{persons.tolist()}: draw at least 2 persons with at least 2 tracklets each"
+            "expected at least 2 persons with at least 2 tracklets each in a batch, found these persons: "
+            f"{persons.tolist()}"
         )
     hardest_positive = distances.masked_fill(~positive, -torch.inf).max(1).values
     hardest_negative = distances.masked_fill(same, torch.inf).min(1).values
@@ -75,7 +76,7 @@ def batch_hard_triplet(distances: Tensor, persons: Tensor, margin: float) -> Tri
 
 
 def euclidean(features: Tensor) -> Tensor:
-    """Euclidean distances, not squared, of all pairs; the gradient at distance 0 is 0.
+    """Return the Euclidean distances of all pairs, not squared, with gradient 0 at distance 0.
 
     Args:
         features: (B, D).
@@ -83,12 +84,12 @@ def euclidean(features: Tensor) -> Tensor:
     Returns:
         (B, B).
     """
-    # The faster way over a matrix product loses half the digits of small distances, and batch-hard lives on those.
+    # A matrix product would be faster, but loses half of the digits of small distances, which batch-hard needs.
     return torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def identity_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Cross entropy of the training identities, summed over the batch. Paper: Eq. 8.
+    """Return the cross entropy of the training identities, summed over the batch. Paper: Eq. 8.
 
     Args:
         logits: (B, C).
@@ -101,17 +102,17 @@ def identity_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def stage1_loss(features: Tensor, logits: Tensor, persons: Tensor, targets: Tensor, margin: float = 0.3) -> ClipLoss:
-    """What trains the clip encoder: Eq. 7 on Euclidean distances of un-normalised features, plus Eq. 8.
+    """Return the loss of the clip encoder: Eq. 7 on Euclidean distances of unnormalised features, plus Eq. 8.
 
     Args:
         features: (B, D) clip features.
-        logits: (B, C) of the identity layer.
+        logits: (B, C), output of the identity layer.
         persons: (B,) int.
-        targets: (B,) int64 in 0 ... C - 1, the identities of `persons`.
+        targets: (B,) int64 in 0 ... C - 1, the class of each person.
         margin: m.
 
     Raises:
-        ShapeError: as `batch_hard_triplet`.
+        ShapeError: As `batch_hard_triplet`.
     """
     triplet = batch_hard_triplet(euclidean(features), persons, margin)
     cross_entropy = identity_cross_entropy(logits, targets)
@@ -119,14 +120,14 @@ def stage1_loss(features: Tensor, logits: Tensor, persons: Tensor, targets: Tens
 
 
 def stage2_loss(similarities: Tensor, persons: Tensor, margin: float = 1.0) -> TripletLoss:
-    """What trains the importance: Eq. 7 with minus the similarity as distance, over all pairs of the batch.
+    """Return the loss of the importance network: Eq. 7 with the negative similarity as distance.
 
     Args:
-        similarities: (B, B) of the batch with itself; the diagonal is ignored.
+        similarities: (B, B), similarities of all pairs of the batch; the diagonal is ignored.
         persons: (B,) int.
         margin: m.
 
     Raises:
-        ShapeError: as `batch_hard_triplet`.
+        ShapeError: As `batch_hard_triplet`.
     """
     return batch_hard_triplet(-similarities, persons, margin)

@@ -1,1 +1,1 @@
-"""The maths: clip encoder, importance, aggregators. Blind to files."""
+"""Clip encoders, the importance network and aggregators. None of them reads data sets."""

@@ -1,4 +1,4 @@
-"""All clip encoders: which one a recipe asks for, with a BN neck or without, and their copies for inference."""
+"""All clip encoders: selection by recipe, the BN neck, and copies for inference."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from resight.recipe import Stage1
 
 
 class NeckedEncoder(nn.Module):
-    """An encoder with BatchNorm after it, whose own features are for triplets and the normalised ones for identities.
+    """An encoder followed by BatchNorm: features before it are for triplets, features after it for identities.
 
-    Luo et al. 2019: the two losses pull a common feature in different directions, so each gets its own. The BatchNorm
-    has no bias, so that the identity layer's planes go through the origin.
+    The two losses pull a common feature in different directions (Luo et al. 2019), so each gets its own. The BatchNorm
+    has no bias, so that the decision planes of the identity layer pass through the origin.
 
     Attributes:
-        body: the encoder.
+        body: The encoder.
         neck: BatchNorm over its D features.
-        after: whether the clip feature is what comes after the neck.
-        dim: D.
+        after: Whether clip features are those after the neck.
+        dim: Features per clip, D.
     """
 
     def __init__(self, body: I3D | FrameEncoder, after: bool) -> None:
@@ -39,30 +39,30 @@ class NeckedEncoder(nn.Module):
         self.dim = body.dim
 
     def forward(self, clips: Tensor) -> Tensor:
-        """(B, 3, L, H, W) in [-1, 1] to clip features (B, D)."""
+        """Return clip features, (B, 3, L, H, W) in [-1, 1] to (B, D)."""
         before, after = self.both(clips)
         return after if self.after else before
 
     def both(self, clips: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, L, H, W) in [-1, 1] to features before and after the neck, (B, D) each."""
+        """Return features before and after the neck, (B, 3, L, H, W) in [-1, 1] to (B, D) each."""
         features: Tensor = self.body(clips)
         return features, self.neck(features)
 
 
 ClipEncoder = I3D | FrameEncoder | NeckedEncoder
-"""Clips (B, 3, L, H, W) in [-1, 1] to features (B, D); D is its `dim`."""
+"""Encodes clips (B, 3, L, H, W) in [-1, 1] as features (B, D), with D its `dim`."""
 
 
 def make_encoder(stage: Stage1, architecture: Mapping[str, Any] | None = None) -> ClipEncoder:
-    """The clip encoder that a recipe asks for, ready to be trained.
+    """Return the clip encoder of a recipe, ready for training.
 
     Args:
-        stage: encoder, its width and instance normalisation, neck.
-        architecture: of a frame encoder, from `FrameEncoder.architecture`; with it, no folder is read and the weights
-            are random, for a model file to fill in.
+        stage: Encoder, width, instance normalisation and neck.
+        architecture: Architecture of a frame encoder, from `FrameEncoder.architecture`. If given, no folder is read
+            and the weights are random, to be loaded from a model file.
 
     Raises:
-        RecipeError: if the folder of a frame encoder does not hold one.
+        RecipeError: If the folder of a frame encoder does not hold one.
     """
     kind, _, folder = stage.encoder.partition(":")
     body: I3D | FrameEncoder
@@ -76,19 +76,21 @@ def make_encoder(stage: Stage1, architecture: Mapping[str, Any] | None = None) -
 
 
 def encoder_body(encoder: nn.Module) -> nn.Module:
-    """The encoder without its neck."""
+    """Return the encoder without its neck."""
     return encoder.body if isinstance(encoder, NeckedEncoder) else encoder
 
 
 def kinetics_target(encoder: ClipEncoder) -> I3D:
-    """The I3D that Kinetics weights go into.
+    """Return the I3D to load Kinetics weights into.
 
     Raises:
-        RecipeError: if the encoder is another network.
+        RecipeError: If the encoder is another network.
     """
     body = encoder_body(encoder)
     if not isinstance(body, I3D):
-        raise RecipeError("Kinetics weights are for the I3D, but the recipe's encoder is another: leave them away")
+        raise RecipeError(
+            "Kinetics weights are for the I3D, but the recipe has another encoder: omit the weights, or use encoder i3d"
+        )
     return body
 
 

@@ -1,7 +1,7 @@
-"""An image network applied to every frame of a clip, its features averaged over the frames.
+"""An image network applied to every frame of a clip, with its features averaged over the frames.
 
-B clips of L frames of H x W, D features. The networks are those of the transformers library (extra ``encoders``), read
-from a folder of the user's: this package never downloads weights.
+Legend: B clips of L frames of H x W, D features. The networks are those of the transformers library (extra
+``encoders``), read from a local folder; this package never downloads weights.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ NETWORKS = {
     "dinov2": "Dinov2Model",
     "resnet": "ResNetModel",
 }
-"""``model_type`` in a folder's config.json, to the class of the transformers library; of CLIP, the half that sees."""
+"""``model_type`` in config.json to the class in the transformers library; of CLIP, only the vision model."""
 
 
 class FrameEncoder(nn.Module):
-    """One clip in, one feature out: the mean of an image network's features over the L frames.
+    """Encodes a clip as one feature vector: the mean of an image network's features over the L frames.
 
     Attributes:
-        network: normalised pictures (N, 3, H, W) to features (N, D).
-        dim: D.
-        architecture: what `from_architecture` needs to make it again, as JSON values; empty for a network of one's own.
+        network: Image network, from normalised frames (N, 3, H, W) to features (N, D).
+        dim: Features per clip, D.
+        architecture: Argument of `from_architecture`, as JSON values; empty for a custom network.
     """
 
     scale: Tensor
@@ -45,18 +45,18 @@ class FrameEncoder(nn.Module):
         std: Sequence[float],
         architecture: Mapping[str, Any] | None = None,
     ) -> None:
-        """Wrap a network whose pictures have this mean and standard deviation per RGB channel, of values 0 … 1."""
+        """Wrap a network that expects this mean and standard deviation per RGB channel, for values 0 … 1."""
         super().__init__()
         self.network = network
         self.dim = dim
         self.architecture = dict(architecture or {})
         mean_3, std_3 = torch.tensor(mean), torch.tensor(std)
-        # (x + 1) / 2 is 0 … 1, less the mean, by the deviation: one factor and one summand
+        # ((x + 1) / 2 - mean) / std as one factor and one summand.
         self.register_buffer("scale", (0.5 / std_3)[:, None, None])
         self.register_buffer("shift", ((0.5 - mean_3) / std_3)[:, None, None])
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Clip features, not normalised.
+        """Return clip features, not normalised.
 
         Args:
             clips: (B, 3, L, H, W) in [-1, 1].
@@ -65,7 +65,7 @@ class FrameEncoder(nn.Module):
             (B, D) float32.
 
         Raises:
-            ShapeError: if `clips` has another number of axes or channels.
+            ShapeError: If `clips` has another number of axes or channels.
         """
         if clips.ndim != 5 or clips.shape[1] != 3:
             raise ShapeError(f"expected clips (B, 3, L, H, W), found {tuple(clips.shape)}: put the RGB axis second")
@@ -74,22 +74,22 @@ class FrameEncoder(nn.Module):
         return features.float().view(clips.shape[0], clips.shape[2], -1).mean(1)
 
     def to_precision(self, dtype: torch.dtype) -> FrameEncoder:
-        """This encoder, its network computing in `dtype` from now on."""
+        """Convert the network to `dtype` in place, and return this encoder."""
         self.network.to(dtype)
         return self
 
     @classmethod
     def from_folder(cls, folder: Path) -> FrameEncoder:
-        """A network with its weights.
+        """Return a network with the weights in a folder.
 
         Args:
-            folder: config.json, preprocessor_config.json (mean and deviation of the pixels) and weights, as on the
-                Hugging Face hub; ``hf download facebook/dinov2-small --local-dir FOLDER`` fetches one.
+            folder: Folder with config.json, preprocessor_config.json (mean and deviation of pixels) and weights, as on
+                the Hugging Face hub; ``hf download facebook/dinov2-small --local-dir FOLDER`` fetches one.
 
         Raises:
-            RecipeError: if a file is missing or says something else than expected, the network is of an unknown type,
-                or the transformers library is not installed.
-            CheckpointError: if the weights do not fit the network.
+            RecipeError: If a file is missing or invalid, if the type of network is unknown, or if the transformers
+                library is not installed.
+            CheckpointError: If the weights do not fit the network.
         """
         config = _read_json(folder, "config.json")
         name = NETWORKS.get(str(config.get("model_type")))
@@ -112,26 +112,26 @@ class FrameEncoder(nn.Module):
             )
         except (OSError, RuntimeError) as error:
             raise CheckpointError(
-                f"cannot load the weights of {folder}: {error}; put them there, for instance with "
+                f"cannot load weights from {folder}: {error}; download them, for instance with "
                 f"`hf download OWNER/NAME --local-dir {folder}`"
             ) from error
         if report["missing_keys"] or report["mismatched_keys"]:
             missing = sorted(str(key) for key in (*report["missing_keys"], *report["mismatched_keys"]))
             raise CheckpointError(
-                f"the weights in {folder} do not fit its config.json: {len(missing)} tensors missing or of another "
-                f"shape (first: {missing[0]}); fetch the folder again"
+                f"the weights in {folder} do not fit its config.json: {len(missing)} tensors are missing or have "
+                f"another shape (first: {missing[0]}); download the folder again"
             )
         return cls._around(model, {"network": name, "config": model.config.to_dict(), "mean": mean, "std": std})
 
     @classmethod
     def from_architecture(cls, architecture: Mapping[str, Any]) -> FrameEncoder:
-        """A network with random weights.
+        """Return a network with random weights.
 
         Args:
-            architecture: ``network`` (a class in `NETWORKS`), ``config`` (its settings), ``mean``, ``std``.
+            architecture: ``network`` (a class in `NETWORKS`), ``config`` (its settings), ``mean`` and ``std``.
 
         Raises:
-            RecipeError: if the network is unknown, or the transformers library is not installed.
+            RecipeError: If the network is unknown, or the transformers library is not installed.
         """
         name = str(architecture.get("network"))
         if name not in NETWORKS.values():
@@ -147,23 +147,23 @@ class FrameEncoder(nn.Module):
 
 
 class _Pooled(nn.Module):
-    """A model of the transformers library as a function from pictures (N, 3, H, W) to features (N, D)."""
+    """A model of the transformers library, from frames (N, 3, H, W) to features (N, D)."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
-        # the others fit their position embeddings to the picture unasked
+        # The other networks always interpolate their position embeddings.
         self.options = {"interpolate_pos_encoding": True} if type(model).__name__ == "CLIPVisionModel" else {}
         if type(model).__name__ == "ResNetModel":
             _keep_last_resolution(model)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        pooled: Tensor = self.model(pixel_values=pictures, **self.options).pooler_output
+    def forward(self, frames: Tensor) -> Tensor:
+        pooled: Tensor = self.model(pixel_values=frames, **self.options).pooler_output
         return pooled.flatten(1)
 
 
 def _keep_last_resolution(model: nn.Module) -> None:
-    """The last stage of a ResNet at stride 1, as re-identification has it (Sun et al. 2018, Luo et al. 2019)."""
+    """Set the last stage of a ResNet to stride 1, as usual in re-identification (Sun et al. 2018, Luo et al. 2019)."""
     last = list(model.get_submodule("encoder.stages").children())[-1]
     for module in last.modules():
         if isinstance(module, nn.Conv2d):
@@ -179,13 +179,13 @@ def _read_json(folder: Path, name: str) -> dict[str, Any]:
         values = json.loads((folder / name).read_text(encoding="utf-8"))
     except OSError as error:
         raise RecipeError(
-            f"no {name} in {folder}: expected a folder with an image network, as `hf download OWNER/NAME --local-dir "
-            f"{folder}` makes one"
+            f"no {name} in {folder}: expected a folder with an image network, such as one downloaded with `hf download "
+            f"OWNER/NAME --local-dir {folder}`"
         ) from error
     except ValueError as error:
-        raise RecipeError(f"{folder / name} is not JSON: {error}; fetch it again") from error
+        raise RecipeError(f"{folder / name} is not JSON: {error}; download it again") from error
     if not isinstance(values, dict):
-        raise RecipeError(f"{folder / name} holds a {type(values).__name__}, expected an object; fetch it again")
+        raise RecipeError(f"{folder / name} holds a {type(values).__name__}, expected an object; download it again")
     return values
 
 

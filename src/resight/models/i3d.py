@@ -1,6 +1,7 @@
-"""The clip encoder: Inception-V1 inflated to three dimensions (Carreira and Zisserman 2017), through Mixed_5c.
+"""The clip encoder: Inception-V1 inflated to three dimensions (Carreira and Zisserman 2017), up to Mixed_5c.
 
-B clips, L frames of H x W, T times, C channels, D features; activations are (B, H, W, T, C), see `i3d_layers`.
+Legend: B clips, L frames of H x W, T time steps, C channels, D features; activations are (B, H, W, T, C), see
+`i3d_layers`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from resight.errors import ShapeError
 from resight.models.i3d_layers import convolve, max_pool, times_as_channels
 from resight.models.instance_norm import normalise_first
 
-# Output channels at width 1: 1x1x1 branch; bottleneck and 3x3x3 of two branches; 1x1x1 after the pool.
+# Output channels at width 1: 1x1x1 branch; bottleneck and 3x3x3 convolution of two branches; 1x1x1 after pooling.
 _MIXED: dict[str, tuple[int, int, int, int, int, int]] = {
     "Mixed_3b": (64, 96, 128, 16, 32, 32),
     "Mixed_3c": (128, 128, 192, 32, 96, 64),
@@ -29,26 +30,26 @@ _MIXED: dict[str, tuple[int, int, int, int, int, int]] = {
     "Mixed_5c": (384, 192, 384, 48, 128, 128),
 }
 EPS = 0.001
-"""Of BatchNorm, as in the published network."""
+"""The eps of BatchNorm in the published network."""
 
 _BRANCHES = ("b0", "b1a", "b1b", "b2a", "b2b", "b3b")
 
 
 class Inception(nn.Module, ABC):
-    """Which layer follows which; how a layer is computed is for subclasses to say.
+    """The order of the layers; subclasses define how a layer is computed.
 
-    A unit is a convolution, BatchNorm and ReLU, and goes by its name among the parameters of `I3D`. Units that are
-    computed together are named together: their output channels lie side by side.
+    A unit is a convolution with BatchNorm and ReLU, and has the name of its parameters in `I3D`. Units that are
+    computed together are passed together; their output channels are concatenated.
 
     Args:
-        channels: output channels of every unit, by its name.
-        normalised: how many of them, the first ones, are instance-normalised between convolution and BatchNorm; by
-            the name of a unit, all other units have none. Only for units that are computed alone.
+        channels: Unit to number of output channels.
+        normalised: Unit to number of channels, from the first, that are instance-normalised between convolution and
+            BatchNorm. Units that are not listed have none, and so must units that are computed together.
 
     Attributes:
-        channels: the same.
-        normalised: the same.
-        dim: features per clip, D.
+        channels: See above.
+        normalised: See above.
+        dim: Features per clip, D.
     """
 
     def __init__(self, channels: Mapping[str, int], normalised: Mapping[str, int]) -> None:
@@ -58,7 +59,7 @@ class Inception(nn.Module, ABC):
         self.dim = sum(channels[f"{list(_MIXED)[-1]}.{branch}"] for branch in ("b0", "b1b", "b2b", "b3b"))
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Clip features, not normalised.
+        """Return clip features, not normalised.
 
         Args:
             clips: (B, 3, L, H, W) in [-1, 1].
@@ -67,7 +68,7 @@ class Inception(nn.Module, ABC):
             (B, D).
 
         Raises:
-            ShapeError: if `clips` has another number of axes or channels.
+            ShapeError: If `clips` has another number of axes or channels.
         """
         if clips.ndim != 5 or clips.shape[1] != 3:
             raise ShapeError(f"expected clips (B, 3, L, H, W), found {tuple(clips.shape)}: put the RGB axis second")
@@ -85,17 +86,17 @@ class Inception(nn.Module, ABC):
 
     @abstractmethod
     def _convolve(self, x: Tensor, *units: str) -> Tensor:
-        """(B, H, W, T, C) to (B, H', W', T', O)."""
+        """Apply the convolutions of units: (B, H, W, T, C) to (B, H', W', T', O)."""
 
     @abstractmethod
     def _activate(self, x: Tensor, *units: str) -> Tensor:
-        """What follows the convolution; may overwrite `x`."""
+        """Apply what follows the convolutions of units; may overwrite `x`."""
 
     def _unit(self, x: Tensor, name: str) -> Tensor:
         return self._activate(self._convolve(x, name), name)
 
     def _mixed(self, x: Tensor, name: str) -> Tensor:
-        """An Inception block: four branches side by side."""
+        """Apply an Inception block of four branches."""
         b0, b1a, b1b, b2a, b2b, b3b = (f"{name}.{branch}" for branch in _BRANCHES)
         narrow = self._activate(self._convolve(x, b1a, b2a), b1a, b2a)
         narrow_1, narrow_2 = torch.split(narrow, [self.channels[b1a], self.channels[b2a]], -1)
@@ -104,24 +105,24 @@ class Inception(nn.Module, ABC):
             self._convolve(x, b0),
             self._convolve(narrow_1, b1b),
             self._convolve(narrow_2, b2b),
-            pooled.expand(*x.shape[:4], -1),  # one time may stand for two
+            pooled.expand(*x.shape[:4], -1),  # one time step may stand for two
         ]
         return self._activate(torch.cat(wide, -1), b0, b1b, b2b, b3b)
 
 
 class I3D(Inception):
-    """One clip in, one feature out: I3D through Mixed_5c, then the mean over time, height and width.
+    """Encodes a clip as one feature vector: I3D up to Mixed_5c, averaged over time, height and width.
 
-    Paper: Sec. 4.2. Parameters are named as in the public PyTorch port, so its Kinetics weights load as they are.
-    Any clip length from 1 and any picture size from 1 x 1 will do. `inference_encoder` makes a faster copy that does
-    not learn.
+    Paper: Sec. 4.2. Parameters have the names of the public PyTorch port, so its Kinetics weights can be loaded
+    unchanged. Clips may have any length from 1 and any frame size from 1 x 1. `inference_encoder` makes a faster copy
+    for inference.
 
     Args:
-        width: factor on every channel count, each rounded to a multiple of 8; 1 is the published network.
-        momentum: of the running statistics of BatchNorm; the port's value is the default.
-        instance_norm: whether half of the channels of the three units before the first block are instance-normalised
-            (IBN, Pan et al. 2018), so that less of a camera's light and contrast gets through. Parameters keep names
-            and shapes; of Kinetics weights, the running statistics of these channels have to be learned anew.
+        width: Factor of all channel counts, which are rounded to multiples of 8; 1 is the published network.
+        momentum: Momentum of the running statistics of BatchNorm; the default is the port's value.
+        instance_norm: Instance-normalise half of the channels of the three units before the first block (IBN, Pan et
+            al. 2018), to be less sensitive to a camera's light and contrast. Names and shapes of parameters stay the
+            same; with Kinetics weights, the running statistics of these channels have to be trained again.
     """
 
     def __init__(self, width: float = 1.0, momentum: float = 0.01, instance_norm: bool = False) -> None:
@@ -143,17 +144,17 @@ class I3D(Inception):
         for name in _MIXED:
             block = nn.Module()
             for branch in _BRANCHES:
-                narrow = {"b1b": "b1a", "b2b": "b2a"}.get(branch)  # whose output it takes; else the block's input
+                narrow = {"b1b": "b1a", "b2b": "b2a"}.get(branch)  # its input; otherwise the block's input
                 size, channels = (3, self.channels[f"{name}.{narrow}"]) if narrow else (1, c_in)
                 block.add_module(branch, unit(f"{name}.{branch}", channels, size))
             self.add_module(name, block)
             c_in = sum(self.channels[f"{name}.{branch}"] for branch in ("b0", "b1b", "b2b", "b3b"))
 
     def unit(self, name: str) -> Unit:
-        """The parameters of a unit."""
-        found = self.get_submodule(name)
-        assert isinstance(found, Unit)
-        return found
+        """Return the parameters of a unit."""
+        unit = self.get_submodule(name)
+        assert isinstance(unit, Unit)
+        return unit
 
     def _convolve(self, x: Tensor, *units: str) -> Tensor:
         stride = self.unit(units[0]).stride
@@ -163,22 +164,22 @@ class I3D(Inception):
         return convolve(x, times_as_channels(weight, x.shape[3], stride), None, stride)
 
     def _activate(self, x: Tensor, *units: str) -> Tensor:
-        found = [self.unit(name) for name in units]
-        mean, var = (_join(parts) for parts in zip(*(unit.statistics() for unit in found), strict=True))
-        weight, bias = _join([unit.bn.weight for unit in found]), _join([unit.bn.bias for unit in found])
-        momentum = found[0].bn.momentum
+        parameters = [self.unit(name) for name in units]
+        mean, var = (_join(tensors) for tensors in zip(*(unit.statistics() for unit in parameters), strict=True))
+        weight, bias = _join([unit.bn.weight for unit in parameters]), _join([unit.bn.bias for unit in parameters])
+        momentum = parameters[0].bn.momentum
         assert momentum is not None
         if units[0] in self.normalised:
             x = normalise_first(x, self.normalised[units[0]], EPS)
         images = x.flatten(2, 3).permute(0, 3, 1, 2)  # channels last
         y = F.batch_norm(images, mean, var, weight, bias, self.training, momentum, EPS)
         if self.training:
-            _keep_statistics(found, mean, var)
+            _store_statistics(parameters, mean, var)
         return F.relu(y, inplace=True).permute(0, 2, 3, 1).reshape(x.shape)
 
 
 class Unit(nn.Module):
-    """The parameters of a convolution and of the BatchNorm after it; what is done with them stands in `I3D`."""
+    """Parameters of a convolution and its BatchNorm; `I3D` computes with them."""
 
     def __init__(self, c_in: int, c_out: int, size: int, stride: int, momentum: float) -> None:
         super().__init__()
@@ -188,26 +189,26 @@ class Unit(nn.Module):
         nn.init.kaiming_normal_(self.conv3d.weight, nonlinearity="relu")
 
     def statistics(self) -> tuple[Tensor, Tensor]:
-        """Running mean and variance, (O,) each."""
+        """Return running mean and variance, (O,) each."""
         mean, var = self.bn.running_mean, self.bn.running_var
         assert mean is not None and var is not None
         return mean, var
 
 
 @torch.no_grad()
-def _keep_statistics(units: Sequence[Unit], mean: Tensor, var: Tensor) -> None:
-    """Running statistics of units whose channels lie side by side back to where they are saved."""
+def _store_statistics(units: Sequence[Unit], mean: Tensor, var: Tensor) -> None:
+    """Store the running statistics of units that were computed together in each of them."""
     for unit in units:
         assert unit.bn.num_batches_tracked is not None
         unit.bn.num_batches_tracked += 1
-    if len(units) > 1:  # one alone was not copied
+    if len(units) > 1:  # the statistics of a single unit were updated in place
         sizes = [len(unit.bn.bias) for unit in units]
-        for unit, own_mean, own_var in zip(units, torch.split(mean, sizes), torch.split(var, sizes), strict=True):
-            kept_mean, kept_var = unit.statistics()
-            kept_mean.copy_(own_mean)
-            kept_var.copy_(own_var)
+        for unit, new_mean, new_var in zip(units, torch.split(mean, sizes), torch.split(var, sizes), strict=True):
+            running_mean, running_var = unit.statistics()
+            running_mean.copy_(new_mean)
+            running_var.copy_(new_var)
 
 
 def _join(tensors: Sequence[Tensor]) -> Tensor:
-    """Along the channels; one alone is not copied."""
+    """Concatenate along the channels; a single tensor is not copied."""
     return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors))

@@ -1,7 +1,7 @@
-"""A copy of the clip encoder that does not learn: BatchNorm folded in, weights laid out once per clip length.
+"""A copy of the I3D for inference, with BatchNorm folded into convolutions and weights prepared once per clip length.
 
-Between a convolution and the BatchNorm of channels that are instance-normalised stand the statistics of a clip: there
-BatchNorm is folded into the instance normalisation instead.
+For instance-normalised channels, BatchNorm is folded into the instance normalisation instead, because the statistics of
+the clip come between convolution and BatchNorm.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ def inference_encoder(encoder: I3D, dtype: torch.dtype = torch.float32) -> Folde
 
 
 class FoldedI3D(Inception):
-    """See `inference_encoder`. It has no parameters of its own to save or to move."""
+    """See `inference_encoder`. Its weights are not parameters: they can be neither saved nor moved."""
 
     def __init__(self, encoder: I3D, dtype: torch.dtype) -> None:
         super().__init__(encoder.channels, encoder.normalised)
         self._dtype = dtype
         self._folded = {name: _fold(encoder.unit(name), self.normalised.get(name, 0)) for name in self.channels}
-        self._left = {name: _batch_norm(encoder.unit(name)) for name in self.normalised}
+        self._norms = {name: _batch_norm(encoder.unit(name)) for name in self.normalised}
         self._strides = {name: encoder.unit(name).stride for name in encoder.channels}
-        self._laid_out: dict[tuple[tuple[str, ...], int], tuple[list[Piece], Tensor]] = {}
+        self._prepared: dict[tuple[tuple[str, ...], int], tuple[list[Piece], Tensor]] = {}
 
     @torch.no_grad()
     def forward(self, clips: Tensor) -> Tensor:
-        """As `Inception.forward`."""
+        """Return clip features; see `Inception.forward`."""
         return super().forward(clips.to(self._dtype))
 
     def _convolve(self, x: Tensor, *units: str) -> Tensor:
@@ -54,16 +54,16 @@ class FoldedI3D(Inception):
     def _activate(self, x: Tensor, *units: str) -> Tensor:
         if units[0] in self.normalised:
             n = self.normalised[units[0]]
-            scale, shift = (part[:n] for part in self._left[units[0]])
+            scale, shift = (part[:n] for part in self._norms[units[0]])
             mean, inverse_deviation = clip_statistics(x, n, EPS)
             scale = scale * inverse_deviation
             x = scale_first(x, scale, shift - mean * scale).to(x.dtype)
         return x.relu_()
 
     def _weights(self, units: tuple[str, ...], n_times: int) -> tuple[list[Piece], Tensor]:
-        """Kernels as `convolve` takes them, for clips of `n_times` at this place; kept for the next call."""
+        """Kernels and bias for `convolve` with `n_times` time steps, kept for the next call."""
         key = (units, n_times)
-        if key not in self._laid_out:
+        if key not in self._prepared:
             weight, bias = (torch.cat(parts) for parts in zip(*(self._folded[name] for name in units), strict=True))
             if weight.shape[2] == 1:
                 pieces = [(0, n_times, weight.flatten(1))]
@@ -72,21 +72,21 @@ class FoldedI3D(Inception):
                     (first, end, kernel.contiguous(memory_format=torch.channels_last))
                     for first, end, kernel in times_as_channels(weight, n_times, self._strides[units[0]])
                 ]
-            self._laid_out[key] = [(a, b, kernel.to(self._dtype)) for a, b, kernel in pieces], bias.to(self._dtype)
-        return self._laid_out[key]
+            self._prepared[key] = [(a, b, kernel.to(self._dtype)) for a, b, kernel in pieces], bias.to(self._dtype)
+        return self._prepared[key]
 
 
 @torch.no_grad()
-def _fold(unit: Unit, left: int) -> tuple[Tensor, Tensor]:
-    """Weight and bias of convolution and BatchNorm in one; the first `left` channels are left without BatchNorm."""
+def _fold(unit: Unit, normalised: int) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a convolution with its BatchNorm folded in, except for the first `normalised` channels."""
     scale, shift = _batch_norm(unit)
-    scale[:left], shift[:left] = 1, 0
+    scale[:normalised], shift[:normalised] = 1, 0
     return unit.conv3d.weight * scale.view(-1, 1, 1, 1, 1), shift
 
 
 @torch.no_grad()
 def _batch_norm(unit: Unit) -> tuple[Tensor, Tensor]:
-    """BatchNorm as a factor and a summand, (O,) each."""
+    """Scale and shift of a BatchNorm in evaluation mode, (O,) each."""
     mean, var = unit.statistics()
     scale = unit.bn.weight * torch.rsqrt(var + EPS)
     return scale, unit.bn.bias - mean * scale

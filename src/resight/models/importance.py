@@ -1,6 +1,6 @@
-"""The importance of a clip pair: the small network g.
+"""The importance network, g in the paper: the importance of a clip pair.
 
-D features of a clip, H hidden units, P tracklet pairs, T clip pairs of each, ... any leading axes.
+Legend: D features of a clip, H hidden units, P tracklet pairs, T clip pairs of each; ... stands for any leading axes.
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ from torch import Tensor, nn
 from resight.errors import RecipeError, ShapeError
 
 FIRST_STEPS = 2
-"""Training steps that still normalise by their own batch, until the running statistics mean something."""
+"""Number of training steps that normalise by their own batch, before the running statistics are meaningful."""
 
 Norm = Callable[[Tensor], Tensor]
 Statistics = tuple[Tensor, Tensor]
-"""Mean and variance, (H,) each."""
+"""Mean and variance of a BatchNorm, (H,) each."""
 
 
 class Importance(nn.Module):
-    """g: how much a clip pair should count, given how it differs from the pairs seen before it.
+    """The network g: weight of a clip pair, given its difference from the clip pairs before it.
 
     Linear, ReLU, BatchNorm, Dropout, twice; Linear to one number; softplus. Paper: Sec. 4.2, the g of Eq. 1.
 
-    **Batch statistics.** One training step calls g once for every pair of clips, 63 times or so, each time on another
-    stage of the recurrence. Normalising each call by its own batch teaches g something that evaluation cannot do:
-    every step of the recurrence would have statistics of its own. So after the first steps training normalises with the
-    running statistics, as evaluation does (batch renormalisation, Ioffe 2017, without clipping). They move once a step,
-    by the mean over its calls (`settle`); else the last dozen pairs of the order would shape them. The first steps
-    replace what they started from: differences of unit vectors are small, and a variance that starts at 1 would hide
-    them for a hundred steps. And g(0) never counts (`at_zero`): a batch of identical rows has no variance, and would
-    drag the running variance towards 0.
+    **Batch statistics.** One training step calls the network once per clip pair, about 63 times, each time at another
+    step of the recurrence. If every call were normalised by its own batch, every step of the recurrence would have its
+    own statistics, which evaluation cannot reproduce. Therefore training normalises by the running statistics, as
+    evaluation does (batch renormalisation, Ioffe 2017, without clipping), except in the first steps. The statistics are
+    updated once per training step, by their mean over its calls (`settle`); otherwise they would mostly depend on the
+    last clip pairs. The first steps replace the initial statistics: differences of unit vectors are small, and an
+    initial variance of 1 would hide them for a hundred steps. The call g(0) is excluded (`at_zero`), because a batch of
+    identical rows would pull the running variance towards 0.
 
     Args:
-        dim: features per clip, D.
-        hidden: units in both hidden layers, H.
-        dropout: share of hidden units dropped in training, in [0, 1); the nearest multiple of 1/256 is what is done.
+        dim: Features per clip, D.
+        hidden: Units in both hidden layers, H.
+        dropout: Share of hidden units dropped in training, in [0, 1), rounded to a multiple of 1/256.
 
     Raises:
-        RecipeError: if `dropout` is out of its range.
+        RecipeError: If `dropout` is out of range.
     """
 
     def __init__(self, dim: int = 1024, hidden: int = 1024, dropout: float = 0.5) -> None:
@@ -58,7 +58,7 @@ class Importance(nn.Module):
         self.dropout = dropout
 
     def forward(self, x: Tensor) -> Tensor:
-        """Importance of differences between representations.
+        """Return the importance of differences between representations.
 
         Args:
             x: (..., D), r_{t-1} - c_t.
@@ -67,7 +67,7 @@ class Importance(nn.Module):
             (...), all > 0.
 
         Raises:
-            ShapeError: if the last axis is not D long.
+            ShapeError: If the last axis does not have length D.
         """
         if x.shape[-1] != self.dim:
             raise ShapeError(f"expected (..., {self.dim}) for this importance network, found {tuple(x.shape)}")
@@ -76,13 +76,15 @@ class Importance(nn.Module):
         return importance.reshape(x.shape[:-1])
 
     def from_hidden(self, hidden: Tensor, kept: Tensor | None = None, norms: tuple[Norm, Norm] | None = None) -> Tensor:
-        """G after the product of its first layer: the recurrence is linear, so it can run on the far side of it.
+        """Return the importance, given the product of the first layer.
+
+        The recurrence of Eq. 2 is linear, so it can be computed after this product instead of before it.
 
         Args:
             hidden: (P, H), the first weight matrix times r_{t-1} - c_t, without bias.
-            kept: (P, 2, H) uint8, 1 for the units of both layers that training keeps; None draws them, and in
-                evaluation all are kept.
-            norms: what stands in for the two BatchNorms.
+            kept: (P, 2, H) uint8, dropout masks of both layers, 1 for units that are kept; None samples them. In
+                evaluation all units are kept.
+            norms: Replacements of the two BatchNorms.
 
         Returns:
             (P,), all > 0.
@@ -95,25 +97,25 @@ class Importance(nn.Module):
         return F.softplus(self.last(x).to(hidden.dtype)).squeeze(-1)
 
     def settle(self) -> None:
-        """End a training step: move the running statistics by those of all calls since the last time."""
+        """End a training step: update the running statistics by those of all calls since the last update."""
         self.first_norm.settle()
         self.second_norm.settle()
 
     def learns_from_its_batch(self) -> bool:
-        """Whether a training step now would still normalise by its own batch."""
+        """Return whether the next training step normalises by its own batch."""
         return int(self.first_norm.steps) < FIRST_STEPS
 
     def statistics(self) -> list[Statistics]:
-        """Running statistics of both BatchNorms as they are now."""
+        """Return the current running statistics of both BatchNorms."""
         return [norm.current() for norm in (self.first_norm, self.second_norm)]
 
     def fixed_norms(self, statistics: Sequence[Statistics]) -> tuple[FixedNorm, FixedNorm]:
-        """Both BatchNorms with statistics that no later step moves; differentiable in their scales and shifts."""
+        """Return both BatchNorms with fixed statistics, differentiable in their scales and shifts."""
         first, second = statistics
         return self.first_norm.fixed(first), self.second_norm.fixed(second)
 
     def settle_at(self, first: Moments, second: Moments) -> None:
-        """As `settle`, by what the BatchNorms would have seen."""
+        """As `settle`, with the given moments of the inputs of both BatchNorms."""
         for norm, moments in ((self.first_norm, first), (self.second_norm, second)):
             if moments.rows:
                 norm.step_mean, norm.step_var = moments.over_calls()
@@ -121,17 +123,17 @@ class Importance(nn.Module):
         self.settle()
 
     def draw_kept(self, seed: int, pairs: Sequence[int], calls: int) -> Tensor | None:
-        """Which hidden units of which tracklet pair dropout keeps: a function of the seed and the pair's number.
+        """Return dropout masks of tracklet pairs, which depend only on the seed and the number of each pair.
 
-        So any choice and any grouping of the pairs of a step meets the same dropout.
+        Any selection and grouping of the pairs of a step thus has the same dropout.
 
         Args:
-            seed: of the step.
-            pairs: P numbers.
-            calls: T, calls of g for each.
+            seed: Seed of the step.
+            pairs: Numbers of P tracklet pairs.
+            calls: Calls of the network per tracklet pair, T.
 
         Returns:
-            (P, T, 2, H) uint8, 1 or 0; None if nothing is dropped.
+            (P, T, 2, H) uint8, 1 for units that are kept, else 0; None if nothing is dropped.
         """
         if not self._cut:
             return None
@@ -140,18 +142,18 @@ class Importance(nn.Module):
         words = torch.empty(len(pairs), -(-numbers // 8), dtype=torch.int64, device=self.first.weight.device)
         for row, pair in zip(words, pairs, strict=True):
             row.random_(-(2**63), None, generator=generator.manual_seed(seed + pair))
-        drawn = words.view(torch.uint8)[:, :numbers] >= self._cut
-        return drawn.view(torch.uint8).view(len(pairs), calls, 2, self.hidden)
+        kept = words.view(torch.uint8)[:, :numbers] >= self._cut
+        return kept.view(torch.uint8).view(len(pairs), calls, 2, self.hidden)
 
     def at_zero(self, norms: tuple[FixedNorm, FixedNorm] | None = None) -> Tensor:
-        """g(0) as evaluation computes it, also in training; a scalar, differentiable."""
+        """Return g(0) as in evaluation mode, a differentiable scalar."""
         return self.folded(norms).from_hidden(self.first.bias.new_zeros(1, self.hidden))[0]
 
     def folded(self, norms: tuple[FixedNorm, FixedNorm] | None = None) -> FoldedImportance:
-        """G as it is in evaluation mode, with each BatchNorm folded into the layer after it; differentiable.
+        """Return the network of evaluation mode with each BatchNorm folded into the next layer; differentiable.
 
         Args:
-            norms: BatchNorms with other statistics than those of now.
+            norms: BatchNorms with other statistics than the current ones.
         """
         first, second = norms or self.fixed_norms(self.statistics())
         scale1, shift1, scale2, shift2 = first.scale, first.shift, second.scale, second.shift
@@ -167,18 +169,18 @@ class Importance(nn.Module):
 
     @property
     def _cut(self) -> int:
-        """Of 256 random bytes, how many drop a unit."""
+        """Number of the 256 values of a random byte that drop a unit."""
         return min(255, round(256 * self.dropout)) if self.training else 0
 
     def _dropped(self, x: Tensor, kept: Tensor | None = None, layer: int = 0) -> Tensor:
         if not self._cut:
             return x
         if kept is None:
-            # Eight units a random number: on a CPU torch.dropout takes longer to draw than all else in a step.
+            # Eight units per random number: on a CPU torch.dropout takes longer than everything else in a step.
             words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device).random_(-(2**63), None)
             mask = (words.view(torch.uint8)[: x.numel()] >= self._cut).view(torch.uint8).view(x.shape)
         else:
-            mask = kept[:, layer].contiguous()  # a strided or boolean one takes ten times as long to convert
+            mask = kept[:, layer].contiguous()  # converting a strided or boolean mask takes ten times as long
         return x.mul_(mask.to(x.dtype)).mul_(256 / (256 - self._cut))
 
 
@@ -189,7 +191,7 @@ class FixedNorm:
     Attributes:
         scale: (H,).
         shift: (H,).
-        seen: gets (rows, mean, sum of squared differences from it) of every call; None for nothing.
+        seen: If not None, a list to which every call appends (rows, mean, sum of squared deviations) of its input.
     """
 
     scale: Tensor
@@ -197,8 +199,8 @@ class FixedNorm:
     seen: list[tuple[int, Tensor, Tensor]] | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
-        """(P, H) to (P, H)."""
-        x = x.to(self.scale.dtype)  # of half precision, where products are
+        """Normalise (P, H) to (P, H)."""
+        x = x.to(self.scale.dtype)  # may be half precision
         if self.seen is not None:
             mean = x.mean(0)
             self.seen.append((len(x), mean, (x - mean).square_().sum(0)))
@@ -207,7 +209,7 @@ class FixedNorm:
 
 @dataclass(frozen=True)
 class FoldedImportance:
-    """g in evaluation mode as three affine layers: softplus(w3 relu(W2 relu(W1 x + b1) + b2) + b3).
+    """The importance network of evaluation mode: softplus(w3 relu(W2 relu(W1 x + b1) + b2) + b3).
 
     Attributes:
         weight1: (H, D).
@@ -226,16 +228,16 @@ class FoldedImportance:
     bias3: Tensor
 
     def from_hidden(self, hidden: Tensor) -> Tensor:
-        """As `Importance.from_hidden` in evaluation mode: (P, H) to (P,)."""
+        """Return the importance as `Importance.from_hidden` in evaluation mode, (P, H) to (P,)."""
         x = F.relu(torch.addmm(self.bias2, F.relu(hidden + self.bias1), self.weight2.t()))
         return F.softplus(x @ self.weight3 + self.bias3)
 
 
 class Moments:
-    """What a BatchNorm saw in the calls of a step, gathered from several groups of rows.
+    """Mean and variance of a BatchNorm's input in every call of a step, combined from several groups of rows.
 
     Attributes:
-        rows: of every call so far.
+        rows: Rows of every call so far.
     """
 
     def __init__(self) -> None:
@@ -243,7 +245,7 @@ class Moments:
         self._mean = self._squares = torch.zeros(())
 
     def add(self, norm: FixedNorm) -> None:
-        """The calls of another group of rows, in the order of the calls (Chan, Golub and LeVeque 1979)."""
+        """Add the calls of another group of rows, in the order of the calls (Chan, Golub and LeVeque 1979)."""
         if not norm.seen:
             return
         rows = norm.seen[0][0]
@@ -251,18 +253,18 @@ class Moments:
         if not self.rows:
             self.rows, self._mean, self._squares = rows, mean, squares
             return
-        total, apart = self.rows + rows, mean - self._mean
-        self._squares = self._squares + squares + apart.square() * (self.rows * rows / total)
-        self._mean = self._mean + apart * (rows / total)
+        total, difference = self.rows + rows, mean - self._mean
+        self._squares = self._squares + squares + difference.square() * (self.rows * rows / total)
+        self._mean = self._mean + difference * (rows / total)
         self.rows = total
 
     def over_calls(self) -> Statistics:
-        """Mean and variance, each the mean over the calls."""
+        """Return mean and variance, averaged over the calls."""
         return self._mean.mean(0), self._squares.mean(0) / (self.rows - 1)
 
 
 class _StepNorm(nn.BatchNorm1d):
-    """BatchNorm that normalises with its running statistics in training too, which move once per training step."""
+    """BatchNorm that uses its running statistics in training too, and updates them once per training step."""
 
     step_mean: Tensor
     step_var: Tensor
@@ -277,8 +279,8 @@ class _StepNorm(nn.BatchNorm1d):
         if not self.training:
             return super().forward(x)
         self.calls += 1
-        x = x.to(self.step_mean.dtype)  # of half precision, where products are
-        with torch.no_grad():  # a share of 1/n in call n keeps the mean of the calls so far
+        x = x.to(self.step_mean.dtype)  # may be half precision
+        with torch.no_grad():  # weight 1/n in call n gives the mean of all calls
             mean = x.mean(0)  # torch.var_mean takes five times as long
             var = (x - mean).square_().sum(0) / (len(x) - 1)
             self.step_mean.lerp_(mean, 1 / self.calls)
@@ -299,17 +301,17 @@ class _StepNorm(nn.BatchNorm1d):
 
     @property
     def steps(self) -> Tensor:
-        """Training steps so far, a scalar."""
+        """Number of training steps so far, a scalar."""
         assert self.num_batches_tracked is not None
         return self.num_batches_tracked
 
     def current(self) -> Statistics:
-        """Running statistics, copied: `settle` may change them before the backward pass."""
+        """Return a copy of the running statistics, because `settle` may change them before the backward pass."""
         assert self.running_mean is not None and self.running_var is not None
         return self.running_mean.clone(), self.running_var.clone()
 
     def fixed(self, statistics: Statistics) -> FixedNorm:
-        """Scale and shift of evaluation mode, by these statistics."""
+        """Return scale and shift of evaluation mode for the given statistics."""
         mean, var = statistics
         scale = self.weight * torch.rsqrt(var + self.eps)
         return FixedNorm(scale, self.bias - mean * scale)

@@ -1,12 +1,13 @@
-"""What aggregators that weigh clip pairs by g share: scoring in evaluation, and a training step that can be afforded.
+"""Base class of aggregators that weight clip pairs by an importance network: scoring, and a fast training step.
 
-B tracklets of a batch of M clips, Q query tracklets of M clips, G gallery tracklets of N clips, D features per clip, H
-hidden units, T = M * N clip pairs, P tracklet pairs; the pair of query q and gallery g has the number q * G + g.
+Legend: B tracklets of a batch with M clips each, Q query tracklets of M clips, G gallery tracklets of N clips, D
+features per clip, H hidden units, T = M * N clip pairs, P tracklet pairs. The tracklet pair (q, g) has the number
+q * G + g.
 
-A training step compares all B^2 pairs of a batch, and the batch-hard loss sends gradient through 2 B of them at most.
-So all pairs are scored without gradient, and those that get some are scored again with it (`recomputed`): exact, with
-the same dropout, which is a function of the pair, and the same statistics. Without gradient, tracklets a and b are
-compared both ways at once: the product W1 (f_a * f_b) of two clips is the same for both.
+A training step compares all B^2 pairs of a batch, but the batch-hard loss sends gradients through at most 2 B of them.
+Therefore all pairs are scored without gradients, and those that receive a gradient are scored again with gradients
+(`recomputed`). The result is exact: dropout depends only on the pair, and the statistics are the same. Without
+gradients, tracklets a and b are compared in both directions at once, because the product W1 (f_a * f_b) is the same.
 """
 
 from __future__ import annotations
@@ -26,26 +27,27 @@ from resight.models.recompute import recomputed
 
 _TILE = {"cpu": 2**25}
 _LARGE_TILE = 2**28
-"""Numbers in the products of a tile: on a processor, about as many as stay in its caches."""
+"""Numbers in the products of a tile; on a CPU, roughly as many as fit in its caches."""
 
 _CHUNK = 256
-"""Tracklet pairs scored with gradient at once, at most: the 96 of the paper's batch fit, whatever the loss asks for."""
+"""Largest number of tracklet pairs scored with gradients at once; more than the 96 of the paper's batch."""
 
 PairImportance = Callable[[Tensor, int], Tensor]
 """The importance network after the product of its first layer: (P, H) and the number of the call, to (P,)."""
 
 
 class ImportanceWeighted(Aggregator):
-    """A mean of cosines, weighted by importances that g finds.
+    """A mean of clip-pair cosines, weighted by an importance network.
 
     Args:
-        dim: features per clip, D.
-        hidden: units of both hidden layers of g, H.
-        dropout: of g, in training.
+        dim: Features per clip, D.
+        hidden: Units of both hidden layers of the importance network, H.
+        dropout: Dropout of the importance network in training.
 
     Attributes:
-        importance: g.
-        recompute: whether training keeps nothing for the backward pass and computes again what it needs. Same gradient.
+        importance: The importance network, g in the paper.
+        recompute: Whether training stores nothing for the backward pass and recomputes what it needs. The gradient is
+            the same.
     """
 
     learns_importance = True
@@ -59,28 +61,28 @@ class ImportanceWeighted(Aggregator):
 
     @abstractmethod
     def _alphas(self, products: Products, order: list[int], importance: PairImportance, at_zero: Tensor) -> Tensor:
-        """Importances of the clip pairs in the given order: (P, T)."""
+        """Return the importance of all clip pairs in the given order: (P, T)."""
 
     def floats_per_pair(self, m: int, n: int) -> int:
         """See `Aggregator.floats_per_pair`."""
         return self.importance.dim + 4 * self.importance.hidden + 3 * m * n
 
     def _similarities(self, query: Tensor, gallery: Tensor, order: Tensor | None) -> Tensor:
-        """What `forward` does: (Q, M, D) and (G, N, D) to (Q, G)."""
+        """Implementation of `forward`: (Q, M, D) and (G, N, D) to (Q, G)."""
         check_features(query, gallery, self.importance.dim)
         order = check_order(order, query, gallery)
         if not self.training:
             return self._weighted(query, gallery, order, *self._evaluated())
-        seed = int(torch.randint(2**62, ()))  # of dropout
+        seed = int(torch.randint(2**62, ()))  # for dropout
         if self.recompute and not self.importance.learns_from_its_batch() and torch.equal(query, gallery):
             return self._recomputed(query, gallery, order, seed)
         kept = self.importance.draw_kept(seed, range(len(query) * len(gallery)), len(order))
-        found = self._weighted(query, gallery, order, self._learning(kept), self.importance.at_zero())
+        similarity = self._weighted(query, gallery, order, self._learning(kept), self.importance.at_zero())
         self.importance.settle()
-        return found
+        return similarity
 
     def _account(self, query: Tensor, gallery: Tensor, order: Tensor | None) -> PairWeights:
-        """What `pair_weights` does."""
+        """Implementation of `pair_weights`."""
         query, gallery = query[None], gallery[None]
         check_features(query, gallery, self.importance.dim)
         order = check_order(order, query, gallery)
@@ -103,16 +105,16 @@ class ImportanceWeighted(Aggregator):
     def _weighted(
         self, query: Tensor, gallery: Tensor, order: Tensor, importance: PairImportance, at_zero: Tensor
     ) -> Tensor:
-        """All pairs, (Q, G)."""
+        """Similarities of all pairs, (Q, G)."""
         products = Computed.crossed(query, gallery, self.importance.first.weight)
         alpha_PT = self._alphas(products, order.tolist(), importance, at_zero)
         cosine_PT = cosines(query, gallery).flatten(2).flatten(0, 1)[:, order]
         return _mean(cosine_PT, alpha_PT).view(len(query), len(gallery))
 
     def _recomputed(self, query: Tensor, gallery: Tensor, order: Tensor, seed: int) -> Tensor:
-        """All pairs of a batch with itself, with gradient for those that the loss asks for: (B, B)."""
-        g, weight = self.importance, self.importance.first.weight
-        statistics = g.statistics()
+        """Similarities of all pairs of a batch, with gradients for those that the loss needs: (B, B)."""
+        network, weight = self.importance, self.importance.first.weight
+        statistics = network.statistics()
         with torch.no_grad():
             similarity_BB, *seen = self._both_ways(query, order, seed, statistics)
 
@@ -120,48 +122,47 @@ class ImportanceWeighted(Aggregator):
             rows, columns = (
                 F.normalize(x, dim=-1) for x in (query[pairs // len(gallery)], gallery[pairs % len(gallery)])
             )
-            norms, kept = g.fixed_norms(statistics), g.draw_kept(seed, pairs.tolist(), len(order))
+            norms, kept = network.fixed_norms(statistics), network.draw_kept(seed, pairs.tolist(), len(order))
             products = Computed(rows, columns, weight)
-            alpha_PT = self._alphas(products, order.tolist(), self._learning(kept, norms), g.at_zero(norms))
+            alpha_PT = self._alphas(products, order.tolist(), self._learning(kept, norms), network.at_zero(norms))
             return _mean(torch.einsum("pmd,pnd->pmn", rows, columns).flatten(1)[:, order], alpha_PT)
 
-        found = recomputed(similarity_BB.flatten(), again, (query, gallery), list(self.parameters()), _CHUNK)
-        g.settle_at(*seen)
-        return found.view_as(similarity_BB)
+        similarity_P = recomputed(similarity_BB.flatten(), again, (query, gallery), list(self.parameters()), _CHUNK)
+        network.settle_at(*seen)
+        return similarity_P.view_as(similarity_BB)
 
     def _both_ways(
         self, features: Tensor, order: Tensor, seed: int, statistics: Sequence[Statistics]
     ) -> tuple[Tensor, Moments, Moments]:
-        """All pairs of a batch with itself, without gradient: (B, B), and what both layers of g saw."""
-        g, clips = self.importance, F.normalize(features, dim=-1)
+        """Similarities of all pairs of a batch without gradients, (B, B), and moments of both BatchNorms' inputs."""
+        network, clips = self.importance, F.normalize(features, dim=-1)
         b, m, dim = clips.shape
         cosine_PT = cosines(features, features).flatten(2).flatten(0, 1)[:, order]
         similarity_P = features.new_empty(b * b)
         seen = Moments(), Moments()
-        for places, ways in self._tiles(b, m * m * max(dim, g.hidden), features.device):
-            rows, columns = places
+        for (rows, columns), ways in self._tiles(b, m * m * max(dim, network.hidden), features.device):
             pairs = torch.cat([rows * b + columns, columns * b + rows][:ways])
-            kept = g.draw_kept(seed, pairs.tolist(), len(order))
-            first, second = (replace(norm, seen=[]) for norm in g.fixed_norms(statistics))
+            kept = network.draw_kept(seed, pairs.tolist(), len(order))
+            first, second = (replace(norm, seen=[]) for norm in network.fixed_norms(statistics))
             norms = first, second
-            products = BothWays.of(clips[rows], clips[columns], g.first.weight, ways)
-            alpha_PT = self._alphas(products, order.tolist(), self._learning(kept, norms), g.at_zero(norms))
+            products = BothWays.of(clips[rows], clips[columns], network.first.weight, ways)
+            alpha_PT = self._alphas(products, order.tolist(), self._learning(kept, norms), network.at_zero(norms))
             similarity_P[pairs] = _mean(cosine_PT[pairs], alpha_PT)
             for moments, norm in zip(seen, norms, strict=True):
                 moments.add(norm)
         return similarity_P.view(b, b), *seen
 
     def _tiles(self, b: int, each: int, device: torch.device) -> list[tuple[tuple[Tensor, Tensor], int]]:
-        """Each pair of the batch once: places of the first and the second (P,), and whether one or both ways.
+        """Tiles that cover each unordered pair once: positions of both tracklets (P,) each, and 1 or 2 directions.
 
-        Tracklet a meets a + 0, a + 1, ... up to half the batch, counted around. Only the meetings with itself and with
-        the one opposite are made from both sides.
+        Tracklet a is compared with a + 0, a + 1, ... up to a + b / 2, modulo b. Offset 0 and, for even b, offset b / 2
+        already contain both directions.
         """
-        own = [0, b // 2] if b % 2 == 0 else [0]
-        rest = torch.tensor([one for one in range(b // 2 + 1) if one not in own], dtype=torch.int64)
+        single = [0, b // 2] if b % 2 == 0 else [0]
+        double = torch.tensor([offset for offset in range(b // 2 + 1) if offset not in single], dtype=torch.int64)
         at_once = max(1, _TILE.get(device.type, _LARGE_TILE) // (b * each))
-        tiles = [(part, 1) for part in torch.split(torch.tensor(own), at_once)]
-        tiles += [(part, 2) for part in torch.split(rest, at_once) if len(part)]
+        tiles = [(part, 1) for part in torch.split(torch.tensor(single), at_once)]
+        tiles += [(part, 2) for part in torch.split(double, at_once) if len(part)]
         first = torch.arange(b)
         return [
             ((first.repeat(len(part)).to(device), ((first + part[:, None]) % b).flatten().to(device)), ways)

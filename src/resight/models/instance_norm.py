@@ -1,9 +1,9 @@
-"""Instance normalisation of a layer's first channels: what a camera does to brightness and contrast leaves them.
+"""Instance normalisation of a layer's first channels, which removes a camera's brightness and contrast from them.
 
 Source: Pan, Luo, Shi, Tang, "Two at once: enhancing learning and generalization capacities via IBN-Net" (2018).
 
-B clips, H x W pixels, T times, C channels, N of them normalised; activations are (B, H, W, T, C), see `i3d_layers`.
-All of it waits for memory, not for arithmetic, so the C channels stay together, and few passes are made over them.
+Legend: B clips, H x W pixels, T time steps, C channels, N of them normalised; activations are (B, H, W, T, C), see
+`i3d_layers`. The speed is limited by memory, not by arithmetic, so all C channels are processed in few joint passes.
 """
 
 from __future__ import annotations
@@ -14,43 +14,44 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_PLACES = (1, 2, 3)  # height, width, time
+_AXES = (1, 2, 3)
+"""Height, width and time."""
 
 
 def normalise_first(x: Tensor, n: int, eps: float) -> Tensor:
-    """The first channels with mean 0 and variance 1 in every clip, the others as they are; differentiable once.
+    """Normalise the first channels to mean 0 and variance 1 in every clip; differentiable once.
 
     Args:
         x: (B, H, W, T, C).
         n: N, 1 … C.
-        eps: added to the variances.
+        eps: Added to the variances.
 
     Returns:
-        (B, H, W, T, C), of the type of `x`; statistics are taken in single precision at least.
+        (B, H, W, T, C) in the dtype of `x`; statistics are computed in single precision or better.
     """
     y: Tensor = _InstanceNorm.apply(x, n, eps)  # type: ignore[no-untyped-call]
     return y
 
 
 def clip_statistics(x: Tensor, n: int, eps: float) -> tuple[Tensor, Tensor]:
-    """Mean and 1 / standard deviation of the first channels in every clip.
+    """Return the mean and the inverse standard deviation of the first channels in every clip.
 
     Args:
         x: (B, H, W, T, C).
         n: N.
-        eps: added to the variances.
+        eps: Added to the variances.
 
     Returns:
-        (B, 1, 1, 1, N) each, in single precision at least.
+        (B, 1, 1, 1, N) each, in single precision or better.
     """
     first = x[..., :n].to(torch.promote_types(x.dtype, torch.float32))
-    mean = first.mean(_PLACES, keepdim=True)
-    variance = (first - mean).square_().mean(_PLACES, keepdim=True)  # two passes: a flat clip would cancel in one
+    mean = first.mean(_AXES, keepdim=True)
+    variance = (first - mean).square_().mean(_AXES, keepdim=True)  # one pass would cancel for uniform clips
     return mean, torch.rsqrt(variance + eps)
 
 
 def scale_first(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """The first channels times `scale` plus `shift`, the others as they are.
+    """Multiply the first channels by `scale` and add `shift`; other channels are unchanged.
 
     Args:
         x: (B, H, W, T, C).
@@ -58,14 +59,14 @@ def scale_first(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         shift: (B, 1, 1, 1, N).
 
     Returns:
-        (B, H, W, T, C), in single precision at least.
+        (B, H, W, T, C) in single precision or better.
     """
-    others = (0, x.shape[-1] - scale.shape[-1])  # one pass over all is cheaper than taking them apart
+    others = (0, x.shape[-1] - scale.shape[-1])  # one pass over all channels is cheaper than splitting them
     return torch.addcmul(F.pad(shift, others), x, F.pad(scale, others, value=1))
 
 
 class _InstanceNorm(torch.autograd.Function):
-    """By hand, since what autograd makes of it takes three times as long backward."""
+    """Instance normalisation with its own backward pass, three times as fast as autograd's."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, n: int, eps: float) -> Tensor:
@@ -76,11 +77,11 @@ class _InstanceNorm(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        """Gives scale · (g - mean(g) - y · mean(g · y)), and g itself for the others."""
+        """Return scale · (g - mean(g) - y · mean(g · y)) for the first channels, and g for the others."""
         y, scale = ctx.saved_tensors
         n, others = scale.shape[-1], y.shape[-1] - scale.shape[-1]
         first = gradient[..., :n]
-        mean = first.mean(_PLACES, keepdim=True, dtype=scale.dtype)
-        along = (first * y[..., :n]).mean(_PLACES, keepdim=True, dtype=scale.dtype)
-        found = scale_first(gradient, scale, -mean * scale).addcmul_(y, F.pad(-along * scale, (0, others)))
-        return found.to(gradient.dtype), None, None
+        mean = first.mean(_AXES, keepdim=True, dtype=scale.dtype)
+        along = (first * y[..., :n]).mean(_AXES, keepdim=True, dtype=scale.dtype)
+        result = scale_first(gradient, scale, -mean * scale).addcmul_(y, F.pad(-along * scale, (0, others)))
+        return result.to(gradient.dtype), None, None

@@ -1,4 +1,4 @@
-"""Public weights into the clip encoder, with an account of what fitted."""
+"""Loading of public I3D weights into the clip encoder, with a report of what was loaded."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from resight.models.i3d import I3D
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What became of a file of weights.
+    """The tensors of a weight file that were loaded, and those that were not.
 
     Attributes:
-        path: the file.
-        matched: names that were loaded.
-        missing: names of the model that the file lacks; they keep their values.
-        unexpected: names in the file that the model lacks; ignored.
-        wrong_shape: names in both, with another shape in the file; not loaded.
+        path: The file.
+        matched: Names that were loaded.
+        missing: Names in the model but not in the file; their values are unchanged.
+        unexpected: Names in the file but not in the model; ignored.
+        wrong_shape: Names in both, but with different shapes; not loaded.
     """
 
     path: Path
@@ -34,9 +34,9 @@ class LoadReport:
     def __str__(self) -> str:
         lines = [f"{self.path}: {len(self.matched)} tensors loaded"]
         for words, names in (
-            ("missing from the file, left as they were", self.missing),
+            ("missing from the file, left unchanged", self.missing),
             ("in the file but not in the model, ignored", self.unexpected),
-            ("of another shape, not loaded", self.wrong_shape),
+            ("with a different shape, not loaded", self.wrong_shape),
         ):
             if names:
                 lines.append(f"  {len(names)} {words}: {', '.join(names[:6])}{', …' if len(names) > 6 else ''}")
@@ -46,38 +46,39 @@ class LoadReport:
 def load_kinetics(model: I3D, path: Path | str) -> LoadReport:
     """Copy the weights of a state dict, such as the public port's ``rgb_imagenet.pt``, into an I3D.
 
-    Counters of batches carry no weight and are left out of the account, and a leading ``module.`` is dropped.
+    Batch counters are ignored, and a leading ``module.`` is removed from names.
 
     Args:
-        model: changed in place.
-        path: a file written by `torch.save`; only tensors are read from it, code in it is never run.
+        model: Encoder, changed in place.
+        path: File written by `torch.save`. Only tensors are read from it; code in it is never run.
+
+    Returns:
+        Report of what was loaded.
 
     Raises:
-        CheckpointError: if the file is not a state dict, or no name and shape in it fits the model.
+        CheckpointError: If the file is not a state dict, or no tensor in it fits the model.
     """
     path = Path(path)
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise CheckpointError(
-            f"expected a state dict written by torch.save at {path}, cannot read it: {error}"
-        ) from error
-    if not isinstance(found, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in found.items()):
-        raise CheckpointError(f"expected a dictionary of named tensors in {path}: save model.state_dict() itself")
-    found = {k.removeprefix("module."): v for k, v in found.items() if not k.endswith("num_batches_tracked")}
-    own = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
-    both = own.keys() & found.keys()
-    matched = {k: found[k] for k in own if k in both and own[k].shape == found[k].shape}
+        raise CheckpointError(f"cannot read {path}: {error}; expected a state dict written by torch.save") from error
+    if not isinstance(loaded, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in loaded.items()):
+        raise CheckpointError(f"{path} does not hold a dictionary of named tensors: save model.state_dict() itself")
+    loaded = {k.removeprefix("module."): v for k, v in loaded.items() if not k.endswith("num_batches_tracked")}
+    expected = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
+    both = expected.keys() & loaded.keys()
+    matched = {k: loaded[k] for k in expected if k in both and expected[k].shape == loaded[k].shape}
     if not matched:
         raise CheckpointError(
-            f"none of the {len(found)} tensors in {path} fits an I3D of {model.dim} features, which has names such as "
-            f"{next(iter(own))}: give weights of the PyTorch I3D port, for the same width"
+            f"none of the {len(loaded)} tensors in {path} fits an I3D with {model.dim} features, which has names such "
+            f"as {next(iter(expected))}: use weights of the PyTorch I3D port, for the same width"
         )
     model.load_state_dict(matched, strict=False)
     return LoadReport(
         path,
         matched=tuple(matched),
-        missing=tuple(k for k in own if k not in found),
-        unexpected=tuple(k for k in found if k not in own),
-        wrong_shape=tuple(k for k in own if k in both and k not in matched),
+        missing=tuple(k for k in expected if k not in loaded),
+        unexpected=tuple(k for k in loaded if k not in expected),
+        wrong_shape=tuple(k for k in expected if k in both and k not in matched),
     )

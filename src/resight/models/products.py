@@ -1,6 +1,6 @@
-"""W1 c of clip pairs: what the first layer of g makes of the combined representation c = f_q * f_g, before its bias.
+"""Products W1 c of clip pairs: the first layer of the importance network applied to c = f_q * f_g, without bias.
 
-M query clips, N gallery clips, D features per clip of length 1, H hidden units, P tracklet pairs.
+Legend: M query clips, N gallery clips, D features per clip of length 1, H hidden units, P tracklet pairs.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from torch import Tensor
 
 
 class Products(Protocol):
-    """The first product of g for some tracklet pairs."""
+    """Products of the first layer of the importance network for P tracklet pairs."""
 
     def pair(self, number: int) -> Tensor:
-        """Of one clip pair, by its query-major number: (P, H)."""
+        """Return the product of one clip pair, given its query-major number: (P, H)."""
 
     def mean(self) -> Tensor:
-        """Of the mean of c over all clip pairs, which is the product of two means: (P, H)."""
+        """Return the product of the mean of c over all clip pairs, which equals that of the mean clips: (P, H)."""
 
 
 @dataclass(frozen=True)
 class Computed(Products):
-    """Products that are computed when they are asked for.
+    """Products that are computed on request.
 
     Attributes:
-        query: (..., M, D); leading axes broadcast with those of `gallery`, to P tracklet pairs in all.
+        query: (..., M, D); leading axes broadcast with those of `gallery` to P tracklet pairs.
         gallery: (..., N, D).
         weight: W1, (H, D).
     """
@@ -40,7 +40,7 @@ class Computed(Products):
 
     @staticmethod
     def crossed(query: Tensor, gallery: Tensor, weight: Tensor) -> Computed:
-        """Of all queries (Q, M, D) with the whole gallery (G, N, D), of any length: P = Q * G."""
+        """Return the products of all queries (Q, M, D) with all gallery tracklets (G, N, D): P = Q * G."""
         return Computed(F.normalize(query, dim=-1)[:, None], F.normalize(gallery, dim=-1)[None], weight)
 
     def pair(self, number: int) -> Tensor:
@@ -59,11 +59,11 @@ class Computed(Products):
 
 @dataclass(frozen=True)
 class BothWays(Products):
-    """Products of tracklets a with b, and of b with a, computed once: clips i and j make the same c as j and i.
+    """Products of A tracklet pairs (a, b) and of the swapped pairs (b, a), computed once because c is the same.
 
     Attributes:
-        table: (M, M, A, H), by clip of a, clip of b, place.
-        ways: 1 for a with b, P = A; 2 for b with a after them, P = 2 A.
+        table: (M, M, A, H), by clip of a, clip of b, and tracklet pair.
+        ways: 1 for (a, b) only, P = A; 2 for (a, b) followed by (b, a), P = 2 A.
     """
 
     table: Tensor
@@ -71,10 +71,10 @@ class BothWays(Products):
 
     @staticmethod
     def of(first: Tensor, second: Tensor, weight: Tensor, ways: int) -> BothWays:
-        """From clips (A, M, D) of a and (A, M, D) of b."""
+        """Compute the products from clips (A, M, D) of a and (A, M, D) of b."""
         a, b = (x.transpose(0, 1).contiguous() for x in (first, second))
         table = a.new_empty(len(a), *b.shape[:2], len(weight))
-        for i, j in product(range(len(a)), range(len(b))):  # c of all clip pairs at once would not stay in the caches
+        for i, j in product(range(len(a)), range(len(b))):  # c of all clip pairs at once would not fit in the caches
             table[i, j] = F.linear(a[i] * b[j], weight)
         return BothWays(table, ways)
 

@@ -1,7 +1,7 @@
-"""Values computed without gradient, whose gradient is computed later, and only where there is one to compute.
+"""Values computed without gradients; the backward pass recomputes only the rows that receive a gradient.
 
-R rows of values. A batch-hard loss looks at all values and sends gradient through few: so nothing is kept for the
-backward pass, which computes again, with gradient, just the rows that the loss asks for.
+Legend: R rows of values. A batch-hard loss reads all values but sends a gradient through few of them. Therefore nothing
+is stored for the backward pass, which recomputes the few rows with gradients.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ def recomputed(
     parameters: Sequence[nn.Parameter],
     chunk: int,
 ) -> Tensor:
-    """The same values, differentiable: rows whose gradient is not all zero are computed again in the backward pass.
+    """Return the same values as a differentiable tensor; its backward pass recomputes rows with a nonzero gradient.
 
-    The gradient is that of the plain computation; memory is that of `chunk` rows. Autocast is as it was here.
+    The gradient equals that of the plain computation, with the memory of `chunk` rows. The backward pass uses the
+    autocast settings of this call.
 
     Args:
-        values: (R, ...), without gradient.
-        again: called with some row numbers (C,) int64 and then the inputs, gives those rows of `values`; whatever it
-            draws or looks up must be what it was when `values` was computed.
-        inputs: tensors that `again` takes and that gradient may flow to.
-        parameters: what else gradient flows to.
-        chunk: C, rows computed again at once, at most.
+        values: (R, ...), computed without gradients.
+        again: Called with row numbers (C,) int64 and the inputs; returns those rows of `values`. Random numbers and
+            other state must be the same as when `values` was computed.
+        inputs: Tensors passed to `again` that may receive gradients.
+        parameters: Other tensors that receive gradients.
+        chunk: C, the largest number of rows to recompute at once.
     """
-    found: Tensor = _Recomputed.apply(values, again, chunk, len(inputs), *inputs, *parameters)  # type: ignore[no-untyped-call]
-    return found
+    rows: Tensor = _Recomputed.apply(values, again, chunk, len(inputs), *inputs, *parameters)  # type: ignore[no-untyped-call]
+    return rows
 
 
 class _Recomputed(torch.autograd.Function):
@@ -57,17 +58,17 @@ class _Recomputed(torch.autograd.Function):
         wanted = ctx.needs_input_grad[4:]
         sums: list[Tensor | None] = [None] * len(wanted)
         rows = gradient.flatten(1).ne(0).any(1) if gradient.ndim > 1 else gradient.ne(0)
-        # Where no row is wanted, one empty part gives zeros: without a gradient an optimiser would skip its step.
+        # If no row has a gradient, one empty part gives zeros: without gradients an optimiser would skip its step.
         for part in torch.split(rows.nonzero()[:, 0], ctx.chunk):
             inputs = [x.detach().requires_grad_(x.requires_grad) for x in ctx.saved_tensors]
             sources = [x for x, want in zip((*inputs, *ctx.parameters), wanted, strict=True) if want]
             with torch.enable_grad(), torch.autocast(**ctx.autocast):
-                # Weights that were rounded where no gradient was wanted may still be at hand, without one.
+                # The cache may hold weights that were rounded without gradients.
                 torch.clear_autocast_cache()
                 values = ctx.again(part, *inputs)
             parts = iter(torch.autograd.grad(values, sources, gradient[part], allow_unused=True))
-            for place, want in enumerate(wanted):
-                if want and (one := next(parts)) is not None:
-                    before = sums[place]
-                    sums[place] = one if before is None else before.add_(one)
+            for i, want in enumerate(wanted):
+                if want and (summand := next(parts)) is not None:
+                    before = sums[i]
+                    sums[i] = summand if before is None else before.add_(summand)
         return None, None, None, None, *sums
