@@ -46,7 +46,7 @@ def test_an_epoch_draws_each_person_once_and_k_tracklets_of_each() -> None:
         persons = [t.person for t in drawn]
         assert len(set(persons)) == 8 and min(persons) > DISTRACTOR
         assert all(persons.count(p) == 3 for p in persons)
-        assert len({t.id for t in drawn}) == 24  # no tracklet twice while there are enough
+        assert len({t.id for t in drawn}) == 24  # no repetition if there are enough tracklets
     assert plan.batch(0) != plan.batch(2)
 
 
@@ -112,7 +112,7 @@ def test_any_number_of_processes_gives_the_same_batches(make_tracklets: MakeTrac
 
 
 class Threads(Dataset[Tensor]):
-    """Item: with how many threads its process computes, and its number."""
+    """Items: the number of threads of the worker process, and its id."""
 
     def __getitem__(self, index: int) -> Tensor:
         return torch.tensor([torch.get_num_threads(), os.getpid()])
@@ -131,7 +131,7 @@ SCRIPT = """
 import os, sys, torch
 import torch.utils.data._utils.worker as worker
 from resight.data.batches import load_batches
-worker.MP_STATUS_CHECK_INTERVAL = 0.2  # seconds between two looks for the parent
+worker.MP_STATUS_CHECK_INTERVAL = 0.2  # seconds between two checks of the parent process
 
 class Processes(torch.utils.data.Dataset):
     def __getitem__(self, index):
@@ -155,14 +155,14 @@ def test_an_interrupted_loop_leaves_no_process(number: signal.Signals) -> None:
     workers = {int(loop.stdout.readline()) for _ in range(4)}
     assert len(workers) == 2 and all(alive(worker) for worker in workers)
     if number is signal.SIGINT:
-        os.killpg(loop.pid, number)  # what Ctrl-C in a terminal does: all processes of the group are told
+        os.killpg(loop.pid, number)  # like Ctrl-C in a terminal, which signals all processes of the group
     else:
         os.kill(loop.pid, number)
     loop.stdout.close()
     errors = loop.stderr.read()
     loop.stderr.close()
     assert loop.wait(60) != 0
-    assert errors.count("Traceback") <= 1  # the loop's own, and none of a worker
+    assert errors.count("Traceback") <= 1  # from the loop, none from a worker
     deadline = time.monotonic() + 60
     while any(alive(worker) for worker in workers):
         assert time.monotonic() < deadline
@@ -186,7 +186,7 @@ def test_the_next_batch_is_on_its_way_before_the_one_at_hand_is_used() -> None:
             done.append(f"read {n}")
             yield torch.full((n + 1,), n), torch.zeros(n)
 
-    # the device without memory copies nothing, but takes the path of a GPU
+    # The meta device copies nothing, but uses the code path of a GPU.
     for n, (pixels, targets) in enumerate(copy_ahead(source(), torch.device("meta"))):
         assert pixels.device.type == targets.device.type == "meta"
         assert pixels.shape == (n + 1,) and targets.shape == (n,)

@@ -25,7 +25,7 @@ def test_spaced_clips_are_consecutive_evenly_placed_and_inside(n: int, length: i
         if count > 1:
             assert clips[0, 0] == 0 and clips[-1, -1] == n - 1
     else:
-        # looped in plain words: after the last frame comes the first
+        # A short tracklet is repeated: the first frame follows the last.
         for clip in clips:
             assert all(b == (a + 1) % n for a, b in pairwise(clip))
 
@@ -68,7 +68,7 @@ def test_strides_are_kept_where_they_fit(n: int, length: int, count: int, stride
 def test_every_start_of_a_stride_can_be_drawn() -> None:
     rng = np.random.default_rng(0)
     starts = {int(sample_clips(12, ClipSpec(4, 1, "consec", stride=3), rng)[0, 0]) for _ in range(100)}
-    assert starts == {0, 1, 2}  # the last is made of frames 2, 5, 8 and 11
+    assert starts == {0, 1, 2}  # the last start gives frames 2, 5, 8 and 11
 
 
 @given(n=st.integers(1, 300), length=st.integers(1, 8), count=st.integers(1, 12), stride=st.integers(1, 12))
@@ -78,7 +78,7 @@ def test_cover_sees_the_whole_tracklet_evenly(n: int, length: int, count: int, s
     assert clips.shape == (count, length)
     frames, times = np.unique(clips, return_counts=True)
     assert frames[0] >= 0 and frames[-1] < n
-    assert len(frames) == min(n, count * length)  # every frame, or as many as there are places
+    assert len(frames) == min(n, count * length)  # every frame, or one per position
     assert times.max() - times.min() <= 1
     gaps = np.diff(frames)
     assert gaps.size == 0 or gaps.max() - gaps.min() <= 1

@@ -14,7 +14,7 @@ def test_corruption_keeps_the_shape_and_loses_the_detail() -> None:
         np.abs(np.diff(damaged.astype(float), axis=1)).mean()
         < 0.1 * np.abs(np.diff(frame.astype(float), axis=1)).mean()
     )
-    assert abs(damaged.mean() - frame.mean()) < 5  # nothing but detail is lost
+    assert abs(damaged.mean() - frame.mean()) < 5  # only detail is lost
     assert corrupt_frame(frame[:3, :2]).shape == (3, 2, 3)
 
 

@@ -33,7 +33,7 @@ H, W, L = 48, 24, 4
 
 @pytest.fixture
 def clip() -> Pixels:
-    """Noise below 100, so that nothing in it is found in `donor`."""
+    """Return noise below 100, so that it has no value in common with `donor`."""
     return np.random.default_rng(0).integers(0, 100, (L, H, W, 3)).astype(np.uint8)
 
 
@@ -70,7 +70,7 @@ def test_something_in_front_covers_its_share_in_one_piece_and_moves_a_little(cli
             rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
             assert mask.sum() == len(rows) * len(columns)
             corners.append((rows[0], columns[0]))
-            # The middle of a donor's frame, as it is.
+            # The centre of the donor's frame, unchanged.
             y, x = (H - len(rows)) // 2, (W - len(columns)) // 2
             piece = frame[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
             expected = other[len(corners) - 1, y : y + len(rows), x : x + len(columns)]
@@ -84,7 +84,7 @@ def test_something_in_front_covers_its_share_in_one_piece_and_moves_a_little(cli
 
 
 def test_nobody_is_the_side_of_the_frames_stretched(clip: Pixels) -> None:
-    clip[:, :, 2:-2] = 255  # somebody who stands in the middle
+    clip[:, :, 2:-2] = 255  # a person in the middle
     for seed in range(6):
         damaged = show_background(clip, rng(seed))
         assert damaged.max() < 100
@@ -96,7 +96,7 @@ def test_bad_crops_shift_zoom_or_both_and_repeat_the_edges() -> None:
     size = 96
     ramp = np.linspace(0, 250, size)
     clip = np.zeros((1, size, size, 3), np.uint8)
-    clip[..., 0], clip[..., 1] = ramp[:, None], ramp[None]  # a pixel says where it came from
+    clip[..., 0], clip[..., 1] = ramp[:, None], ramp[None]  # a pixel's value is its position
     kinds = set()
     for seed in range(40):
         frame = crop_badly(clip, rng(seed))[0].astype(float)

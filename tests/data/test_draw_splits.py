@@ -1,4 +1,4 @@
-"""Splits of one's own data: what must hold of any of them, and what is said when none can be drawn."""
+"""Splits of your own data: properties of every split, and messages if none can be drawn."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from resight.tracklet import JUNK, Dataset, Tracklet, by_person
 
 
 def make_set(seen: list[list[int]], unknown: int = 0, frames: int = 8) -> Dataset:
-    """`seen`: of each person, the camera of each tracklet."""
+    """Return a data set; `seen` has the camera of each tracklet, for each person."""
     people = [(person, camera) for person, cameras in enumerate(seen, start=1) for camera in cameras]
     people += [(JUNK, 1)] * unknown
     tracklets = tuple(

@@ -53,7 +53,7 @@ def test_load_clips_resizes_and_corrupts_only_what_it_is_told(make_tracklets: Ma
     assert clean.shape == (2, 2, 64, 32, 3) and clean.dtype == np.uint8
     assert (clean[0] == damaged[0]).all()
     assert (clean[1] != damaged[1]).any()
-    # frame 1 is in both clips, and is corrupted in one of them only
+    # Frame 1 is in both clips and is corrupted in only one of them.
     same_size = load_clips(tracklet, numbers, (32, 16), np.array([False, True]))
     assert (same_size[0, 1] == read_frame(tracklet.frame(1))).all()
     assert (same_size[1, 0] == corrupt_frame(read_frame(tracklet.frame(1)))).all()
@@ -61,7 +61,7 @@ def test_load_clips_resizes_and_corrupts_only_what_it_is_told(make_tracklets: Ma
 
 def test_augmentation_draws_once_a_clip(make_tracklets: MakeTracklets) -> None:
     tracklet: Tracklet = make_tracklets(persons=1, cameras=1, frames=1)[0]
-    numbers = np.zeros((6, 4), np.int64)  # one frame, again and again
+    numbers = np.zeros((6, 4), np.int64)  # the same frame in every place
     clips = load_augmented(
         tracklet, numbers, ClipSpec(4, 6, height=32, width=16), Stage1(colour=0.5), np.random.default_rng(0)
     )
@@ -71,7 +71,7 @@ def test_augmentation_draws_once_a_clip(make_tracklets: MakeTracklets) -> None:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of pictures of four sizes, two of them PNG, one grey."""
+    """Return a folder of pictures of four sizes, two of them PNG, one grey."""
     folder = tmp_path_factory.mktemp("pictures")
     rng = np.random.default_rng(0)
     for n, (height, width) in enumerate([(32, 16), (32, 16), (32, 16), (16, 32), (20, 11), (7, 3)]):
@@ -97,7 +97,7 @@ def test_blocks_hold_what_single_frames_do(pictures: Path) -> None:
 def slowly_loaded(
     tracklet: Tracklet, numbers: NDArray[np.int64], size: tuple[int, int], corrupted: list[bool]
 ) -> Pixels:
-    """Frame by frame, nothing shared."""
+    """Load clips frame by frame, without sharing frames."""
     clips = []
     for clip, damage in zip(numbers.tolist(), corrupted, strict=True):
         frames = [read_frame(tracklet.frame(number)) for number in clip]

@@ -33,11 +33,11 @@ def test_prepare_puts_channels_second_and_values_in_range() -> None:
 @pytest.mark.parametrize("at_once", [7, 64, 10**6])
 def test_prepare_in_parts_of_any_size(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
     monkeypatch.setattr(transforms, "CACHED", at_once)
-    pixels = torch.randint(0, 256, (3, 6, 2, 5, 3), dtype=torch.uint8).transpose(1, 2)  # in no simple order
+    pixels = torch.randint(0, 256, (3, 6, 2, 5, 3), dtype=torch.uint8).transpose(1, 2)  # not contiguous
     expected = pixels.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
     assert torch.equal(prepare_clips(pixels), expected)
     assert prepare_clips(pixels[:0]).shape == (0, 3, 2, 6, 5)
-    assert prepare_clips(pixels.to("meta")).device.type == "meta"  # converted where the pixels are
+    assert prepare_clips(pixels.to("meta")).device.type == "meta"  # converted on the device of the pixels
 
 
 sizes = st.tuples(st.integers(1, 70), st.integers(1, 40))
@@ -106,5 +106,5 @@ def test_draws_cover_the_room_and_flip_half() -> None:
     drawn = [draw_augmentation(Stage1(), rng) for _ in range(500)]
     assert 0.4 < np.mean([d.flip for d in drawn]) < 0.6
     assert min(d.crop[0] for d in drawn) < 0.05 and max(d.crop[1] for d in drawn) > 0.95
-    assert {d.gain for d in drawn} == {(1.0, 1.0, 1.0)}  # the paper does not touch colours
+    assert {d.gain for d in drawn} == {(1.0, 1.0, 1.0)}  # the paper does not change colours
     assert {d.contrast for d in drawn} == {1.0}

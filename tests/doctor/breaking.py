@@ -1,4 +1,4 @@
-"""Ways to break a data set, and the table of what was broken how."""
+"""Ways to break a data set, and a table of broken data sets with the expected findings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Table = NDArray[np.int64] | NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Broken:
-    """A data set of a kind, what is done to it, and what the doctor must say when it is read as `read_as`."""
+    """A kind of data set, how it is broken, and the finding that is expected when it is read as `read_as`."""
 
     kind: str
     read_as: str
@@ -51,7 +51,7 @@ def examine(kind: str, path: Path) -> Report:
 def breaks(
     cases: list[Broken], kind: str, finding: str, words: str, read_as: str | None = None
 ) -> Callable[[Break], Break]:
-    """Enter a function into a table of cases."""
+    """Add a function to a table of cases."""
 
     def enter(apply: Break) -> Break:
         cases.append(Broken(kind, read_as or kind, apply, finding, words))
@@ -61,17 +61,17 @@ def breaks(
 
 
 def check(case: Broken, root: Path) -> None:
-    """The doctor says what it must, and the reader reads or refuses."""
+    """Check that the doctor reports the fault, and that the reader reads the data set or refuses it with a message."""
     case.apply(root)
     report = examine(case.read_as, root)
-    said = [one.to_text() for one in report.findings if one.kind == case.finding]
-    assert said, report.to_text()
-    assert any(case.words in one for one in said), report.to_text()
+    texts = [finding.to_text() for finding in report.findings if finding.kind == case.finding]
+    assert texts, report.to_text()
+    assert any(case.words in text for text in texts), report.to_text()
     report.to_text().encode("utf-8")
     try:
-        found = READERS[case.read_as](root)
-        for split in found if isinstance(found, tuple) else (found,):
-            for tracklet in islice(split.gallery, 5):
+        datasets = READERS[case.read_as](root)
+        for dataset in datasets if isinstance(datasets, tuple) else (datasets,):
+            for tracklet in islice(dataset.gallery, 5):
                 read_frames([tracklet.frame(number) for number in range(len(tracklet))])
     except ResightError as error:
         assert len(str(error)) > 20
@@ -82,13 +82,13 @@ def pictures(root: Path) -> list[Path]:
 
 
 def frames_of_one(root: Path, least: int = 4) -> list[Path]:
-    """The frames in the first folder that has so many."""
+    """Return the frames in the first folder with at least `least` frames."""
     folders = sorted({path.parent for path in pictures(root)})
     return next(own for folder in folders if len(own := sorted(folder.iterdir())) >= least)
 
 
 def rewrite(path: Path, content: bytes) -> None:
-    """Write a file anew: what it was linked with keeps its own."""
+    """Replace a file, without changing files that are hard-linked to it."""
     path.unlink()
     path.write_bytes(content)
 
@@ -121,7 +121,7 @@ def remove(*paths: Path) -> None:
 
 
 def move_below(root: Path, below: str) -> None:
-    """Everything in a folder goes into a folder in it."""
+    """Move everything in a folder into a new folder in it."""
     names = [path.name for path in root.iterdir()]
     (root / below).mkdir(parents=True)
     for name in names:

@@ -1,4 +1,4 @@
-"""Healthy data sets of every kind, written once, and copies of them to break."""
+"""Intact data sets of every kind, written once, and copies of them to break."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Copy = Callable[[str], Path]
 
 @pytest.fixture(scope="session")
 def healthy(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Kind of data set → a folder that holds one without any fault."""
+    """Return kind of data set → folder of an intact one."""
     base = tmp_path_factory.mktemp("healthy")
     make_world(base / "mars", SCALE, seed=1, workers=1)
     for kind in KINDS[1:5]:
@@ -45,7 +45,7 @@ def healthy(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture
 def copy(healthy: dict[str, Path], tmp_path: Path) -> Copy:
-    """A function that copies a healthy data set, with hard links: replace files, never write into them."""
+    """Return a function that copies an intact data set with hard links: replace files instead of changing them."""
 
     def make(kind: str) -> Path:
         out = tmp_path / "data" / kind

@@ -1,4 +1,4 @@
-"""What is to be ingested, broken in one way each: what the doctor says, and that `ingest` does not fall over."""
+"""Broken input of `resight ingest`: the doctor reports each fault, and `ingest` raises no unexpected exception."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def site(tmp_path: Path, pictures: Path) -> Path:
-    """A folder with ``cameras.toml``, the pictures of a camera, and its tracks."""
+    """Return a folder with ``cameras.toml``, the frames of a camera, and its tracks."""
     (tmp_path / "door").mkdir()
     for path in pictures.iterdir():
         (tmp_path / "door" / path.name).hardlink_to(path)
@@ -132,7 +132,7 @@ def test_what_is_broken_is_found_and_ingest_does_not_fall_over(case: str, site: 
     said = [one.to_text() for one in report.findings if one.kind == finding]
     assert said, report.to_text()
     assert any(words in one for one in said), report.to_text()
-    if case == "without tracks":  # detecting people needs OpenCV, and takes long
+    if case == "without tracks":  # detecting persons needs OpenCV and takes long
         return
     try:
         ingest(find_sources(site / "cameras.toml"), site / "out")

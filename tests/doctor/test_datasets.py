@@ -1,4 +1,4 @@
-"""Healthy data sets of every kind, and how findings are told."""
+"""Intact data sets of every kind, and the text of findings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From names on the command line to reports, files and exit status; and the page about it."""
+"""Examining by name: reports, files and exit status; and docs/doctor.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders and manifests of one's own, each broken in one way: what the doctor says, and that no reader falls over."""
+"""Broken folders and manifests: the doctor reports each fault, and no reader raises an unexpected exception."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Public data sets, each broken in one way: what the doctor says, and that no reader falls over."""
+"""Broken public data sets: the doctor reports each fault, and no reader raises an unexpected exception."""
 
 from __future__ import annotations
 

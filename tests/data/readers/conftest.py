@@ -1,4 +1,4 @@
-"""One rendered world, and the same in every other layout."""
+"""One synthetic world in every layout."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def layouts(world: Path) -> MakeLayout:
-    """A function that gives the world in another layout; written once, not to be changed."""
+    """Return a function that writes the world in a layout once; its files must not be changed."""
 
     def make(kind: str) -> Path:
         out = world.parent / kind
@@ -39,13 +39,13 @@ def layouts(world: Path) -> MakeLayout:
 
 @pytest.fixture
 def copy_layout(layouts: MakeLayout, tmp_path: Path) -> MakeLayout:
-    """A function that gives a copy to damage."""
+    """Return a function that makes a copy that a test may damage."""
     return lambda kind: Path(shutil.copytree(layouts(kind), tmp_path / kind, copy_function=os.link))
 
 
 @pytest.fixture
 def shuffled_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file system that lists everything the other way round."""
+    """Make the file system list everything in reverse order."""
     scandir, listdir = os.scandir, os.listdir
 
     @contextmanager

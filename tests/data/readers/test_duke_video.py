@@ -29,7 +29,7 @@ def test_reads_every_role(root: Path, world: Path) -> None:
     dataset, mars = read_duke_video(root), read_mars(world)
     assert (dataset.name, dataset.root, dataset.notes, dataset.number) == ("duke-video", root, (), None)
     assert [(t.person, t.camera, len(t)) for t in dataset.train] == [(t.person, t.camera, len(t)) for t in mars.train]
-    # One query a person; everybody nobody asks for keeps a number of his own.
+    # One query per person. Persons without a query keep their numbers.
     assert sorted(t.person for t in dataset.query) == sorted({t.person for t in mars.query})
     unasked = {t.person for t in dataset.gallery} - {t.person for t in dataset.query}
     assert len(unasked) >= SCALE.distractors
@@ -52,7 +52,7 @@ def test_both_forms_of_frame_names_give_the_same(root: Path, layouts: MakeLayout
 
 
 def test_frames_are_sorted_by_frame_number(tmp_path: Path) -> None:
-    # Neither as text nor by the number that comes last.
+    # Neither the order as text nor that of the last number.
     names = ["0001C1F0002X0030.jpg", "0001C1F0010X0020.jpg", "0001C1F10001X0010.JPG"]
     for role in ("train", "query", "gallery"):
         folder = tmp_path / role / "0001" / "0001"

@@ -1,4 +1,4 @@
-"""Plain folders of tracklets, and one folder of frames as a query."""
+"""Folders of tracklets, and one folder of frames as a query."""
 
 from __future__ import annotations
 

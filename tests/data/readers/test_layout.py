@@ -1,4 +1,4 @@
-"""Finding a data set and its files below a given path, and the table of layouts."""
+"""Search for a data set and its files below a path, and the table of layouts."""
 
 from __future__ import annotations
 

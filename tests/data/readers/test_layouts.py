@@ -1,4 +1,4 @@
-"""What every reader has in common: the same world, read from any layout, is the same world."""
+"""All readers read the same synthetic world from their layouts and must agree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Listing folders in an order that does not depend on the disk."""
+"""Folders are listed in an order that does not depend on the disk."""
 
 from __future__ import annotations
 

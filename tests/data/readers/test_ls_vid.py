@@ -1,4 +1,4 @@
-"""LS-VID, from the synthetic world in its layout, from the variants that are around, and from broken copies."""
+"""LS-VID, from the synthetic world in its layout, from its known variants, and from broken copies."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def table_of(root: Path) -> Path:
 
 
 def rewrite(root: Path, change: Callable[[int, str], str], part: str = "test") -> None:
-    # The copies are hard links: a new file, not a changed one.
+    # The copies are hard links, so files are replaced instead of changed.
     lines = list_of(root, part).read_text().splitlines()
     list_of(root, part).unlink()
     list_of(root, part).write_text("".join(f"{change(n, line)}\n" for n, line in enumerate(lines)))
@@ -62,7 +62,7 @@ def test_one_tracklet_does_not_take_the_frames_of_a_longer_name(tmp_path: Path) 
     for name in ("1_1_3_10.jpg", "1_1_3_9.jpg", "1_10_4_1.jpg", "1_1.txt", ".1_1_3_11.jpg"):
         (tmp_path / "frames" / name).touch()
     for part in ("train", "test"):
-        # Windows line ends, a tracklet name that ends in the separator, an empty line
+        # Windows line endings, a tracklet name that ends in the separator, an empty line.
         list_of(tmp_path, part).write_text("frames/1_1_ 1\r\nframes/1_10 1\r\n\r\n", newline="")
     savemat(table_of(tmp_path), {"query": np.array([[2]])})
     dataset = read_ls_vid(tmp_path)

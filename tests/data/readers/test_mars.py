@@ -1,4 +1,4 @@
-"""MARS from a tiny set in the official layout, and the published counts from the official tables."""
+"""MARS from a tiny data set in the official layout, and the published counts from the official tables."""
 
 from __future__ import annotations
 
@@ -225,7 +225,7 @@ def test_official_tables_have_the_published_counts() -> None:
 
 
 def _invented_names(rows: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> list[str]:
-    """Names that fit the rows: the official name lists are not among the tables."""
+    """Return names that match the rows, because the tables do not contain the official name lists."""
     return [
         frame_name(person, camera, number, frame)
         for number, (first, last, person, camera) in enumerate(rows.tolist(), start=1)

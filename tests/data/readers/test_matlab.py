@@ -1,4 +1,4 @@
-"""Tables of both kinds of MATLAB file; damaged ones are named in the tests of the readers too."""
+"""Tables in both formats of MATLAB files. The tests of the readers also cover damaged tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Splits that lie beside one's own data, as its readers see them."""
+"""Splits of your own data, as applied by the readers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PERSONS = ("anna", "bob", "carl", "dora", "eve", "finn")
 
 @pytest.fixture
 def crops(tmp_path: Path) -> Path:
-    """Six persons under two cameras, and a manifest that knows one tracklet more."""
+    """Return six persons under two cameras, and a manifest with one more tracklet."""
     root = tmp_path / "crops"
     lines: list[dict[str, Any]] = []
     for person in PERSONS:
@@ -58,7 +58,7 @@ def test_a_manifest_has_splits_of_its_own(crops: Path) -> None:
     made = make_splits(f"manifest:{crops}", SplitRule(1))
     assert made.path == crops / "manifest.splits.json"
     (split,) = read_splits(f"manifest:{crops}")
-    # As everywhere, one split has no number.
+    # A single split has no number.
     assert split.number is None and split.query != split.gallery
     assert [one.query for one in read_splits(f"manifest:{crops / 'manifest.jsonl'}")] == [split.query]
     assert [t.id for t in split.gallery if t.person == JUNK] == ["somebody"]
@@ -69,7 +69,7 @@ def test_a_manifest_has_splits_of_its_own(crops: Path) -> None:
 
 
 def test_somebody_who_was_named_since_is_found_on_both_sides(crops: Path) -> None:
-    """Ids stay, so only the persons can tell."""
+    """The ids do not change, so the overlap shows only in the persons."""
     manifest = crops / "manifest.jsonl"
     make_splits(f"manifest:{crops}", SplitRule(1))
     person = PERSONS[by_person(read_dataset(f"manifest:{crops}").train).popitem()[0] - 1]

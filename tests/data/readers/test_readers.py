@@ -1,4 +1,4 @@
-"""Data sets by name."""
+"""Reading data sets by name."""
 
 from __future__ import annotations
 
