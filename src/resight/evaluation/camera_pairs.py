@@ -116,15 +116,15 @@ def score_camera_pairs(
 
     totals = np.zeros((4, C, C))
     for rows in blocks(Q, len(gallery.ids)):
-        own = itself[rows]
-        is_itself = np.zeros((len(own), len(gallery.ids)), dtype=bool)
-        is_itself[np.flatnonzero(own >= 0), own[own >= 0]] = True
+        column = itself[rows]
+        is_itself = np.zeros((len(column), len(gallery.ids)), dtype=bool)
+        is_itself[np.flatnonzero(column >= 0), column[column >= 0]] = True
         person = query.persons[rows, None]
         same = (person == gallery.persons) & (person > DISTRACTOR) & ~is_itself
         matches = _by_camera(find(rows, same, is_itself), np.searchsorted(cameras, gallery.cameras), C)
-        n = np.bincount(matches.row, minlength=len(own) * C)
+        n = np.bincount(matches.row, minlength=len(column) * C)
         scores = score_matches(matches.row, matches.rank, n)
-        cell = np.searchsorted(cameras, query.cameras[rows]).repeat(C) * C + np.tile(np.arange(C), len(own))
+        cell = np.searchsorted(cameras, query.cameras[rows]).repeat(C) * C + np.tile(np.arange(C), len(column))
         for total, values in zip(totals, (n > 0, scores.first == 1, scores.ap, scores.ap_trapezoid), strict=True):
             total += np.bincount(cell, values, C * C).reshape(C, C)
     queries = totals[0]

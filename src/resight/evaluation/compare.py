@@ -141,8 +141,8 @@ class Comparison:
         rows = []
         for name, scores in self.scores.items():
             values, interval = scores.measures(), self.intervals[name]["map"]
-            first, *others = (100 * values[measure] for measure in MEASURES)
-            rows.append(Row(name, (first, f"{100 * interval.low:.1f} … {100 * interval.high:.1f}", *others)))
+            first, *remaining = (100 * values[measure] for measure in MEASURES)
+            rows.append(Row(name, (first, f"{100 * interval.low:.1f} … {100 * interval.high:.1f}", *remaining)))
         first_heading, *headings = MEASURES.values()
         return Table(
             "Scores in percent",

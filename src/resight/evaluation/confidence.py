@@ -175,9 +175,9 @@ def compare_runs(
         ShapeError: If there is not one group per query.
     """
     for what in ("protocol", "without_match", "gallery", "cut_at", "query_ids"):
-        one, other = getattr(first, what), getattr(second, what)
-        if one != other:
-            values = f"{len(one)} and {len(other)} of them" if what == "query_ids" else f"{one} and {other}"
+        a, b = getattr(first, what), getattr(second, what)
+        if a != b:
+            values = f"{len(a)} and {len(b)} of them" if what == "query_ids" else f"{a} and {b}"
             raise ProtocolError(
                 f"two runs can only be compared if they have the same queries, gallery and protocol; {what} differ: "
                 f"{values}. Evaluate both on the same data by the same protocol"

@@ -72,7 +72,7 @@ PROTOCOLS: dict[str, Protocol] = {
         ),
         Protocol(
             name="cross-camera",
-            description="Every gallery tracklet of the query's own camera is junk, whoever it shows.",
+            description="Every gallery tracklet of the query's own camera is junk, of any person.",
             source="the strict reading of 'search in the other cameras'; not the rule of any supported data set",
             same_camera="everyone",
         ),

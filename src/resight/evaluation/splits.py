@@ -147,9 +147,9 @@ class SplitComparison:
 
     def to_text(self) -> str:
         """Return tables and notes as plain text."""
-        scores, *others = self.tables()
+        scores, *open_sets = self.tables()
         parts = ["\n".join([scores.to_text(), *(f"Note: {note}." for note in self.notes)])]
-        return "\n\n".join([*parts, *(table.to_text() for table in others)])
+        return "\n\n".join([*parts, *(table.to_text() for table in open_sets)])
 
     def save(self, folder: Path) -> None:
         """Write scores.json, and a folder per split with the files of `Comparison.save`."""

@@ -39,8 +39,8 @@ def plot_dataset(
     _plot_lengths(grid[0, 0], lengths)
     _plot_bars(grid[0, 1], per_camera, "camera", "tracklets")
     _plot_bars(grid[1, 0], cameras_per_person, "cameras per person", "persons")
-    counts = {part: dict(sorted(Counter(own).items())) for part, own in tracklets_per_person.items()}
-    if len({key for own in counts.values() for key in own}) <= _MANY:
+    counts = {part: dict(sorted(Counter(numbers).items())) for part, numbers in tracklets_per_person.items()}
+    if len({key for part_counts in counts.values() for key in part_counts}) <= _MANY:
         _plot_bars(grid[1, 1], counts, "tracklets per person", "persons")
     else:
         _plot_steps(grid[1, 1], tracklets_per_person, "tracklets per person", "persons", logarithmic=False)
@@ -57,7 +57,7 @@ def _plot_lengths(axes: Axes, lengths: Mapping[str, Sequence[int]]) -> None:
 
 def _plot_steps(axes: Axes, values: Mapping[str, Sequence[int]], what: str, unit: str, *, logarithmic: bool) -> None:
     """Draw histograms as outlines with a light fill."""
-    everything = np.array([value for own in values.values() for value in own] or [1], float)
+    everything = np.array([value for part_values in values.values() for value in part_values] or [1], float)
     low, high = float(everything.min()), float(everything.max())
     bins = int(np.clip(len(everything) ** 0.5, 8, 30))
     if logarithmic and high > low:
@@ -65,9 +65,15 @@ def _plot_steps(axes: Axes, values: Mapping[str, Sequence[int]], what: str, unit
         axes.set_xscale("log")
     else:
         edges = np.linspace(low - 0.5, high + 0.5, min(bins, int(high - low) + 1) + 1).tolist()
-    for (part, own), colour in zip(values.items(), _TONES, strict=False):
+    for (part, part_values), colour in zip(values.items(), _TONES, strict=False):
         axes.hist(
-            own, edges, histtype="stepfilled", facecolor=f"{colour}22", edgecolor=colour, linewidth=1.6, label=part
+            part_values,
+            edges,
+            histtype="stepfilled",
+            facecolor=f"{colour}22",
+            edgecolor=colour,
+            linewidth=1.6,
+            label=part,
         )
     if logarithmic and high > low:
         ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000) if low <= tick <= high]
@@ -79,11 +85,11 @@ def _plot_steps(axes: Axes, values: Mapping[str, Sequence[int]], what: str, unit
 
 def _plot_bars(axes: Axes, counts: Mapping[str, Mapping[int, int]], what: str, unit: str) -> None:
     """Draw bars side by side, with one colour per part of the data set."""
-    keys = sorted({key for own in counts.values() for key in own})
+    keys = sorted({key for part_counts in counts.values() for key in part_counts})
     width = 0.8 / max(1, len(counts))
-    for place, ((part, own), colour) in enumerate(zip(counts.items(), _TONES, strict=False)):
+    for place, ((part, part_counts), colour) in enumerate(zip(counts.items(), _TONES, strict=False)):
         shift = (place - (len(counts) - 1) / 2) * width
-        heights = [own.get(key, 0) for key in keys]
+        heights = [part_counts.get(key, 0) for key in keys]
         axes.bar(np.arange(len(keys)) + shift, heights, 0.94 * width, color=colour, label=part)
     every = -(-len(keys) // 20) or 1
     axes.set_xticks(range(0, len(keys), every), [str(key) for key in keys[::every]])
