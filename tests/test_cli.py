@@ -17,7 +17,8 @@ from resight.data.readers import read_splits
 from resight.evaluation.metrics import Scores
 from resight.features.types import ClipFeatures
 from resight.ranking import Ranking
-from resight.synthetic.layouts import SPLITS, write_layout
+from resight.synthetic.layout_writers import SPLITS
+from resight.synthetic.layouts import write_layout
 from resight.training.loop import fingerprint
 
 RECIPE = """
@@ -80,8 +81,8 @@ def ask(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
 
 def test_train_writes_a_model_and_its_log(run: Path) -> None:
     model = load_checkpoint(run / "model.safetensors")
-    assert model.recipe.name == "small" and model.card["aggregator"] == "learned"
-    assert 0 < model.card["validation"]["stage 2 mAP"] <= 1
+    assert model.recipe.name == "small" and model.metadata["aggregator"] == "learned"
+    assert 0 < model.metadata["validation"]["stage 2 mAP"] <= 1
     for stage in ("stage1", "stage2"):
         records = [json.loads(line) for line in (run / f"{stage}.metrics.jsonl").read_text().splitlines()]
         assert [r["step"] for r in records] == list(range(len(records)))
@@ -133,7 +134,7 @@ def unnamed_scores(values: Any, known: frozenset[str] = frozenset(), where: str 
     known |= {name for name, value in values.items() if value is not None}
     scored = MEASURES & values.keys()
     wanted = CONDITIONS | ({"ap_kind"} if scored - {"rank1", "rank-1"} else set())
-    asked = bool(known & {"valid_queries", "queries", "known_queries"})
+    asked = bool(known & {"valid_queries", "queries", "mated_queries"})
     missing = [f"{where}: {sorted(scored)} without {sorted(wanted - known)}"] if scored else []
     found = missing if not (wanted <= known and asked) else []
     return found + [one for name, value in values.items() for one in unnamed_scores(value, known, f"{where}/{name}")]
@@ -145,6 +146,68 @@ def test_a_score_without_conditions_would_be_noticed() -> None:
     for name in ("protocol", "ap_kind", "frames", "reranking", "valid_queries"):
         assert unnamed_scores({"scores": {"a": {k: v for k, v in told.items() if k != name}}}), name
     assert unnamed_scores({"mean": {"rank-1": 0.5}})
+
+
+def test_importance_is_trained_on_the_encoder_of_another_model(
+    world: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "stage2.toml").write_text(RECIPE.replace("height = 32", "height = 64").replace('base = "demo"', ""))
+    model, out = str(run / "model.safetensors"), tmp_path / "run"
+    command = ["train", f"mars:{world}", "--out", str(out), "--recipe", str(tmp_path / "stage2.toml"), "--workers", "0"]
+    values = ask(capsys, *command, "--encoder", model)
+    assert values.keys() == {"model", "stage 2 mAP"}
+    trained, source = load_checkpoint(out / "model.safetensors"), load_checkpoint(run / "model.safetensors")
+    assert trained.recipe.clips == source.recipe.clips and trained.recipe.stage1 == source.recipe.stage1
+    for name, tensor in source.encoder.state_dict().items():
+        assert tensor.equal(trained.encoder.state_dict()[name]), name
+    assert not (out / "stage1.metrics.jsonl").exists()
+    for wrong in (["--stage", "1"], ["--init", model]):
+        with pytest.raises(SystemExit):
+            main([*command, "--encoder", model, *wrong])
+        assert "encoder of another model is used" in capsys.readouterr().err
+
+
+def test_every_tracklet_is_encoded_once_for_all_commands(
+    world: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RESIGHT_CACHE", str(tmp_path / "cache"))
+    model, dataset = str(run / "model.safetensors"), read_splits(f"mars:{world}")[0]
+    everyone = {t.id for t in (*dataset.query, *dataset.gallery)}
+
+    def stored() -> int:
+        return int(ask(capsys, "cache")["tracklets"])
+
+    assert stored() == 0
+    ask(capsys, "search", dataset.query[0].id, f"mars:{world}", "--model", model)
+    first = stored()
+    assert 0 < first <= len(everyone)
+    ask(capsys, "search", dataset.query[1].id, f"mars:{world}", "--model", model)
+    ask(capsys, "evaluate", f"mars:{world}", "--model", model)
+    assert stored() == len(everyone)
+    main(["extract", f"mars:{world}", "--model", model, "--out", str(tmp_path / "f.safetensors"), "--workers", "0"])
+    assert stored() == len(everyone)
+    capsys.readouterr()
+    main(["cache"])
+    assert f"{len(everyone)} tracklets" in capsys.readouterr().out
+    assert ask(capsys, "cache", "--clear", "--older-than", "1")["erased"] == 0
+    assert ask(capsys, "cache", "--clear")["erased"] == len(everyone)
+    assert stored() == 0
+    for wrong in (["--older-than", "3"], ["--clear", "--older-than", "-1"]):
+        with pytest.raises(SystemExit) as stop:
+            main(["cache", *wrong])
+        assert stop.value.code == 1 and "--older-than" in capsys.readouterr().err
+
+
+def test_a_cache_that_cannot_be_written_is_noted(
+    world: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("RESIGHT_CACHE", str(tmp_path / "file" / "cache"))
+    query = read_splits(f"mars:{world}")[0].query[0].id
+    main(["search", query, f"mars:{world}", "--model", str(run / "model.safetensors"), "--json"])
+    captured = capsys.readouterr()
+    assert len(json.loads(captured.out)["answers"]) > 0
+    assert captured.err.count("features are not kept") == 1
 
 
 @pytest.mark.parametrize("reranked", [False, True])
@@ -202,7 +265,7 @@ def test_several_splits_are_a_mean_and_a_deviation(
     assert " ± " in text and f"mean ± standard deviation over {number}" in text and "no re-ranking" in text
     with pytest.raises(SystemExit):
         main(["compare", str(out), str(out)])
-    assert "name one of them" in capsys.readouterr().err
+    assert "pass one of them" in capsys.readouterr().err
 
 
 def test_a_model_for_each_split_and_one_that_saw_the_queries(
@@ -211,13 +274,13 @@ def test_a_model_for_each_split_and_one_that_saw_the_queries(
     splits = read_splits(f"prid2011:{prid}")
     model = load_checkpoint(run / "model.safetensors")
     for split in splits:
-        model.card["trained_on"] = fingerprint(split.train)
+        model.metadata["trained_on"] = fingerprint(split.train)
         save_checkpoint(tmp_path / f"m{split.number}" / "model.safetensors", model)
     seen = next(s for s in splits if {t.id for t in splits[0].train} & {t.id for t in s.query})
     name, ours = f"prid2011:{prid}#{seen.number}", str(tmp_path / "m{split}" / "model.safetensors")
     assert not any("trained on" in note for note in ask(capsys, "evaluate", name, "--model", ours)["notes"])
     notes = ask(capsys, "evaluate", name, "--model", ours.replace("{split}", "1"))["notes"]
-    assert f"of split {seen.number} were trained on" in notes[0] and "{split}" in notes[0]
+    assert "trained on" in notes[0] and f"queries of split {seen.number}" in notes[0] and "{split}" in notes[0]
 
 
 def test_two_evaluations_are_compared_query_by_query(
@@ -242,8 +305,8 @@ def test_two_evaluations_are_compared_query_by_query(
     )
     for wrong, words in (
         ((clean, other), "protocol differ: mars and any-camera"),
-        ((clean, str(tmp_path)), "holds no evaluation"),
-        ((clean, again, "--method", "magic"), "it has mean feature"),
+        ((clean, str(tmp_path)), "is not a saved evaluation"),
+        ((clean, again, "--method", "magic"), "its methods are mean feature"),
         ((clean, str(run / "model.safetensors")), "is not a file of scores"),
     ):
         with pytest.raises(SystemExit) as stop:
@@ -251,30 +314,31 @@ def test_two_evaluations_are_compared_query_by_query(
         assert stop.value.code == 1 and words in capsys.readouterr().err
 
 
-def test_search_says_who_is_not_there_and_what_that_is_worth(
+def test_search_compares_the_best_match_with_the_threshold(
     world: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = load_checkpoint(run / "model.safetensors")
-    kept = model.card["threshold"]
-    assert kept["false_alarm_rate"] == 0.05 and kept["persons"] >= 2 and kept["strangers"] >= kept["persons"]
+    kept = model.metadata["threshold"]
+    assert kept["false_alarm_rate"] == 0.05 and kept["persons"] >= 2 and kept["impostor_searches"] >= kept["persons"]
     asked = read_splits(f"mars:{world}")[0].query[0].id
     for location, there in ((2.0, False), (-2.0, True), (None, None)):
-        model.card["threshold"] = None if location is None else kept | {"location": location, "scale": 0.1}
+        model.metadata["threshold"] = None if location is None else kept | {"location": location, "scale": 0.1}
         path, page = tmp_path / str(there) / "model.safetensors", tmp_path / f"{there}.html"
         save_checkpoint(path, model)
         command = ["search", asked, f"mars:{world}", "--model", str(path), "--out", str(page)]
         found = ask(capsys, *command)
         main(command)
         text = capsys.readouterr().out
-        assert found["in_gallery"] is there
+        assert found["above_threshold"] is there
+        assert "not in the gallery" not in text.replace("whether the person is in the gallery", "")
         if there is None:
-            assert "says nothing about who is not in the gallery" in text
+            assert "no threshold" in text
             continue
         assert found["threshold"]["gallery"] == found["searched"]
         for answer in (text, page.read_text()):
-            assert ("not in the gallery:" in answer.lower()) != there and "5 % of the persons" in answer
-            assert ("perhaps not in the gallery:" in answer.lower()) != there
-            assert f"gallery of {found['searched']} tracklets" in answer
+            assert ("No match is above the threshold" in answer) != there
+            assert ("The best match" in answer and "is above the threshold" in answer) == there or not there
+            assert "false-alarm rate 5 %" in answer and f"calibrated on {kept['persons']} validation persons" in answer
 
 
 def test_a_single_camera_is_told_how_to_be_searched(
@@ -336,7 +400,7 @@ def test_explain_adds_up(world: Path, run: Path, tmp_path: Path, capsys: pytest.
         (["search", "x", "mars:nowhere", "--model", "m"], 1, "no file"),
         (["train", "mars:nowhere", "--out", "o"], 1, "no folder nowhere"),
         (["train", "nonsense", "--out", "o"], 1, "KIND:PATH"),
-        (["train", "mars:.", "--out", "o", "--recipe", "none"], 1, "no recipe is called"),
+        (["train", "mars:.", "--out", "o", "--recipe", "none"], 1, "there is no recipe or file 'none'"),
         (["synth"], 2, "out"),
         (["evaluate", "mars:x", "--model", "m", "--max-corrupted", "many"], 2, "many"),
         (["sing"], 2, "sing"),

@@ -1,4 +1,4 @@
-"""The synthetic world in other layouts; tests/data/readers/ reads what is written here."""
+"""Tests of the layouts of synthetic worlds; tests/data/readers/ tests reading them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from scipy.io import loadmat
 from resight.data.readers import READERS
 from resight.errors import DatasetError
 from resight.synthetic.faults import read_faults
-from resight.synthetic.layouts import LAYOUTS, SPLITS, make_layout, reader_of, write_layout
+from resight.synthetic.layout_writers import LAYOUTS, SPLITS
+from resight.synthetic.layouts import make_layout, reader_of, write_layout
 from resight.synthetic.world import WorldScale, make_world
 
 SCALE = WorldScale("layouts", 32, 3, 4, (2, 3), 1.5, 3, 2, median_frames=8, spread=0.5, max_frames=12)
@@ -56,13 +57,13 @@ def test_the_same_world_gives_the_same_bytes(world: Path, tmp_path: Path, kind: 
         ("ilids-vid", r"i-LIDS-VID/sequences/cam1/person001/cam1_person001_00001.png"),
     ],
 )
-def test_names_are_those_of_the_data_set(world: Path, tmp_path: Path, kind: str, names: str) -> None:
+def test_file_names_match_the_data_set(world: Path, tmp_path: Path, kind: str, names: str) -> None:
     write_layout(world, tmp_path / "out", kind)
-    found = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*g")}
-    assert any(re.fullmatch(names, name) for name in found)
-    # Junk is left out where it cannot be said, and nobody is person 0.
+    paths = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*g")}
+    assert any(re.fullmatch(names, name) for name in paths)
+    # Junk is omitted where the layout cannot represent it, and there is no person 0.
     assert kind == "manifest" or not any(
-        "00-1" in name or re.search(r"(person_?|train/|gallery/|test/)0+[/_]", name) for name in found
+        "00-1" in name or re.search(r"(person_?|train/|gallery/|test/)0+[/_]", name) for name in paths
     )
 
 
@@ -97,7 +98,7 @@ def test_faults_keep_their_frames(world: Path, tmp_path: Path, kind: str) -> Non
         assert moved.get(path.name) == faults.get(by_content[path.stat().st_ino])
 
 
-def test_splits_are_halves_that_fit_the_folders(world: Path, tmp_path: Path) -> None:
+def test_splits_are_halves_and_match_the_folders(world: Path, tmp_path: Path) -> None:
     write_layout(world, tmp_path / "prid", "prid2011")
     splits = json.loads((tmp_path / "prid" / "splits_prid2011.json").read_text())
     both = set.intersection(
@@ -117,7 +118,7 @@ def test_splits_are_halves_that_fit_the_folders(world: Path, tmp_path: Path) -> 
     assert all(sorted(row) == list(range(1, len(folders) + 1)) for row in rows)
 
 
-def test_the_table_of_ls_vid_is_what_matlab_writes(world: Path, tmp_path: Path) -> None:
+def test_the_table_of_ls_vid_has_the_matlab_format(world: Path, tmp_path: Path) -> None:
     write_layout(world, tmp_path / "out", "ls-vid")
     path = tmp_path / "out" / "test" / "data" / "info_test.mat"
     assert path.read_bytes().startswith(b"MATLAB 7.3 MAT-file")
@@ -135,19 +136,19 @@ def test_ls_vid_without_h5py_leaves_nothing(world: Path, tmp_path: Path, monkeyp
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_manifest_names_everybody_but_junk(world: Path, tmp_path: Path) -> None:
+def test_a_manifest_has_the_persons_of_all_tracklets_except_junk(world: Path, tmp_path: Path) -> None:
     write_layout(world, tmp_path / "out", "manifest")
     lines = [json.loads(line) for line in (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()]
     assert len(lines) == len(list((tmp_path / "out" / "frames").iterdir()))
     assert sum("person" not in line for line in lines) == SCALE.junk
     assert all(("person" not in line) == line["id"].startswith("00-1") for line in lines)
-    # Each distractor is a person of its own.
-    strangers = [line["person"] for line in lines if line["id"].startswith("0000")]
-    assert len(set(strangers)) == len(strangers) == SCALE.distractors
+    # Each distractor is a separate person.
+    distractors = [line["person"] for line in lines if line["id"].startswith("0000")]
+    assert len(set(distractors)) == len(distractors) == SCALE.distractors
 
 
 @pytest.mark.parametrize("kind", ["mars", "folder", "duke-video-old"])
-def test_a_layout_is_made_without_a_world_to_keep(world: Path, tmp_path: Path, kind: str) -> None:
+def test_a_layout_is_rendered_without_keeping_the_world(world: Path, tmp_path: Path, kind: str) -> None:
     report = make_layout(tmp_path / "made", kind, SCALE, seed=1, workers=1)
     assert report.out == tmp_path / "made"
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
@@ -171,10 +172,10 @@ def test_a_layout_that_cannot_be_made_is_refused_before_rendering(
     assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
 
 
-def test_what_cannot_be_written_is_refused(world: Path, tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"no layout 'market'; known: mars, duke-video, "):
+def test_invalid_arguments_are_refused(world: Path, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"no layout 'market'; known layouts: mars, duke-video, "):
         write_layout(world, tmp_path / "out", "market")
-    with pytest.raises(DatasetError, match=r"is no synthetic world: there is no .*world.json"):
+    with pytest.raises(DatasetError, match=r"is not a synthetic world: .*world.json is missing"):
         write_layout(tmp_path, tmp_path / "out", "duke-video")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "photo.jpg").touch()
@@ -186,5 +187,5 @@ def test_what_cannot_be_written_is_refused(world: Path, tmp_path: Path) -> None:
 def test_too_few_persons_in_two_cameras_are_refused(tmp_path: Path) -> None:
     scale = WorldScale("alone", 32, 2, 2, (1, 1), 1.0, 0, 0, median_frames=8, spread=0.1, max_frames=9)
     make_world(tmp_path / "world", scale, workers=1)
-    with pytest.raises(DatasetError, match=r"see 0 persons .* larger world"):
+    with pytest.raises(DatasetError, match=r"0 persons .* larger world"):
         write_layout(tmp_path / "world", tmp_path / "out", "prid2011")

@@ -11,7 +11,7 @@ from resight.synthetic.plan import SCALES, WorldScale, plan_world, query_rows, t
 
 
 @pytest.mark.parametrize("name", ["demo", "bench"])
-def test_lengths_are_those_of_mars(name: str) -> None:
+def test_tracklet_lengths_match_mars(name: str) -> None:
     scale = SCALES[name]
     lengths = np.array([shot.frames for shot in plan_world(scale, seed=3)])
     assert lengths.min() >= 2
@@ -23,13 +23,13 @@ def test_lengths_are_those_of_mars(name: str) -> None:
     assert 60 <= high <= 95
 
 
-def test_faults_hit_between_15_and_20_percent_of_the_frames_in_every_way() -> None:
+def test_all_faults_occur_and_affect_15_to_20_percent_of_the_frames() -> None:
     shots = plan_world(SCALES["demo"], seed=0)
     frames = sum(shot.frames for shot in shots)
-    hit = Counter(fault for shot in shots for _, fault in shot.fault_rows())
-    assert 0.15 <= sum(hit.values()) / frames <= 0.20
-    assert set(hit) == set(FAULTS)
-    assert min(hit.values()) > 0.01 * frames
+    faulty = Counter(fault for shot in shots for _, fault in shot.fault_rows())
+    assert 0.15 <= sum(faulty.values()) / frames <= 0.20
+    assert set(faulty) == set(FAULTS)
+    assert min(faulty.values()) > 0.01 * frames
 
 
 def test_a_frame_has_one_fault_and_a_tracklet_keeps_sound_frames() -> None:
@@ -57,14 +57,14 @@ def test_every_query_has_a_match_in_another_camera() -> None:
     queries = query_rows(test, seed=2)
     assert queries.dtype == np.uint16
     assert queries.shape[0] == 1
-    asked = [(test[i - 1].listed, test[i - 1].camera) for i in queries[0]]
-    assert len(asked) == len(set(asked)) > 0
-    for person, camera in asked:
+    queried = [(test[i - 1].listed, test[i - 1].camera) for i in queries[0]]
+    assert len(queried) == len(set(queried)) > 0
+    for person, camera in queried:
         assert person > 0
         assert any(shot.listed == person and shot.camera != camera for shot in test)
 
 
-def test_a_person_under_one_camera_is_never_asked_for() -> None:
+def test_a_person_seen_by_one_camera_is_never_a_query() -> None:
     scale = WorldScale("x", 64, 2, 3, (1, 1), 2.0, 0, 0)
     test = [shot for shot in plan_world(scale, seed=0) if shot.role == "test"]
     assert query_rows(test, seed=0).size == 0
@@ -74,7 +74,7 @@ def test_a_person_under_one_camera_is_never_asked_for() -> None:
     "change",
     [{"height": 63}, {"test_persons": 1}, {"cameras_per_person": (2, 7)}, {"max_frames": 1000}, {"median_frames": 5}],
 )
-def test_scales_that_cannot_work_are_refused(change: dict[str, Any]) -> None:
+def test_invalid_scales_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(RecipeError, match="'tiny'"):
         replace(SCALES["tiny"], **change)
 

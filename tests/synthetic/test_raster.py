@@ -22,7 +22,7 @@ def random_cones(seed: int, count: int, flat: bool = False) -> Cones:
 
 
 def distance_to_axis_balls(cones: Cones, frame: int, cone: int, point: tuple[float, float, float]) -> float:
-    """How far outside the hull a point is, by trying very many balls between the two ends."""
+    """Return the distance of a point from the hull of two balls, using many balls between the two ends."""
     own = cones.to_own[frame, cone] @ (np.array(point) - cones.origin[frame, cone])
     share = np.linspace(0, 1, 1001)
     centres = np.stack([0 * share, share * cones.length[frame, cone], 0 * share], 1)
@@ -30,7 +30,7 @@ def distance_to_axis_balls(cones: Cones, frame: int, cone: int, point: tuple[flo
     return float((np.linalg.norm(own - centres, axis=1) - (ra + (rb - ra) * share)).min())
 
 
-def test_hits_lie_on_the_hull_of_two_balls_and_nothing_is_missed() -> None:
+def test_hits_are_on_the_hull_of_two_balls_and_complete() -> None:
     cones = random_cones(0, 1)
     hits = cast_rays(cones, HEIGHT, WIDTH, "cpu")
     for frame in range(2):
@@ -50,14 +50,14 @@ def test_hits_lie_on_the_hull_of_two_balls_and_nothing_is_missed() -> None:
                     assert min(along) > -0.05
 
 
-def test_the_nearest_cone_wins_whatever_the_order() -> None:
+def test_the_nearest_cone_is_hit_in_any_order() -> None:
     cones = random_cones(1, 6)
     single = []
     for p in range(6):
-        one = np.s_[:, p : p + 1]
+        only = np.s_[:, p : p + 1]
         alone = Cones(
-            cones.origin[one], cones.to_own[one], cones.length[one], cones.radii[one], cones.flat[p : p + 1],
-            cones.shown[one],
+            cones.origin[only], cones.to_own[only], cones.length[only], cones.radii[only], cones.flat[p : p + 1],
+            cones.shown[only],
         )  # fmt: skip
         single.append(cast_rays(alone, HEIGHT, WIDTH, "cpu").depth.numpy())
     together = cast_rays(cones, HEIGHT, WIDTH, "cpu")
@@ -70,7 +70,7 @@ def test_the_nearest_cone_wins_whatever_the_order() -> None:
 
 def test_a_flat_end_has_no_cap() -> None:
     cones = random_cones(2, 1, flat=True)
-    # Upright in the picture: the axis points down, the hem is at its end.
+    # The cone is upright: its axis points down, and the flat end is at the bottom.
     cones.to_own[:] = np.eye(3)
     cones.origin[:] = (10, 8, 50)
     cones.length[:] = 10

@@ -12,7 +12,6 @@ from scipy.io import loadmat
 from resight.errors import DatasetError
 from resight.synthetic.faults import FAULTS, read_faults
 from resight.synthetic.plan import plan_world
-from resight.synthetic.sheet import contact_sheet
 from resight.synthetic.world import SCALES, WorldScale, make_world
 
 SMALL = WorldScale("small", 64, 2, 3, (2, 2), 1.0, 1, 1, median_frames=8, spread=0.4, max_frames=10)
@@ -30,14 +29,14 @@ def digest(root: Path) -> dict[str, str]:
     return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def test_two_runs_do_not_make_one_world(tmp_path: Path) -> None:
+def test_two_runs_cannot_render_the_same_world(tmp_path: Path) -> None:
     out = tmp_path / "worlds" / "small"
 
-    def in_between(done: int, total: int) -> None:
-        with pytest.raises(DatasetError, match="another run is making"):
+    def during(done: int, total: int) -> None:
+        with pytest.raises(DatasetError, match="another run is rendering"):
             make_world(out, SMALL, workers=1)
 
-    make_world(out, SMALL, workers=1, progress=in_between)
+    make_world(out, SMALL, workers=1, progress=during)
     assert [path.name for path in out.parent.iterdir()] == ["small"]
 
 
@@ -71,7 +70,7 @@ def test_queries_count_from_one_and_have_matches(tiny: Path) -> None:
         assert ((rows[:, 2] == person) & (rows[:, 3] != camera)).any()
 
 
-def test_frames_are_pictures_of_the_right_size(tiny: Path) -> None:
+def test_frames_have_the_right_size(tiny: Path) -> None:
     for path in list(tiny.glob("bbox_*/*/*F001.jpg"))[::4]:
         pixels = simplejpeg.decode_jpeg(path.read_bytes())
         assert pixels.shape == (64, 32, 3)
@@ -85,7 +84,7 @@ def test_faults_are_listed_frame_by_frame(tiny: Path) -> None:
     assert set(planned) < {path.name for path in tiny.glob("bbox_*/*/*.jpg")}
 
 
-def test_world_file_says_who_is_who(tiny: Path) -> None:
+def test_the_world_file_describes_the_persons(tiny: Path) -> None:
     world = json.loads((tiny / "info" / "world.json").read_text())
     assert world["seed"] == 0
     assert world["scale"]["name"] == "tiny"
@@ -94,17 +93,17 @@ def test_world_file_says_who_is_who(tiny: Path) -> None:
 
 
 def test_bytes_depend_on_the_seed_and_not_on_the_workers(tmp_path: Path) -> None:
-    one = make_world(tmp_path / "one", SMALL, seed=4, workers=1)
+    report = make_world(tmp_path / "one", SMALL, seed=4, workers=1)
     make_world(tmp_path / "two", SMALL, seed=4, workers=2)
     make_world(tmp_path / "other", SMALL, seed=5, workers=1)
-    assert one.frames == len(list((tmp_path / "one").rglob("*.jpg"))) > 0
-    assert one.persons == 5
+    assert report.frames == len(list((tmp_path / "one").rglob("*.jpg"))) > 0
+    assert report.persons == 5
     assert digest(tmp_path / "one") == digest(tmp_path / "two")
     other = digest(tmp_path / "other")
     assert all(other.get(name) != value for name, value in digest(tmp_path / "one").items() if name.endswith(".jpg"))
 
 
-def test_a_folder_that_holds_something_is_refused(tmp_path: Path) -> None:
+def test_a_folder_with_content_is_refused(tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").touch()
     with pytest.raises(DatasetError, match="new or an empty folder"):
         make_world(tmp_path, SMALL)
@@ -125,32 +124,23 @@ def test_an_interrupted_run_leaves_nothing_and_is_resumed(tmp_path: Path) -> Non
     with pytest.raises(Interrupted):
         make_world(out, SMALL, seed=4, workers=1, progress=stop)
     assert not any(out.iterdir())
-    seen: list[tuple[int, int]] = []
-    report = make_world(out, SMALL, seed=4, workers=1, progress=lambda done, total: seen.append((done, total)))
-    assert seen[0][0] > report.frames // 2
-    assert seen[-1] == (report.frames, report.frames)
+    calls: list[tuple[int, int]] = []
+    report = make_world(out, SMALL, seed=4, workers=1, progress=lambda done, total: calls.append((done, total)))
+    assert calls[0][0] > report.frames // 2
+    assert calls[-1] == (report.frames, report.frames)
     make_world(tmp_path / "whole", SMALL, seed=4, workers=1)
     assert digest(out) == digest(tmp_path / "whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["whole", "world"]
 
 
-def test_remains_of_another_world_are_thrown_away(tmp_path: Path) -> None:
-    remains = tmp_path / ".world.part" / ".done"
-    remains.mkdir(parents=True)
-    (remains / "passport.json").write_text("{}")
+def test_an_interrupted_run_with_other_arguments_is_discarded(tmp_path: Path) -> None:
+    leftover = tmp_path / ".world.part" / ".done"
+    leftover.mkdir(parents=True)
+    (leftover / "arguments.json").write_text("{}")
     (tmp_path / ".world.part" / "stray.txt").touch()
     make_world(tmp_path / "world", SMALL, seed=4, workers=1)
     assert not (tmp_path / "world" / "stray.txt").exists()
     assert not (tmp_path / "world" / ".done").exists()
-
-
-def test_contact_sheet_has_a_row_a_person_and_a_strip_a_fault(tiny: Path) -> None:
-    assert contact_sheet(tiny, persons=3, frames=5, fault_strips=False).size == (5 * 32, 3 * 64)
-    full = contact_sheet(tiny, persons=3, frames=5)
-    assert full.size[0] == 5 * 32
-    assert 3 * 64 < full.size[1] <= (3 + len(FAULTS)) * 64
-    with pytest.raises(DatasetError, match="bbox_train"):
-        contact_sheet(tiny / "info")
 
 
 def test_planning_a_world_needs_no_torch() -> None:

@@ -1,1 +1,1 @@
-"""People that never lived, rendered as tracklets in the layout of MARS."""
+"""Synthetic people, rendered as tracklets in the layout of MARS and of other data sets."""

@@ -1,120 +1,54 @@
-"""From a person and the phase of the walk to solids: about thirty tapered capsules, jointed, dressed, walking."""
+"""Pose a person: turn body, clothes and phase of the walk into about thirty jointed solids."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.synthetic.people import COLOURS, HAIR, PATTERNS, Cloth, Colour, Person
+from resight.synthetic.clothes import COLOURS, HAIR, PATTERNS, Cloth, Colour
+from resight.synthetic.people import Person
+from resight.synthetic.solids import (
+    BAG,
+    FACE,
+    HAIR_CLOTH,
+    HAT,
+    LIMB,
+    LOWER,
+    SHOES,
+    SKIN_CLOTH,
+    TRUNK,
+    UPPER,
+    Array,
+    Solids,
+    SolidsBuilder,
+)
 
-Array = NDArray[np.float32]
 _Point = Callable[[float, float, float], Array]
-
-SKIN_CLOTH, HAIR_CLOTH, UPPER, INNER, LOWER, SHOES, BAG, HAT = range(8)
-LIMB, FACE, TRUNK = range(3)
-"""What a solid is painted as: cloth round a limb, a face, or the trunk (it may be open in front, or bear a print)."""
-
-
-@dataclass
-class Solids:
-    """The solids of one body over N frames; P solids, each a capsule with two radii and an oval section.
-
-    Coordinates are the body's own in metres: x to its side, y up from the ground, z the way it faces.
-
-    Attributes:
-        start: (N, P, 3) centre of the first end.
-        end: (N, P, 3) centre of the second end.
-        side: (N, P, 3) direction of the section's wide axis.
-        radii: (P, 2) half width at both ends, metres.
-        oval: (P,) depth of the section against its width.
-        flat: (P,) True where the second end is cut flat (hems) instead of round.
-        cloth: (P, 2) rows of `cloths` before and beyond `cut`.
-        cut: (P,) where the cloth changes, as a fraction of the length; 2 for never.
-        paint: (P,) `LIMB`, `FACE` or `TRUNK`.
-        offset: (P,) where along its garment the solid starts, metres: patterns run on over joints.
-        cloths: (8, 10) per cloth: colour, second colour, pattern number, period in metres, 1 if open in front, folds.
-    """
-
-    start: Array
-    end: Array
-    side: Array
-    radii: Array
-    oval: Array
-    flat: NDArray[np.bool_]
-    cloth: NDArray[np.int64]
-    cut: Array
-    paint: NDArray[np.int64]
-    offset: Array
-    cloths: Array
-
-
-@dataclass
-class _Builder:
-    frames: int
-    rows: list[tuple[Array, Array, Array, tuple[float, float], float, bool, tuple[int, int], float, int, float]] = (
-        field(default_factory=list)
-    )
-
-    def add(
-        self,
-        start: Array,
-        end: Array,
-        radii: tuple[float, float],
-        cloth: int,
-        *,
-        oval: float = 1.0,
-        side: tuple[float, float, float] | Array = (1.0, 0.0, 0.0),
-        flat: bool = False,
-        beyond: int | None = None,
-        cut: float = 2.0,
-        paint: int = LIMB,
-        offset: float = 0.0,
-    ) -> None:
-        wide = np.broadcast_to(np.asarray(side, np.float32), (self.frames, 3))
-        pair = (cloth, cloth if beyond is None else beyond)
-        self.rows.append((start, end, wide, radii, oval, flat, pair, cut, paint, offset))
-
-    def solids(self, cloths: Array) -> Solids:
-        start, end, side, radii, oval, flat, cloth, cut, paint, offset = zip(*self.rows, strict=True)
-        return Solids(
-            start=np.stack(start, 1).astype(np.float32),
-            end=np.stack(end, 1).astype(np.float32),
-            side=np.stack(side, 1).astype(np.float32),
-            radii=np.array(radii, np.float32),
-            oval=np.array(oval, np.float32),
-            flat=np.array(flat),
-            cloth=np.array(cloth),
-            cut=np.array(cut, np.float32),
-            paint=np.array(paint),
-            offset=np.array(offset, np.float32),
-            cloths=cloths,
-        )
 
 
 def body_solids(person: Person, phase: NDArray[np.floating], effort: NDArray[np.floating]) -> Solids:
-    """Pose the person.
+    """Return the solids of a person in each frame.
 
     Args:
-        person: whom.
-        phase: (N,) of the walk in radians; 2π is two steps.
-        effort: (N,) 0 standing … 1 walking: scales the swing of legs and arms.
+        person: The person.
+        phase: (N,) Phase of the walk in radians; 2π is two steps.
+        effort: (N,) From 0 (standing) to 1 (walking); scales the swing of legs and arms.
     """
     n, h, w = len(phase), person.height, person.girth
     o = person.outfit
-    build = _Builder(n)
+    build = SolidsBuilder(n)
     zero = np.zeros(n)
 
     def at(x: NDArray[np.floating] | float, y: NDArray[np.floating] | float, z: NDArray[np.floating] | float) -> Array:
         return np.stack([zero + x, zero + y, zero + z], 1).astype(np.float32)
 
-    # Legs hang from a hip whose height keeps the lower foot on the ground.
+    # The height of the hip keeps the lower foot on the ground.
     thigh, shin = 0.235 * h, 0.24 * h
     coat = o.upper == "long coat"
     skirt = o.lower in ("skirt", "long skirt")
-    # Cloth round both legs shortens the step; it does not bend.
+    # A skirt or coat shortens the step, because it does not bend.
     narrow = {"skirt": 0.8, "long skirt": 0.55}.get(o.lower, 0.75 if coat else 1.0)
     swing = narrow * effort * (0.36 + 0.25 * (person.stride - 0.72))
     legs = []
@@ -131,7 +65,7 @@ def body_solids(person: Person, phase: NDArray[np.floating], effort: NDArray[np.
     spin = 0.16 * effort * np.sin(phase)
 
     def trunk(x: float, y: float, z: float) -> Array:
-        """A point of the upper body given in parts of the height: turned by the gait, leaning, bobbing."""
+        """Return a point of the upper body, given as fractions of the height, after turning, leaning and rising."""
         up = (y - 0.54) * h
         turn = -spin * np.clip((y - 0.54) / 0.28, 0, 1)
         px = x * h * np.cos(turn) + z * h * np.sin(turn)
@@ -165,7 +99,7 @@ def body_solids(person: Person, phase: NDArray[np.floating], effort: NDArray[np.
         build.add(heel, toe, (0.026 * h, 0.020 * h), SHOES)
         build.add(ankle, heel, (0.027 * h, 0.026 * h), SHOES)
 
-    # The trunk, from the seat up. Offsets count downwards from the shoulders, so that prints and stripes line up.
+    # Offsets along the trunk are measured down from the shoulders, so that prints and stripes line up.
     seat = UPPER if coat else LOWER
     tight = w * puff
     build.add(
@@ -216,7 +150,7 @@ def body_solids(person: Person, phase: NDArray[np.floating], effort: NDArray[np.
                 flat=True,
             )
 
-    # Arms swing against the legs; an arm that carries something hangs.
+    # Arms swing opposite to the legs; an arm that carries something hangs down.
     sleeve = {"T-shirt": 0.75, "shirt": 2.0, "open jacket": 2.0, "long coat": 2.0, "vest": 0.0}[o.upper]
     hands = []
     for arm in (0, 1):
@@ -246,7 +180,8 @@ def body_solids(person: Person, phase: NDArray[np.floating], effort: NDArray[np.
     return build.solids(_cloths(person))
 
 
-def _head(build: _Builder, person: Person, trunk: _Point) -> None:
+def _head(build: SolidsBuilder, person: Person, trunk: _Point) -> None:
+    """Add neck, head, hair and hat."""
     h, o = person.height, person.outfit
     build.add(trunk(0, 0.80, -0.005), trunk(0, 0.875, 0.012), (0.034 * h, 0.030 * h), SKIN_CLOTH)
     build.add(trunk(0, 0.947, 0.012), trunk(0, 0.908, 0.022), (0.050 * h, 0.038 * h), SKIN_CLOTH, paint=FACE)
@@ -276,7 +211,8 @@ def _head(build: _Builder, person: Person, trunk: _Point) -> None:
         build.add(trunk(0, 0.955, -0.008), trunk(0, 0.86, -0.020), (0.060 * h, 0.060 * h), UPPER)
 
 
-def _bag(build: _Builder, person: Person, trunk: _Point, hands: list[Array], at: _Point) -> None:
+def _bag(build: SolidsBuilder, person: Person, trunk: _Point, hands: list[Array], at: _Point) -> None:
+    """Add the bag, with its straps."""
     h, w, bag = person.height, person.girth, person.outfit.bag
     if bag == "backpack":
         deep = -0.062 * w - 0.035
@@ -311,6 +247,7 @@ def _bag(build: _Builder, person: Person, trunk: _Point, hands: list[Array], at:
 
 
 def _cloths(person: Person) -> Array:
+    """Return the (8, 10) cloths of a person; see `Solids`."""
     o = person.outfit
     opened = o.upper in ("open jacket", "long coat")
 
@@ -335,6 +272,6 @@ def _cloths(person: Person) -> Array:
         np.float32,
     )
     if person.dye:
-        factor, summand = np.array(person.dye, np.float32).reshape(2, 8, 6)
-        cloths[:, :6] = np.clip(cloths[:, :6] * factor + summand, 0.02, 0.98)
+        factor, offset = np.array(person.dye, np.float32).reshape(2, 8, 6)
+        cloths[:, :6] = np.clip(cloths[:, :6] * factor + offset, 0.02, 0.98)
     return cloths

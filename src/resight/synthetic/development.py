@@ -1,4 +1,4 @@
-"""From rendered light to a frame: background, things in front, smear, few pixels, the camera's colours."""
+"""Image operations on rendered frames: background, shadows, obstacles, blur, resolution, and the camera's colours."""
 
 from __future__ import annotations
 
@@ -15,28 +15,31 @@ from resight.synthetic.scene import Camera
 from resight.synthetic.streams import stream
 
 
-def window_of(picture: Tensor, boxes: Tensor, height: int, width: int) -> Tensor:
-    """Cut boxes out of a camera's picture.
+def crop_boxes(image: Tensor, boxes: Tensor, height: int, width: int) -> Tensor:
+    """Crop boxes from a camera's image.
 
     Args:
-        picture: (3, R, 2R).
-        boxes: (N, 3) left, top and height in heights of the picture; half as wide as high.
-        height: of the frames in pixels.
-        width: of the frames in pixels.
+        image: (3, R, 2R) Image.
+        boxes: (N, 3) Left, top and height in units of the image height; boxes are half as wide as high.
+        height: Height of the frames in pixels.
+        width: Width of the frames in pixels.
 
     Returns:
-        (N, 3, height, width); beyond the picture its border goes on.
+        (N, 3, height, width) Frames. Outside the image, its border pixels are repeated.
     """
     left, top, size = (boxes[:, i, None] for i in range(3))
     x = (left + size / 2 * _centres(width, boxes.device)) - 1
     y = (top + size * _centres(height, boxes.device)) * 2 - 1
-    return _sample(picture, x, y)
+    return _sample(image, x, y)
 
 
 def cast_shadow(frames: Tensor, feet: NDArray[np.float32], darkness: NDArray[np.floating]) -> None:
-    """Darken the ground of (N, 3, H, W) frames round (N, 4) feet, by (N,) shares, in place.
+    """Darken the ground around a person's feet, in place.
 
-    Feet are those of `resight.synthetic.view.Placed`.
+    Args:
+        frames: (N, 3, H, W) Frames.
+        feet: (N, 4) Position and size of the shadow; see `resight.synthetic.view.Placed`.
+        darkness: (N,) Darkness from 0 (no shadow) to 1.
     """
     x, y, wide, high = torch.from_numpy(feet).to(frames.device)[:, :, None].unbind(1)
     height, width = frames.shape[2:]
@@ -48,7 +51,13 @@ def cast_shadow(frames: Tensor, feet: NDArray[np.float32], darkness: NDArray[np.
 
 
 def overlay(frames: Tensor, obstacle: Obstacle, part: slice) -> None:
-    """Put the obstacle in front of (N, 3, H, W) frames, in place."""
+    """Draw an obstacle into frames, in place.
+
+    Args:
+        frames: (n, 3, H, W) Frames.
+        obstacle: The obstacle, over all frames of the tracklet.
+        part: Slice of the tracklet that `frames` contains.
+    """
     near = np.flatnonzero(np.abs(obstacle.centre[part, 0] - 0.5) < (1 + obstacle.size[0]) / 2)
     if not len(near):
         return
@@ -64,26 +73,30 @@ def overlay(frames: Tensor, obstacle: Obstacle, part: slice) -> None:
 
 
 def _centres(count: int, device: torch.device) -> Tensor:
+    """Return the centres of `count` pixels, as fractions of their total width."""
     return (torch.arange(count, device=device) + 0.5) / count
 
 
-def _sample(picture: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """(N, K, H, W) of a (K, R, C) picture at (N, W) columns and (N, H) rows, both in -1 … 1."""
+def _sample(image: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Return the (N, K, H, W) values of a (K, R, C) image at (N, W) columns and (N, H) rows, both from -1 to 1."""
     n, width = x.shape
     height = y.shape[1]
     grid = torch.stack([x[:, None].expand(n, height, width), y[:, :, None].expand(n, height, width)], -1)
-    pictures = picture.expand(n, *picture.shape)
-    return functional.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
+    images = image.expand(n, *image.shape)
+    return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
 @lru_cache(maxsize=2)
 def noise_bank(seed: int, device: str) -> Tensor:
-    """Four million normal numbers to cut noise from: drawing fresh ones would cost a tenth of the rendering."""
+    """Return about four million normally distributed numbers, from which noise is taken.
+
+    Drawing new numbers for each frame would add about 10 % to the rendering time.
+    """
     return torch.from_numpy(stream(seed, "noise bank").standard_normal(1 << 22, np.float32)).to(device)
 
 
 def motion_blur(frames: Tensor, rng: np.random.Generator) -> Tensor:
-    """Smear along one direction by 14 … 26 % of the width."""
+    """Return frames blurred in one random direction by 14 % to 26 % of their width."""
     width = frames.shape[3]
     reach = max(3, round(width * rng.uniform(0.14, 0.26)))
     slant = rng.uniform(-0.35, 0.35)
@@ -95,20 +108,33 @@ def motion_blur(frames: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def low_resolution(frames: Tensor, rng: np.random.Generator) -> Tensor:
-    """Shrink by 4 … 7 and enlarge again."""
-    return of_few_pixels(frames, 1 / rng.uniform(4, 7))
+    """Return frames reduced by a random factor of 4 to 7 and enlarged again."""
+    return reduce_resolution(frames, 1 / rng.uniform(4, 7))
 
 
-def of_few_pixels(frames: Tensor, share: float) -> Tensor:
-    """As a camera sees (N, 3, H, W) frames that has fewer pixels for them, by `share` along both axes."""
+def reduce_resolution(frames: Tensor, share: float) -> Tensor:
+    """Return frames as seen by a camera of lower resolution.
+
+    Args:
+        frames: (N, 3, H, W) Frames.
+        share: Resolution along each axis, as a fraction of that of `frames`.
+
+    Returns:
+        (N, 3, H, W) Frames, enlarged to the original size.
+    """
     height, width = frames.shape[2:]
     small = (max(4, round(height * share)), max(2, round(width * share)))
-    few = functional.interpolate(frames, small, mode="area")
-    return functional.interpolate(few, (height, width), mode="bilinear", align_corners=False)
+    reduced = functional.interpolate(frames, small, mode="area")
+    return functional.interpolate(reduced, (height, width), mode="bilinear", align_corners=False)
 
 
-def narrowed(frames: Tensor, share: float) -> Tensor:
-    """The middle columns of (N, 3, H, W) frames, `share` of them, made as wide as all: a box that was too narrow."""
+def stretch_middle(frames: Tensor, share: float) -> Tensor:
+    """Return the middle columns of frames, stretched to the full width, as for boxes that are too narrow.
+
+    Args:
+        frames: (N, 3, H, W) Frames.
+        share: Fraction of the columns that is kept.
+    """
     width = frames.shape[3]
     kept = max(2, round(width * share))
     left = (width - kept) // 2
@@ -116,22 +142,22 @@ def narrowed(frames: Tensor, share: float) -> Tensor:
     return functional.interpolate(middle, frames.shape[2:], mode="bilinear", align_corners=False)
 
 
-def develop(
-    frames: Tensor, camera: Camera, mood: tuple[float, tuple[float, ...]], bank: Tensor, rng: np.random.Generator
+def apply_camera(
+    frames: Tensor, camera: Camera, light: tuple[float, tuple[float, ...]], bank: Tensor, rng: np.random.Generator
 ) -> Tensor:
-    """The camera's own colours, blur and noise.
+    """Apply a camera's colours, blur, tone curve and noise.
 
     Args:
-        frames: (N, 3, H, W) in 0 … 1; overwritten.
-        camera: whose.
-        mood: exposure and gains of red, green and blue of this tracklet, near 1.
-        bank: of noise, see `noise_bank`.
-        rng: where to cut the noise.
+        frames: (N, 3, H, W) Values from 0 to 1; overwritten.
+        camera: The camera.
+        light: Exposure, and gains of red, green and blue, of this tracklet; near 1.
+        bank: Noise; see `noise_bank`.
+        rng: Chooses which part of the noise is used.
 
     Returns:
-        (N, H, W, 3) uint8, contiguous.
+        (N, H, W, 3) uint8 frames, contiguous.
     """
-    exposure, tint = mood
+    exposure, tint = light
     gain = torch.tensor([c * t * exposure for c, t in zip(camera.cast, tint, strict=True)])
     luma = torch.tensor([0.3, 0.59, 0.11])
     mix = gain[:, None] * (torch.eye(3) * camera.saturation + (1 - camera.saturation) * luma)

@@ -1,4 +1,4 @@
-"""What goes wrong in real tracking, drawn as stretches of frames and written down frame by frame."""
+"""Draw the faults of real tracking for each tracklet, and read and write the list of faulty frames."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ FAULTS = (
     "motion_blur",
     "low_resolution",
 )
-"""Kinds of faulty frames: something or somebody in front, nobody, somebody else, a box far off, smear, few pixels."""
+"""Kinds of faulty frames. ``empty``: nobody is in the box; ``switched``: another person is; ``bad_crop``: only part of
+the person is."""
 
-_SHARE = (1.5, 1.5, 1.2, 1.6, 1.4, 1.0, 1.0)
+_WEIGHTS = (1.5, 1.5, 1.2, 1.6, 1.4, 1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,9 @@ class Stretch:
     """Consecutive frames with one fault.
 
     Attributes:
-        fault: one of `FAULTS`.
-        start: first frame, from 0.
-        stop: one beyond the last.
+        fault: One of `FAULTS`.
+        start: Position of the first frame, from 0.
+        stop: Position after the last frame.
     """
 
     fault: str
@@ -41,18 +42,24 @@ class Stretch:
 
 
 def draw_stretches(rng: np.random.Generator, frames: int, share: float = 0.5) -> tuple[Stretch, ...]:
-    """Faults of one tracklet: in a `share` of them, one or two stretches over 10 … 65 % of the frames.
+    """Draw the faults of one tracklet.
 
-    Tracklets of less than four frames have none.
+    Args:
+        rng: Random number generator.
+        frames: Number of frames of the tracklet.
+        share: Probability that the tracklet has faults. Tracklets with fewer than four frames have none.
+
+    Returns:
+        No stretch, or one or two that cover 10 % to 65 % of the frames.
     """
     if rng.random() < 1 - share or frames < 4:
         return ()
     total = max(2, round(frames * rng.uniform(0.10, 0.65)))
-    weights = np.array(_SHARE) / sum(_SHARE)
+    weights = np.array(_WEIGHTS) / sum(_WEIGHTS)
     if frames < 16 or rng.random() < 0.5:
         start = int(rng.integers(0, frames - total + 1))
         fault = FAULTS[rng.choice(len(FAULTS), p=weights)]
-        # A tracker that has gone over to somebody else mostly stays there.
+        # A tracker that has switched to another person usually stays there until the end.
         if fault == "switched" and rng.random() < 0.6:
             start = frames - total
         return (Stretch(fault, start, start + total),)
@@ -76,16 +83,16 @@ def write_faults(path: Path, rows: Iterable[tuple[str, str]]) -> None:
 
 
 def read_faults(root: Path) -> dict[str, str]:
-    """Faults of a synthetic world, by frame file name; frames that are not listed are sound.
+    """Return the faults of a synthetic world by frame file name.
 
     Args:
-        root: folder of the world; ``info/faults.csv`` is read.
+        root: Folder of the world; ``info/faults.csv`` is read.
 
     Returns:
-        Frame file name → one of `FAULTS`; empty when there is no such file, as in real data sets.
+        File name of each faulty frame, mapped to one of `FAULTS`; empty if there is no such file, as in real data sets.
 
     Raises:
-        DatasetError: if the file is not a fault list.
+        DatasetError: If the file is not a list of faults.
     """
     path = root / "info" / "faults.csv"
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""Things that pass between the camera and a person: poles, signs, bushes, cars, walls."""
+"""Draw obstacles between the camera and a person: poles, signs, bushes, cars and walls."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.synthetic.scene import smooth_noise
+from resight.synthetic.background import smooth_noise
 
 Array = NDArray[np.float32]
 
@@ -17,12 +17,12 @@ _SIDE = 64
 
 @dataclass
 class Obstacle:
-    """One thing in front of the person.
+    """An obstacle in front of the person.
 
     Attributes:
-        texture: (64, 64, 4) colour and cover, 0 … 1.
-        centre: (N, 2) x and y in box widths and box heights.
-        size: width and height in box widths and box heights.
+        texture: (64, 64, 4) Colour and opacity, from 0 to 1.
+        centre: (N, 2) Centre in each frame, x in box widths and y in box heights.
+        size: Width in box widths and height in box heights.
     """
 
     texture: Array
@@ -31,12 +31,19 @@ class Obstacle:
 
 
 def draw_obstacle(rng: np.random.Generator, frames: int, start: int, stop: int) -> Obstacle:
-    """A thing that covers a good part of the box during frames `start` … `stop` − 1 and slides off before and after."""
+    """Draw an obstacle that covers much of the box in some frames, and slides out of the box before and after.
+
+    Args:
+        rng: Random number generator.
+        frames: Number of frames of the tracklet.
+        start: First covered frame, from 0.
+        stop: Frame after the last covered one.
+    """
     kind = KINDS[rng.integers(len(KINDS))]
     u, v = np.meshgrid(*(((np.arange(_SIDE) + 0.5) / _SIDE).astype(np.float32),) * 2)
     tone = rng.uniform(0.12, 0.8, 3)
     colour = tone * (0.8 + 0.3 * u[..., None])
-    cover = np.ones_like(u)
+    opacity = np.ones_like(u)
     x, drift = 0.5 + rng.uniform(-0.12, 0.12), rng.uniform(-0.15, 0.15)
     if kind == "pole":
         size, y = (rng.uniform(0.38, 0.55), 1.6), 0.5
@@ -49,7 +56,7 @@ def draw_obstacle(rng: np.random.Generator, frames: int, start: int, stop: int) 
     elif kind == "bush":
         size, y = (rng.uniform(1.4, 2.2), rng.uniform(0.75, 0.95)), rng.uniform(0.72, 0.85)
         leaf = smooth_noise(rng, u * 17, v * 15)
-        cover = ((u - 0.5) ** 2 * 4 + (v - 0.5) ** 2 * 4 < 0.75 + 0.4 * leaf).astype(np.float32)
+        opacity = ((u - 0.5) ** 2 * 4 + (v - 0.5) ** 2 * 4 < 0.75 + 0.4 * leaf).astype(np.float32)
         colour = np.array([0.18, 0.38, 0.12]) * (0.45 + 0.9 * leaf[..., None])
     elif kind == "car":
         size, y = (rng.uniform(3.0, 4.2), rng.uniform(0.60, 0.72)), rng.uniform(0.72, 0.80)
@@ -57,7 +64,7 @@ def draw_obstacle(rng: np.random.Generator, frames: int, start: int, stop: int) 
         glass = (v < 0.42) & (v > 0.08) & (np.abs(u - 0.5) < 0.30)
         wheel = ((u % 0.6 - 0.2) ** 2 * 18 + (v - 0.85) ** 2 * 4) < 0.06
         colour = np.where(glass[..., None], 0.12, np.where(wheel[..., None], 0.04, colour))
-        cover = ((v > 0.42) | (np.abs(u - 0.5) < 0.36)).astype(np.float32)
+        opacity = ((v > 0.42) | (np.abs(u - 0.5) < 0.36)).astype(np.float32)
     else:
         size, y = (2.0, 1.6), 0.5
         x, drift = (1.0 + rng.uniform(0.35, 0.55), abs(drift) * 0.5)
@@ -71,5 +78,5 @@ def draw_obstacle(rng: np.random.Generator, frames: int, start: int, stop: int) 
     outside = np.where(t < start, start - t, np.where(t >= stop, t - stop + 1, 0))
     away = (-1.0 if x < 0.5 else 1.0) * outside * (size[0] / 2 + 0.55) / 1.6
     centre = np.stack([x + drift * within + away, np.full(frames, y)], 1)
-    texture = np.concatenate([np.clip(colour, 0, 1), cover[..., None]], -1)
+    texture = np.concatenate([np.clip(colour, 0, 1), opacity[..., None]], -1)
     return Obstacle(texture.astype(np.float32), centre.astype(np.float32), (float(size[0]), float(size[1])))

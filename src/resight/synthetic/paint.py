@@ -1,4 +1,4 @@
-"""Colours for what the rays met: cloth patterns, faces and light, computed for the covered pixels only."""
+"""Compute the colours of the pixels covered by people: cloth patterns, faces and light."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from resight.synthetic.body import FACE, INNER, TRUNK
 from resight.synthetic.raster import Cones, Hits
+from resight.synthetic.solids import FACE, INNER, TRUNK
 from resight.synthetic.view import Placed
 
 
 @dataclass
 class Paint:
-    """How the cones are painted.
+    """Appearance of the cones.
 
     Attributes:
-        table: (23, N·P) what a pixel needs of its cone, in the order in which `paint_hits` takes it apart.
-        cloths: (10, K) see `resight.synthetic.body.Solids`; K counts the cloths of all bodies.
-        cones: P.
-        varied: whether there are folds, and patterns beyond the first six.
+        table: (23, N·P) Values that a pixel needs of its cone, in the order in which `paint_hits` reads them.
+        cloths: (10, K) Cloths of all bodies; see `resight.synthetic.solids.Solids`.
+        cones: Number of cones P.
+        varied: Whether there are folds, or patterns other than the first six.
     """
 
     table: Tensor
@@ -33,12 +33,12 @@ class Paint:
 
 @dataclass(frozen=True, slots=True)
 class Light:
-    """Light on people, in camera coordinates (right, down, away).
+    """Light on people.
 
     Attributes:
-        direction: towards the light, unit length.
-        strength: of the directed light.
-        ambient: of the light from everywhere.
+        direction: Unit vector towards the light in camera coordinates (right, down, away).
+        strength: Strength of the directed light.
+        ambient: Strength of the ambient light.
     """
 
     direction: tuple[float, float, float]
@@ -47,7 +47,7 @@ class Light:
 
 
 def gather_scene(bodies: list[Placed], device: str) -> tuple[Cones, Paint]:
-    """Put the bodies of one scene into one list of cones."""
+    """Return the cones of all bodies of a scene, and their appearance on the given device."""
 
     def join(name: str) -> NDArray[np.float32]:
         return np.concatenate([getattr(b, name) for b in bodies], 1)
@@ -62,7 +62,7 @@ def gather_scene(bodies: list[Placed], device: str) -> tuple[Cones, Paint]:
         flat=np.concatenate([s.flat for s in solids]),
         shown=np.concatenate([np.repeat(b.shown[:, None], b.length.shape[1], 1) for b in bodies], 1),
     )
-    still = [
+    constant = [
         np.column_stack(
             [s.cloth + k, s.cut, s.paint, s.offset, s.radii.mean(1), np.full(len(s.cut), k + INNER)],
         )
@@ -76,7 +76,7 @@ def gather_scene(bodies: list[Placed], device: str) -> tuple[Cones, Paint]:
             cones.length[..., None],
             cones.radii,
             join("scale")[..., None],
-            np.broadcast_to(np.concatenate(still), (n, count, 7)),
+            np.broadcast_to(np.concatenate(constant), (n, count, 7)),
         ],
         2,
     )
@@ -92,18 +92,25 @@ def gather_scene(bodies: list[Placed], device: str) -> tuple[Cones, Paint]:
 
 
 def paint_hits(frames: Tensor, hits: Hits, paint: Paint, light: Light) -> None:
-    """Colour the covered pixels of (N, 3, H, W) frames, in place."""
+    """Colour the pixels covered by people, in place.
+
+    Args:
+        frames: (N, 3, H, W) Frames.
+        hits: Nearest cone of each pixel.
+        paint: Appearance of the cones.
+        light: Light on the people.
+    """
     _, height, width = hits.cone.shape
     flat = hits.cone.view(-1)
-    where = torch.nonzero(flat >= 0).squeeze(1)
-    frame = torch.div(where, height * width, rounding_mode="floor")
-    inside = where - frame * (height * width)
+    covered = torch.nonzero(flat >= 0).squeeze(1)
+    frame = torch.div(covered, height * width, rounding_mode="floor")
+    inside = covered - frame * (height * width)
     y = torch.div(inside, width, rounding_mode="floor")
     x = inside - y * width
-    table = paint.table.index_select(1, frame * paint.cones + flat[where])
+    table = paint.table.index_select(1, frame * paint.cones + flat[covered])
     m, origin, length, (ra, rb), scale = table[:9], table[9:12], table[12], table[13:15], table[15]
     rows, cut, kind, offset, breadth, inner = table[16:18], table[18], table[19], table[20], table[21], table[22]
-    dx, dy, dz = x + 0.5 - origin[0], y + 0.5 - origin[1], hits.depth.reshape(-1)[where] - origin[2]
+    dx, dy, dz = x + 0.5 - origin[0], y + 0.5 - origin[1], hits.depth.reshape(-1)[covered] - origin[2]
     ox, oy, oz = (m[3 * i] * dx + m[3 * i + 1] * dy + m[3 * i + 2] * dz for i in range(3))
 
     radial = torch.sqrt(ox * ox + oz * oz)
@@ -141,7 +148,17 @@ def paint_hits(frames: Tensor, hits: Hits, paint: Paint, light: Light) -> None:
 
 
 def _pattern(cloth: Tensor, along: Tensor, around: Tensor, trunk: Tensor) -> Tensor:
-    """(K,) where the second colour shows; pattern numbers follow `resight.synthetic.people.PATTERNS`."""
+    """Return where the first six of `resight.synthetic.clothes.PATTERNS` show the second colour.
+
+    Args:
+        cloth: (10, K) Cloth of each pixel.
+        along: (K,) Position along the garment in metres.
+        around: (K,) Position around the solid in metres.
+        trunk: (K,) Whether the pixel belongs to the trunk.
+
+    Returns:
+        (K,) True where the second colour shows.
+    """
     kind, period = cloth[6], cloth[7]
     level = torch.frac(along / period + 8) < 0.5
     upright = torch.frac(around / (0.6 * period) + 8.25) < 0.5
@@ -158,9 +175,9 @@ def _pattern(cloth: Tensor, along: Tensor, around: Tensor, trunk: Tensor) -> Ten
 
 
 def _further_pattern(cloth: Tensor, along: Tensor, around: Tensor, trunk: Tensor) -> Tensor:
-    """As `_pattern`, for the patterns that no street knows."""
+    """Return the same as `_pattern` for the remaining patterns, which only varied styles use."""
     kind, period = cloth[6], cloth[7]
-    x, y = (torch.frac(one / (0.8 * period) + 8) - 0.5 for one in (around, along))
+    x, y = (torch.frac(position / (0.8 * period) + 8) - 0.5 for position in (around, along))
     return (
         ((kind == 6) & (x.square() + y.square() < 0.08))
         | ((kind == 7) & (torch.sin(around * 31 + 3 * torch.sin(along * 17)) * torch.sin(along * 37) > 0.15))
@@ -170,7 +187,7 @@ def _further_pattern(cloth: Tensor, along: Tensor, around: Tensor, trunk: Tensor
 
 
 def _folds(depth: Tensor, along: Tensor, angle: Tensor, breadth: Tensor) -> Tensor:
-    """(K,) factors on the light: waves across the cloth, other ones on every part of the body."""
+    """Return (K,) factors on the light that show folds: waves that differ between the parts of the body."""
     phase = breadth * 97
     wave = 0.6 * torch.sin(along * 23 + phase + 2 * torch.sin(2 * angle + phase))
     return 1 + depth * (wave + 0.4 * torch.sin(along * 47 + 3 * angle + 2 * phase))

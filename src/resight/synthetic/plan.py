@@ -1,4 +1,4 @@
-"""What a world consists of before a pixel is drawn: its tracklets, its file names and its lists."""
+"""Plan the tracklets, file names and lists of a world, before any pixel is rendered."""
 
 from __future__ import annotations
 
@@ -19,24 +19,25 @@ from resight.tracklet import DISTRACTOR, JUNK
 
 @dataclass(frozen=True, slots=True)
 class WorldScale:
-    """How large a world is.
+    """Size and style of a world.
 
     Attributes:
-        name: for the record.
-        height: of a frame in pixels; frames are half as wide as high.
-        train_persons: persons to train on, numbered from 1.
-        test_persons: persons to ask for, numbered after them.
-        cameras_per_person: least and most cameras that see one person; who is seen by one only is never asked for.
-        tracklets_per_camera: mean number of tracklets of one person in one camera.
-        distractors: tracklets of persons in nobody's list.
-        junk: tracklets that show no person.
-        median_frames: of a tracklet.
-        spread: of the logarithm of the length.
-        max_frames: of a tracklet; at most 920, the longest in MARS.
-        style: how it looks.
+        name: Name of the scale, written to ``world.json``.
+        height: Height of a frame in pixels; frames are half as wide as high.
+        train_persons: Number of training persons; their numbers start at 1.
+        test_persons: Number of test persons; their numbers follow those of the training persons.
+        cameras_per_person: Minimum and maximum number of cameras that see one person. A person seen by only one camera
+            is not a query.
+        tracklets_per_camera: Mean number of tracklets per person and camera.
+        distractors: Number of tracklets of persons who are not in the lists.
+        junk: Number of tracklets that do not show a recognisable person.
+        median_frames: Median number of frames of a tracklet.
+        spread: Standard deviation of the logarithm of the number of frames.
+        max_frames: Maximum number of frames of a tracklet, at most 920 (the longest in MARS).
+        style: Appearance of the world.
 
     Raises:
-        RecipeError: if a value cannot work.
+        RecipeError: If a value is invalid.
     """
 
     name: str
@@ -53,27 +54,29 @@ class WorldScale:
     style: Style = STREETS
 
     def __post_init__(self) -> None:
+        """Check the values."""
         least, most = self.cameras_per_person
         if self.height < 32 or self.height % 2:
             raise RecipeError(f"height of world {self.name!r} must be even and at least 32 pixels, found {self.height}")
         if min(self.train_persons, self.test_persons) < 2:
             raise RecipeError(
                 f"world {self.name!r} needs at least 2 training and 2 test persons, found {self.train_persons} and "
-                f"{self.test_persons}: trackers confuse people, so there must be somebody to be confused with"
+                f"{self.test_persons}; some faults show a second person"
             )
         if not 1 <= least <= most <= CAMERAS:
             raise RecipeError(
-                f"cameras_per_person of {self.name!r} must be within 1 … {CAMERAS}, found {least}, {most}"
+                f"cameras_per_person of world {self.name!r} must be a minimum and a maximum from 1 to {CAMERAS}, found "
+                f"{least}, {most}"
             )
         if not (self.median_frames > 6 and 2 <= self.max_frames <= 920 and self.tracklets_per_camera >= 1):
             raise RecipeError(
-                f"world {self.name!r} needs median_frames > 6, max_frames within 2 … 920 and tracklets_per_camera ≥ 1, "
-                f"found {self.median_frames}, {self.max_frames}, {self.tracklets_per_camera}"
+                f"world {self.name!r} needs median_frames above 6, max_frames from 2 to 920 and tracklets_per_camera "
+                f"of at least 1, found {self.median_frames}, {self.max_frames}, {self.tracklets_per_camera}"
             )
 
     @property
     def width(self) -> int:
-        """Of a frame in pixels."""
+        """Width of a frame in pixels."""
         return self.height // 2
 
 
@@ -82,6 +85,7 @@ SCALES: Mapping[str, WorldScale] = MappingProxyType(
         scale.name: scale
         for scale in (
             WorldScale("tiny", 64, 6, 6, (2, 3), 1.3, 3, 2, median_frames=14, spread=0.7, max_frames=24),
+            WorldScale("small", 128, 60, 40, (2, 4), 1.3, 24, 8, max_frames=60),
             WorldScale("demo", 128, 120, 50, (2, 4), 1.5, 60, 22, max_frames=100),
             WorldScale("bench", 256, 300, 300, (2, 5), 1.7, 470, 175),
             WorldScale(
@@ -104,24 +108,26 @@ SCALES: Mapping[str, WorldScale] = MappingProxyType(
         )
     }
 )
-"""Worlds for tests (seconds), for a first look (a minute or two), for measurements; for models that anyone may use."""
+"""Scales by name: ``tiny`` for tests (renders in seconds), ``demo`` for a first look (a minute or two), ``bench`` for
+measurements, ``open-small`` and ``open`` for training models."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """What is needed to film one tracklet, and nothing else: it can be filmed anywhere, in any order.
+    """Everything needed to render one tracklet, so that tracklets can be rendered in any process and order.
 
     Attributes:
-        id: unique in the world, such as ``0001C1T0001``; all randomness of the shot hangs on it.
+        id: Tracklet id, unique in the world, such as ``0001C1T0001``; with the world's seed, it determines all random
+            choices.
         role: ``train`` or ``test``.
-        listed: person number in the lists: 1, 2, …, `DISTRACTOR` or `JUNK`.
-        person: number of the person who is filmed; negative for one who is in no list.
-        other: number of the person who walks into the view or takes over the box.
-        camera: 1 … 6.
-        place: number of the street; the camera's own, or any of those of the style.
-        first: number of the first frame, from 1.
-        frames: how many.
-        faults: stretches of faulty frames, positions from 0.
+        listed: Person number in the lists: 1, 2, …, `DISTRACTOR` or `JUNK`.
+        person: Number of the person who is rendered; negative for a person who is not in the lists.
+        other: Number of the person who occludes this one, or to whom the tracker switches.
+        camera: Camera number, from 1 to 6.
+        place: Number of the place: the camera number, or any place of the style.
+        first: Number of the first frame, at least 1.
+        frames: Number of frames.
+        faults: Stretches of faulty frames.
     """
 
     id: str
@@ -137,15 +143,15 @@ class Shot:
 
     @property
     def folder(self) -> str:
-        """Where the frames go, relative to the world."""
+        """Folder of the frames, relative to the world."""
         return f"bbox_{self.role}/{self.id[:4]}"
 
     def names(self) -> list[str]:
-        """Frame file names, in order."""
+        """Return the file names of the frames, in order."""
         return [f"{self.id}F{number:03d}.jpg" for number in range(self.first, self.first + self.frames)]
 
     def fault_rows(self) -> Iterator[tuple[str, str]]:
-        """(frame file name, fault) of the faulty frames."""
+        """Yield the file name and the fault of each faulty frame."""
         names = self.names()
         for stretch in self.faults:
             for position in range(stretch.start, stretch.stop):
@@ -153,27 +159,27 @@ class Shot:
 
 
 def plan_world(scale: WorldScale, seed: int) -> list[Shot]:
-    """All tracklets of a world, in the order of the lists: training, then test, each sorted by name."""
+    """Return all tracklets of a world in the order of the lists: training, then test, each sorted by id."""
     last_train = scale.train_persons
     last = last_train + scale.test_persons
-    tests = range(last_train + 1, last + 1)
+    test_persons = range(last_train + 1, last + 1)
     shots: list[Shot] = []
     for number in range(1, last + 1):
-        role, peers = ("train", range(1, last_train + 1)) if number <= last_train else ("test", tests)
+        role, peers = ("train", range(1, last_train + 1)) if number <= last_train else ("test", test_persons)
         rng = stream(seed, "itinerary", number)
         low, high = scale.cameras_per_person
-        seen_by = np.sort(rng.choice(CAMERAS, int(rng.integers(low, high + 1)), replace=False)) + 1
-        for camera in seen_by:
+        cameras = np.sort(rng.choice(CAMERAS, int(rng.integers(low, high + 1)), replace=False)) + 1
+        for camera in cameras:
             count = 1 + int(rng.poisson(scale.tracklets_per_camera - 1))
             shots += [_shot(scale, seed, role, number, number, peers, int(camera), k + 1) for k in range(count)]
     for listed, count in ((DISTRACTOR, scale.distractors), (JUNK, scale.junk)):
         rng = stream(seed, "others", listed)
-        taken = [0] * CAMERAS
+        counts = [0] * CAMERAS
         for k in range(count):
             camera = int(rng.integers(CAMERAS))
-            taken[camera] += 1
-            person = -1 - k if listed == DISTRACTOR else int(rng.choice(tests))
-            shots.append(_shot(scale, seed, "test", listed, person, tests, camera + 1, taken[camera]))
+            counts[camera] += 1
+            person = -1 - k if listed == DISTRACTOR else int(rng.choice(test_persons))
+            shots.append(_shot(scale, seed, "test", listed, person, test_persons, camera + 1, counts[camera]))
     return sorted(shots, key=lambda shot: (shot.role != "train", shot.id))
 
 
@@ -182,9 +188,9 @@ def _shot(
 ) -> Shot:
     name = f"{'00-1' if listed == JUNK else f'{listed:04d}'}C{camera}T{index:04d}"
     rng = stream(seed, "shot", name)
-    # Six frames and a lognormal rest have the quartiles of MARS.
-    rest = (scale.median_frames - 6) * np.exp(rng.normal(0, scale.spread))
-    frames = int(np.clip(round(6 + rest), 2, scale.max_frames))
+    # Six frames plus a log-normal number reproduce the quartiles of MARS.
+    additional = (scale.median_frames - 6) * np.exp(rng.normal(0, scale.spread))
+    frames = int(np.clip(round(6 + additional), 2, scale.max_frames))
     if rng.random() < 0.015:
         frames = int(rng.integers(2, 7))
     first = 1 if rng.random() < 0.94 else int(rng.integers(2, 60))
@@ -196,7 +202,7 @@ def _shot(
 
 
 def track_rows(shots: Sequence[Shot]) -> NDArray[np.int32]:
-    """(T, 4) rows of MARS' lists: first and last image (from 1, both included), person, camera."""
+    """Return the (T, 4) list of MARS: first and last frame (counted from 1, both inclusive), person, camera."""
     last = np.cumsum([shot.frames for shot in shots])
     return np.array(
         [(end - shot.frames + 1, end, shot.listed, shot.camera) for shot, end in zip(shots, last, strict=True)],
@@ -205,7 +211,15 @@ def track_rows(shots: Sequence[Shot]) -> NDArray[np.int32]:
 
 
 def query_rows(shots: Sequence[Shot], seed: int) -> NDArray[np.uint16]:
-    """(1, Q) positions (from 1) of the queries among the test tracklets: one per person and camera, as in MARS."""
+    """Return the query list of MARS: one query per person and camera, for persons seen by several cameras.
+
+    Args:
+        shots: Test tracklets.
+        seed: Seed of the world.
+
+    Returns:
+        (1, Q) Positions of the queries among the test tracklets, counted from 1.
+    """
     groups: dict[tuple[int, int], list[int]] = {}
     for position, shot in enumerate(shots, 1):
         if shot.listed > 0:

@@ -1,4 +1,4 @@
-"""Random numbers by name: what is drawn for one thing never depends on what was drawn for another."""
+"""Named random number generators, so that the numbers drawn for one purpose never depend on any others."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 
 
 def stream(seed: int, *key: str | int) -> np.random.Generator:
-    """The generator of one named thing, the same in every process and in every order of calls.
+    """Return the random number generator for a purpose, the same in every process and for every order of calls.
 
     Args:
-        seed: the world's seed, ≥ 0.
-        key: what the numbers are for, such as ``("person", 12)``.
+        seed: Seed of the world, at least 0.
+        key: The purpose, such as ``"person", 12``.
 
     >>> stream(0, "person", 1).integers(100) == stream(0, "person", 1).integers(100)
     np.True_

@@ -1,37 +1,36 @@
-"""Styles of a world: six streets that look alike from one tracklet to the next, or anywhere, harder than reality.
+"""Define the style of a synthetic world: six fixed streets, or widely varied places.
 
-A model that is to know real people must never meet the same picture twice in training: domain randomisation (Tobin et
-al. 2017). Each setting of a `Style` widens one nuisance, so that leaving one out shows what it is worth.
+Varied worlds use domain randomisation (Tobin et al. 2017), so that a model trained on them also works on real video.
+Each setting of a `Style` controls one kind of variation, so that an ablation study can omit any of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from resight.errors import RecipeError
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a world looks.
+    """Appearance of a synthetic world.
 
     Attributes:
-        name: for the record.
-        places: streets that tracklets are drawn to, whatever their camera's number; 0 is one for each camera.
-        backgrounds: half of these streets are no streets but any colours and shapes.
-        light: exposure, colour cast, contrast and the sun of every street are drawn from wide ranges.
-        optics: blur, noise, JPEG quality and the pixels that the camera really had are, too.
-        dyes: 0 … 1, how far cloth, skin and hair stray from the colours of the palette, which no street-goer's do.
-        patterns: garments are dotted, mottled, banded or of two colours as well, and fall in folds.
-        bodies: 0 … 1, how far bodies and gaits stray from those of the streets.
-        shake: factor on what a tracker's box is off by; above 1 its shape is wrong, too.
-        faults: share of the tracklets in which tracking goes wrong.
-        alike: share of the blocks of four persons who are dressed alike but for one thing each.
+        name: Name of the style, written to ``world.json``.
+        places: Number of places from which one is drawn for each tracklet, independently of its camera; 0: each camera
+            has its own street.
+        backgrounds: Replace half of the places by backgrounds of random colours and shapes.
+        light: Draw exposure, colour cast, contrast and sunlight of each place from wide ranges.
+        optics: Draw blur, noise, JPEG quality and resolution of each place from wide ranges.
+        dyes: Variation of the colours of clothes, skin and hair, from 0 (palette colours only) to 1.
+        patterns: Add dotted, mottled, banded and two-coloured garments, and folds.
+        bodies: Additional variation of bodies and gaits, from 0 (none) to 1.
+        shake: Factor on the position and size errors of the tracker's boxes; above 1, their aspect ratio varies too.
+        faults: Fraction of tracklets with tracking faults, from 0 to 1.
+        alike: Fraction of groups of four persons who are dressed alike except for one difference each, from 0 to 1.
 
     Raises:
-        RecipeError: if a value is out of its range.
+        RecipeError: If a value is out of range.
     """
 
     name: str = "streets"
@@ -47,25 +46,26 @@ class Style:
     alike: float = 0.5
 
     def __post_init__(self) -> None:
+        """Check the values."""
         for field in ("dyes", "bodies", "faults", "alike"):
             value = getattr(self, field)
             if not 0 <= value <= 1:
-                raise RecipeError(f"{field} of style {self.name!r} must be within 0 … 1, found {value}")
+                raise RecipeError(f"{field} of style {self.name!r} must be from 0 to 1, found {value}")
         if self.places < 0 or self.shake <= 0:
             raise RecipeError(
-                f"style {self.name!r} needs places ≥ 0 and shake > 0, found {self.places} and {self.shake}"
+                f"style {self.name!r} needs places of at least 0 and shake above 0, found {self.places} and "
+                f"{self.shake}"
             )
         if not self.places and (self.backgrounds or self.light or self.optics):
             raise RecipeError(
-                f"backgrounds, light and optics of style {self.name!r} are drawn for places: set places above 0"
+                f"style {self.name!r} varies backgrounds, light or optics, which needs places above 0, found 0"
             )
 
 
 STREETS = Style()
+"""Six streets, one for each camera."""
 ANYWHERE = Style(
     "anywhere", places=600, backgrounds=True, light=True, optics=True, dyes=1.0, patterns=True, bodies=1.0, shake=2.0,
     faults=0.3, alike=0.4,
 )  # fmt: skip
-
-STYLES: Mapping[str, Style] = MappingProxyType({style.name: style for style in (STREETS, ANYWHERE)})
-"""By name."""
+"""600 varied places, for models that must work out-of-domain."""

@@ -1,4 +1,4 @@
-"""From body coordinates to the pixels of a tracker's box: a camera on a pole, looking down a street."""
+"""Project bodies into the pixels of a tracker's box, as seen by a camera on a pole that looks down a street."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.synthetic.body import Solids
+from resight.synthetic.solids import Solids
 
 Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Lens:
-    """Where a camera stands and how it sees. Its picture is two units wide and one unit high.
+    """Position and projection of a camera. Its image is two units wide and one unit high.
 
-    World coordinates are metres: X right, Y up from the ground, Z ahead of the camera.
+    World coordinates are in metres: X to the right, Y up from the ground, Z ahead of the camera.
 
     Attributes:
-        height: of the camera above the ground, metres.
-        pitch: downwards, radians.
-        focal: in heights of its picture.
+        height: Height of the camera above the ground, in metres.
+        pitch: Downward pitch in radians.
+        focal: Focal length in units of the image height.
     """
 
     height: float
@@ -29,32 +29,40 @@ class Lens:
     focal: float
 
     def to_camera(self) -> Array:
-        """(3, 3) rows: right, down and ahead of the camera, in world coordinates."""
+        """Return the (3, 3) rotation whose rows are right, down and ahead of the camera, in world coordinates."""
         c, s = np.cos(self.pitch), np.sin(self.pitch)
         return np.array([[1, 0, 0], [0, -c, -s], [0, -s, c]], np.float32)
 
     def project(self, points: NDArray[np.floating]) -> Array:
-        """(…, 3) world points to (…, 3): x in 0 … 2, y in 0 … 1 of the picture, and depth in metres."""
+        """Return the image positions of world points.
+
+        Args:
+            points: (…, 3) World coordinates in metres.
+
+        Returns:
+            (…, 3) x from 0 to 2 and y from 0 to 1 inside the image, and depth in metres.
+        """
         eye = np.array([0, self.height, 0])
-        seen = (points - eye) @ self.to_camera().T
-        depth = np.maximum(seen[..., 2:], 0.3)
-        picture = self.focal * seen[..., :2] / depth + np.array([1.0, 0.5])
-        return np.concatenate([picture, depth], -1).astype(np.float32)
+        relative = (points - eye) @ self.to_camera().T
+        depth = np.maximum(relative[..., 2:], 0.3)
+        image = self.focal * relative[..., :2] / depth + np.array([1.0, 0.5])
+        return np.concatenate([image, depth], -1).astype(np.float32)
 
 
 @dataclass
 class Placed:
-    """The solids of one body as the camera sees them, in pixels of the box; the arrays of `raster.Cones`.
+    """The solids of one body as seen by the camera, in pixels of the box. Arrays as in `raster.Cones`.
 
     Attributes:
-        solids: what was placed.
-        origin: (N, P, 3).
-        to_own: (N, P, 3, 3).
-        length: (N, P).
-        radii: (N, P, 2).
-        scale: (N, P) pixels per metre.
-        feet: (N, 4) the spot on the ground below the body: x, y, and half width and half height of a disc of 30 cm.
-        shown: (N,) bool.
+        solids: The solids.
+        origin: (N, P, 3) Start of each axis.
+        to_own: (N, P, 3, 3) Transformation from pixels to each solid's own coordinates.
+        length: (N, P) Length of each axis.
+        radii: (N, P, 2) Radii at both ends.
+        scale: (N, P) Pixels per metre.
+        feet: (N, 4) Point on the ground below the body, x and y, and half width and half height of a disc of radius
+            30 cm around it.
+        shown: (N,) Whether the body is present in each frame.
     """
 
     solids: Solids
@@ -70,16 +78,16 @@ class Placed:
 def place(
     solids: Solids, ground: Array, heading: Array, lens: Lens, boxes: Array, box_pixels: int, shown: NDArray[np.bool_]
 ) -> Placed:
-    """Put a body on the ground and look at it.
+    """Return a body as seen by the camera.
 
     Args:
-        solids: N frames of P solids.
-        ground: (N, 2) X and Z of the body, metres.
-        heading: (N,) radians; 0 walks away from the camera, π/2 to the right.
-        lens: the camera.
-        boxes: (N, 3) left, top and height of the box in heights of the picture; its width is half its height.
-        box_pixels: height of the box in pixels.
-        shown: (N,) whether the body is there at all.
+        solids: P solids over N frames.
+        ground: (N, 2) Position of the body, X and Z in metres.
+        heading: (N,) Direction in radians; 0 is away from the camera, π/2 to the right.
+        lens: Lens of the camera.
+        boxes: (N, 3) Left, top and height of the box in units of the image height; its width is half its height.
+        box_pixels: Height of the box in pixels.
+        shown: (N,) Whether the body is present in each frame.
     """
     c, s = np.cos(heading), np.sin(heading)
     zero, one = np.zeros_like(c), np.ones_like(c)
@@ -88,15 +96,16 @@ def place(
     feet = np.stack([ground[:, 0], zero, ground[:, 1]], 1)[:, None]
     middle = lens.project(feet[:, 0] + np.array([0, 0.9, 0]))[:, 2]
     size = box_pixels / boxes[:, 2]
-    between = middle * lens.focal * size / 8
+    offset = middle * lens.focal * size / 8
 
     def pixels(points: Array) -> tuple[Array, Array]:
+        """Return points of the body in pixels of the box, and pixels per metre at each."""
         seen = lens.project(np.einsum("nij,npj->npi", turn, points) + feet)
         scale = lens.focal * size[:, None] / seen[..., 2]
         out = np.empty_like(seen)
         out[..., :2] = (seen[..., :2] - boxes[:, None, :2]) * size[:, None, None]
-        # Within a body depth has the scale of its pixels; between bodies only the order matters.
-        out[..., 2] = (seen[..., 2] - middle[:, None]) * (lens.focal * size / middle)[:, None] + between[:, None]
+        # Within a body, depth is in pixels; between bodies, only their order matters.
+        out[..., 2] = (seen[..., 2] - middle[:, None]) * (lens.focal * size / middle)[:, None] + offset[:, None]
         return out, scale.astype(np.float32)
 
     origin, scale_a = pixels(solids.start)

@@ -1,4 +1,4 @@
-"""Render a whole world into a folder that reads like MARS."""
+"""Render a whole world into a folder with the layout of MARS."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from resight.synthetic.people import person_of
 from resight.synthetic.plan import SCALES, Shot, WorldScale, plan_world, query_rows, track_rows
 from resight.synthetic.scene import CAMERAS, camera
 
-__all__ = ["RENDERER", "SCALES", "WorldReport", "WorldScale", "make_world"]
+__all__ = ["RENDERER", "SCALES", "WorldReport", "WorldScale", "check_empty", "make_world", "write_mat"]
 
 RENDERER = 1
-"""Version of the renderer: worlds of two versions differ, of one version and seed they do not."""
+"""Version of the renderer. Worlds with the same scale, seed and version are identical."""
 
 _FRAMES_PER_WORKER = 1500
 _DONE = ".done"
@@ -36,15 +36,15 @@ _DONE = ".done"
 
 @dataclass(frozen=True)
 class WorldReport:
-    """What was made.
+    """Summary of a rendered world.
 
     Attributes:
-        out: where the world lies.
-        persons: in the training and test lists.
-        tracklets: junk and distractors included.
-        frames: in all.
-        seconds: it took.
-        frames_per_second: rendered and written by this run; a resumed run counts only what was missing.
+        out: Folder of the world.
+        persons: Number of persons in the training and test lists.
+        tracklets: Number of tracklets, including junk and distractors.
+        frames: Number of frames.
+        seconds: Duration of this run.
+        frames_per_second: Rendering speed of this run; a resumed run counts only the frames it rendered itself.
     """
 
     out: Path
@@ -64,40 +64,40 @@ def make_world(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> WorldReport:
-    """Render a world of people that never lived.
+    """Render a world of synthetic people.
 
-    Everything is drawn from `seed` and the name of what is drawn: the same seed gives the same bytes on one kind of
-    device, whatever the number of workers. The world grows in a hidden folder beside `out` and gets its name at the
-    end. What an interrupted run leaves there is resumed by a run with the same arguments, and else thrown away.
+    The same scale and seed give the same bytes on the same kind of device, for any number of workers. The world is
+    written to a hidden folder next to `out`, which is renamed at the end. If a run is interrupted, a run with the same
+    arguments continues it; a run with other arguments starts again.
 
     Args:
-        out: new or empty folder.
-        scale: how much, one of `SCALES` or your own.
-        seed: of everything, ≥ 0.
-        device: where to render, such as ``cpu`` or ``cuda``.
-        workers: processes; None chooses by the size of the world and the machine. More than one needs a main
-            module that can be imported without side effects, as `multiprocessing` asks.
-        progress: called with (frames done, all frames) after every tracklet.
+        out: New or empty folder.
+        scale: Size and style of the world, such as one of `SCALES`.
+        seed: Seed of all random choices, at least 0.
+        device: PyTorch device that renders, such as ``cpu`` or ``cuda``.
+        workers: Number of processes; None chooses by the size of the world and the number of CPUs. With more than one,
+            the main module must be importable without side effects, as `multiprocessing` requires.
+        progress: Called with (frames done, total) after every tracklet.
+
+    Returns:
+        Summary of the world.
 
     Raises:
-        DatasetError: if `out` is a file or a folder that holds something, or another run is making it.
+        DatasetError: If `out` is a file or a folder with content, or another run is rendering it.
     """
     begun = time.perf_counter()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DatasetError(
-            f"{out} must be a new or an empty folder, but it holds something; choose another or empty it"
-        )
+    check_empty(out)
     shots = plan_world(scale, seed)
-    with _alone(out):
+    with _lock(out):
         part = out.with_name(f".{out.name}.part")
-        passport = json.dumps({"scale": asdict(scale), "seed": seed, "renderer": RENDERER, "device": device}, indent=1)
-        _open_part(part, passport, shots)
+        arguments = json.dumps({"scale": asdict(scale), "seed": seed, "renderer": RENDERER, "device": device}, indent=1)
+        _open_part(part, arguments, shots)
         todo = [shot for shot in shots if not (part / _DONE / shot.id).exists()]
         total, missing = sum(s.frames for s in shots), sum(s.frames for s in todo)
         if workers is None:
             workers = max(1, min(_cores(), math.ceil(missing / _FRAMES_PER_WORKER)))
-        # Long tracklets first, so that no worker is left alone with one at the end; of many streets, those of one
-        # together: what is behind the people takes longer to draw than they do.
+        # Long tracklets first, so that workers finish at about the same time. With many places, tracklets of the same
+        # place together, because drawing its background takes longer than drawing the people.
         todo.sort(key=lambda shot: (shot.place if scale.style.places else 0, -shot.frames, shot.id))
         task = partial(_film_to_disk, part=part, scale=scale, seed=seed, device=device)
         done = total - missing
@@ -116,13 +116,23 @@ def make_world(
     return WorldReport(out, persons, len(shots), total, seconds, missing / seconds)
 
 
+def check_empty(out: Path) -> None:
+    """Check that a folder is new or empty.
+
+    Raises:
+        DatasetError: If it is a file or a folder with content.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DatasetError(f"{out} must be a new or an empty folder, but it has content; choose another folder")
+
+
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Keep others from making the same world, for as long as this process lives."""
+def _lock(out: Path) -> Iterator[None]:
+    """Prevent other processes from rendering the same world at the same time."""
     path = out.with_name(f".{out.name}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -130,21 +140,21 @@ def _alone(out: Path) -> Iterator[None]:
             yield
     except Timeout:
         raise DatasetError(
-            f"another run is making {out}; wait until it is done, or stop it and run this again to go on"
+            f"another run is rendering {out}; wait until it is finished, or stop it and run this again to continue"
         ) from None
     path.unlink(missing_ok=True)
 
 
-def _open_part(part: Path, passport: str, shots: Sequence[Shot]) -> None:
-    """Make the hidden folder, or keep one that an interrupted run with the same passport left."""
-    stamp = part / _DONE / "passport.json"
-    if part.exists() and not (stamp.is_file() and stamp.read_text(encoding="utf-8") == passport):
+def _open_part(part: Path, arguments: str, shots: Sequence[Shot]) -> None:
+    """Create the hidden folder, or keep that of an interrupted run with the same arguments."""
+    stamp = part / _DONE / "arguments.json"
+    if part.exists() and not (stamp.is_file() and stamp.read_text(encoding="utf-8") == arguments):
         shutil.rmtree(part)
     stamp.parent.mkdir(parents=True, exist_ok=True)
     (part / "info").mkdir(exist_ok=True)
     for folder in {shot.folder for shot in shots}:
         (part / folder).mkdir(parents=True, exist_ok=True)
-    stamp.write_text(passport, encoding="utf-8")
+    stamp.write_text(arguments, encoding="utf-8")
 
 
 _Apply = Callable[[Callable[[Shot], int], Sequence[Shot]], Iterator[int]]
@@ -152,7 +162,7 @@ _Apply = Callable[[Callable[[Shot], int], Sequence[Shot]], Iterator[int]]
 
 @contextmanager
 def _mapper(workers: int) -> Iterator[_Apply]:
-    """A map over shots in this process or in several; results come in any order."""
+    """Yield a function that maps over shots, in this process or in several; results may be in any order."""
     if workers == 1:
         yield lambda task, shots: map(task, shots)
         return
@@ -161,7 +171,7 @@ def _mapper(workers: int) -> Iterator[_Apply]:
 
 
 def _film_to_disk(shot: Shot, *, part: Path, scale: WorldScale, seed: int, device: str) -> int:
-    """Render one tracklet, write its frames, and note that it is finished."""
+    """Render one tracklet, write its frames, and mark it as finished. Return the number of frames."""
     import simplejpeg
     import torch
 
@@ -171,7 +181,7 @@ def _film_to_disk(shot: Shot, *, part: Path, scale: WorldScale, seed: int, devic
     folder = part / shot.folder
     quality = camera(seed, shot.place, scale.style).jpeg_quality
     threads = torch.get_num_threads()
-    # Small tensors: a second thread costs more than it brings, and the workers share the machine.
+    # The tensors are too small for several threads to help, and the workers share the CPUs.
     torch.set_num_threads(1)
     try:
         chunk = 32 if device == "cpu" else 256
@@ -185,6 +195,7 @@ def _film_to_disk(shot: Shot, *, part: Path, scale: WorldScale, seed: int, devic
 
 
 def _write_info(info: Path, shots: Sequence[Shot], scale: WorldScale, seed: int) -> None:
+    """Write the lists of MARS, the list of faults, and a description of the world."""
     train = [shot for shot in shots if shot.role == "train"]
     test = [shot for shot in shots if shot.role == "test"]
     for role, members in (("train", train), ("test", test)):
@@ -206,6 +217,6 @@ def _write_info(info: Path, shots: Sequence[Shot], scale: WorldScale, seed: int)
 
 
 def write_mat(path: Path, name: str, values: NDArray[np.integer]) -> None:
-    """Like savemat, but without the date in the header: the same world has the same bytes."""
+    """Write an array with `scipy.io.savemat`, without the date in the header, so that the bytes are reproducible."""
     savemat(path, {name: values})
     path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + path.read_bytes()[116:])
