@@ -85,6 +85,7 @@ def camera(seed: int, number: int, style: Style = STREETS) -> Camera:
 
 
 def _street_camera(seed: int, number: int, style: Style) -> Camera:
+    """Return the camera of one of the six streets or, if the style has places, of a place with a drawn position."""
     rng = stream(seed, "camera", number)
     heading, height, distance, cast, exposure, contrast, saturation = _STREETS[(number - 1) % len(_STREETS)]
     if style.places:
