@@ -98,7 +98,7 @@ def test_shapes_that_do_not_fit_and_features_that_are_no_numbers_are_refused() -
         bound_similarities(x, x[:, :, :3])
     broken = x.copy()
     broken[1, 2, 0] = np.nan
-    with pytest.raises(ShapeError, match="query number 0 against gallery tracklet number 1"):
+    with pytest.raises(ShapeError, match="cosine of query 0 and gallery tracklet 1"):
         bound_similarities(x, broken)
 
 

@@ -185,7 +185,7 @@ def test_steps_are_run_once_before_they_are_recorded_and_then_replayed(pretended
 def test_without_a_graph_the_steps_are_run_one_by_one(pretended_gpu: Any) -> None:
     pretended_gpu(RuntimeError("operation not permitted"))
     block: Any = Recording()
-    with pytest.warns(UserWarning, match="no CUDA graph .operation not permitted"):
+    with pytest.warns(UserWarning, match="cannot record a CUDA graph .operation not permitted"):
         run = gpu_steps.recorded(block)
     run()
     assert block.runs == 3

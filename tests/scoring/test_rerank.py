@@ -161,7 +161,7 @@ def test_the_least_similarity_is_that_of_the_ranking_unless_given() -> None:
         known = np.where(everyone < len(query), least, least[query].mean()).astype(np.float32)
         found, expected = rerank(ranking, neighbours), rerank(ranking, neighbours, least=known)
         np.testing.assert_allclose(found.scores, expected.scores, atol=1e-6)
-    with pytest.raises(ShapeError, match=r"least is \(3,\), expected \(40,\)"):
+    with pytest.raises(ShapeError, match=r"least has shape \(3,\), expected \(40,\)"):
         rerank(ranking, neighbours, least=np.zeros(3))
 
 
@@ -222,25 +222,25 @@ def test_what_cannot_work_is_refused() -> None:
     for wrong in ({"k1": 0}, {"k2": 0}, {"original_share": 1.5}):
         with pytest.raises(RecipeError, match="expected k1 and k2 of at least 1"):
             rerank(ranking, neighbours, **wrong)
-    with pytest.raises(ShapeError, match="21 neighbours of each tracklet are listed, expected 26"):
+    with pytest.raises(ShapeError, match="21 neighbours of each tracklet are listed, expected at least 26"):
         rerank(ranking, neighbours, k1=25)
     with pytest.raises(ShapeError, match=r"20 of 30 query tracklets .* the first is 't10'"):
         rerank(ranking, of_matrix(similarity[:10, :10], 21)[0])
     neighbours, _ = of_matrix(similarity, 7)
-    with pytest.raises(ShapeError, match=r"score_pairs gave \(3,\)"):
+    with pytest.raises(ShapeError, match=r"score_pairs returned \(3,\)"):
         rerank(ranking, neighbours, k1=6, score_pairs=lambda q, g: np.zeros(3))
-    with pytest.raises(ShapeError, match="one finite similarity a pair"):
+    with pytest.raises(ShapeError, match="one finite similarity per pair"):
         rerank(ranking, neighbours, k1=6, score_pairs=lambda q, g: np.full(len(q), np.nan))
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"query_ids": ("a", "b", "d")}, "3 tracklets among 3 others, expected the same"),
-        ({"query_ids": ("a", "b", "a"), "gallery_ids": ("a", "b", "a")}, "3 tracklets, 2 different"),
+        ({"query_ids": ("a", "b", "d")}, "3 tracklets against 3 different ones, expected the same"),
+        ({"query_ids": ("a", "b", "a"), "gallery_ids": ("a", "b", "a")}, "3 tracklets, but only 2 different"),
         ({"order": np.array([[1, 2], [2, 0], [0, 1]], np.int32)}, "no tracklet is among its own neighbours"),
-        ({"scores": np.full((3, 2), 7, np.float32)}, "greatest similarity of neighbours is 7.0"),
-        ({"scores": np.full((3, 2), np.nan, np.float32)}, "greatest similarity of neighbours is nan"),
+        ({"scores": np.full((3, 2), 7, np.float32)}, "largest similarity of neighbours is 7.0"),
+        ({"scores": np.full((3, 2), np.nan, np.float32)}, "largest similarity of neighbours is nan"),
     ],
 )
 def test_neighbours_that_cannot_be(change: dict[str, Any], message: str) -> None:

@@ -1,1 +1,1 @@
-"""Similarity of tracklets from their clip features: readable for one pair, fast for all."""
+"""Similarity of tracklets from their clip features: a readable version for one pair, and fast ones for many."""

@@ -216,15 +216,15 @@ class _Engine:
     def fill_pairs(
         self,
         scores: NDArray[np.float32],
-        places: Callable[[slice], tuple[NDArray[np.integer], NDArray[np.integer]]],
+        positions: Callable[[slice], tuple[NDArray[np.integer], NDArray[np.integer]]],
         report: Callable[[int], None],
     ) -> None:
-        """Write the similarities of chosen pairs into (P,); `places` returns rows and columns of some of them."""
+        """Write the similarities of chosen pairs into (P,); `positions` returns rows and columns of a slice of them."""
 
         @torch.inference_mode()
         def fill_tile(start: int) -> int:
             part = slice(start, min(start + self.tiling.pairs, len(scores)))
-            rows, columns = places(part)
+            rows, columns = positions(part)
             q, g = self._clips(self.query, rows), self._clips(self.gallery, columns)
             cosine = (q @ g.transpose(1, 2)).flatten(1).t()[self.order]
             similarity = self.recurrence.similarity(features_first(q), lay(g, self.dtype), cosine, self.order)
@@ -233,8 +233,8 @@ class _Engine:
 
         work_off(fill_tile, range(0, len(scores), self.tiling.pairs), self.tiling.workers, report)
 
-    def _clips(self, features: Features, places: slice | NDArray[np.integer]) -> Tensor:
-        return F.normalize(as_tensor(features[places]).to(self.device, torch.float32), dim=-1)
+    def _clips(self, features: Features, rows: slice | NDArray[np.integer]) -> Tensor:
+        return F.normalize(as_tensor(features[rows]).to(self.device, torch.float32), dim=-1)
 
 
 def _evaluated(aggregator: Aggregator, device: torch.device) -> tuple[Aggregator, Tensor]:

@@ -1,13 +1,13 @@
-"""Between which two numbers the similarity of two tracklets must lie, for one matrix product.
+"""Lower and upper bounds of the similarity of two tracklets, at the cost of one matrix product.
 
-Q query tracklets of M clips, G gallery tracklets of N clips, D features per clip, T = M * N clip pairs.
+Legend: Q query tracklets of M clips, G gallery tracklets of N clips, D features per clip, T = M * N clip pairs.
 
-A similarity that is a weighted mean of clip-pair cosines (Eq. 3) is at least the smallest of them and at most the
-largest, whatever the weights. The cosines cost D operations a clip pair; the importance network costs H (D + H), some
-hundreds to two thousand times as much. Tighter bounds need a bound on the importance, and trained networks have none
-that helps. On the demo world the largest importance of a tracklet pair is 2 as a rule and 22 at most; interval
-arithmetic through g proves 700 from the lengths of the c_t, and 35 from all W1 c_t, which are half or more of the work
-to be saved.
+A similarity that is a weighted mean of clip-pair cosines (Eq. 3) lies between the smallest and the largest cosine,
+whatever the weights. The cosines cost D operations per clip pair; the importance network costs H (D + H), hundreds to
+two thousand times as much. Tighter bounds would need a bound of the importance, but trained networks have no useful
+one. On the demo world the ratio of the largest to the smallest importance of a tracklet pair is typically 2 and at most
+22. Interval arithmetic through the network proves 700 from the lengths of the c_t, and 35 from all W1 c_t, whose
+computation is at least half of the work to be saved.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from resight.scoring.inputs import Features, as_tensor
 
 _GALLERY_BLOCK = 1024
 _PRODUCT = 2**21
-"""Tracklets of the gallery, and cosines, held at once: enough for few large products, little enough for the cache."""
+"""Gallery tracklets and cosines held at once: enough for a few large products, few enough for the cache."""
 
 _INPUT_ROUNDING = {"highest": 0.0, "high": 2.0**-11, "medium": 2.0**-9}
-"""Relative rounding of the inputs of a float32 product, by `torch.get_float32_matmul_precision`."""
+"""Relative rounding error of the inputs of a float32 product, by `torch.get_float32_matmul_precision`."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Where similarities lie: lower <= similarity <= upper, also when all three are computed with rounding.
+    """Bounds of similarities, lower <= similarity <= upper, valid also when all three are rounded.
 
     Attributes:
         lower: (Q, G) float32.
@@ -46,7 +46,12 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Effort:
-    """How many tracklet pairs were scored, of how many there are."""
+    """Number of tracklet pairs that a search scored.
+
+    Attributes:
+        scored: Tracklet pairs that were scored.
+        pairs: All tracklet pairs.
+    """
 
     scored: int
     pairs: int
@@ -62,10 +67,10 @@ class Effort:
 
 @torch.inference_mode()
 def bound_similarities(query: Features, gallery: Features, *, compute: Compute = Compute()) -> Bounds:
-    """Smallest and largest cosine of each tracklet pair's clip pairs, widened by `rounding_margin`.
+    """Return the smallest and largest clip-pair cosine of each tracklet pair, widened by `rounding_margin`.
 
-    They hold for every aggregator whose similarity is a weighted mean of the cosines of the features as they are:
-    `Learned`, `MeanPair`, `MaxPair`, and `TopShare` without a projection. Not for `MeanFeature`. It follows from Eq. 3.
+    By Eq. 3 they bound the similarity of every aggregator that is a weighted mean of the cosines of unprojected
+    features: `Learned`, `MeanPair`, `MaxPair`, and `TopShare` without projection, but not `MeanFeature`.
 
     Args:
         query: (Q, M, D) clip features, not normalised.
@@ -73,7 +78,7 @@ def bound_similarities(query: Features, gallery: Features, *, compute: Compute =
         compute: Device; cosines are always computed in float32.
 
     Raises:
-        ShapeError: if the features do not have three axes, or differ in D, or are not finite.
+        ShapeError: If the features do not have three axes, differ in D, or are not finite.
     """
     if query.ndim != 3 or gallery.ndim != 3 or query.shape[2] != gallery.shape[2]:
         raise ShapeError(
@@ -87,7 +92,7 @@ def bound_similarities(query: Features, gallery: Features, *, compute: Compute =
     rows = max(1, _PRODUCT // (_GALLERY_BLOCK * M * N))
     for left in range(0, G, _GALLERY_BLOCK):
         columns = slice(left, left + _GALLERY_BLOCK)
-        # Clips before tracklets: then the reduction over clip pairs runs along whole rows of tracklets.
+        # Clips before tracklets, so that the reduction over clip pairs runs along contiguous rows of tracklets.
         g_NGD = F.normalize(as_tensor(gallery[columns]).to(device, torch.float32), dim=-1).transpose(0, 1)
         g_DX = g_NGD.reshape(-1, D).t()
         for top in range(0, Q, rows):
@@ -98,23 +103,24 @@ def bound_similarities(query: Features, gallery: Features, *, compute: Compute =
     if not (np.isfinite(lower).all() and np.isfinite(upper).all()):
         row, column = np.argwhere(~np.isfinite(lower + upper))[0]
         raise ShapeError(
-            f"query number {row} against gallery tracklet number {column} has a cosine that is not a number; "
-            "check the features of both"
+            f"a cosine of query {row} and gallery tracklet {column} (counted from 0) is not finite; check the features "
+            "of both"
         )
     margin = np.float32(rounding_margin(D, M * N))
     return Bounds(lower - margin, upper + margin)
 
 
 def rounding_margin(dim: int, clip_pairs: int) -> float:
-    """How far a similarity in single precision may fall outside of cosines computed in another order, at most.
+    """Return how far a single-precision similarity can lie outside the range of separately computed cosines, at most.
 
-    With u = 2^-24: a vector scaled to length 1 is off by (D/2 + 2) u, a product of two by D u more, so a cosine by
-    (2D + 4) u, here and in the similarity; its weighted mean of T is off by (2T + 3) u (Higham, Accuracy and Stability
-    of Numerical Algorithms, Ch. 3). And twice that of the inputs, where torch may round those of a product.
+    With u = 2^-24, a vector scaled to length 1 has an error of (D/2 + 2) u, and a product of two adds D u. A cosine
+    thus has an error of (2D + 4) u, both here and in the similarity. A weighted mean of T cosines has an error of
+    (2T + 3) u (Higham, Accuracy and Stability of Numerical Algorithms, Ch. 3). If torch rounds the inputs of products,
+    that error is added twice.
 
     Args:
-        dim: D.
-        clip_pairs: T.
+        dim: Features per clip, D.
+        clip_pairs: Clip pairs, T.
     """
     inputs = 2 * 2 * _INPUT_ROUNDING[torch.get_float32_matmul_precision()]
     return (4 * dim + 2 * clip_pairs + 16) * 2.0**-24 + inputs

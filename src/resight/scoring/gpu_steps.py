@@ -1,23 +1,23 @@
-"""The steps of the engine for GPUs: a block of tracklet pairs, from clip features to similarities.
+"""The steps of the GPU engine: a block of tracklet pairs, from clip features to similarities.
 
-B query tracklets of M clips, W gallery tracklets of N clips, P = B * W tracklet pairs, D features, H hidden units,
-T = M * N steps.
+Legend: B query tracklets of M clips, W gallery tracklets of N clips, P = B * W tracklet pairs, D features, H hidden
+units, T = M * N steps.
 
-With p_t = W1 c_t = (W1 diag(f_q)) f_g the recurrence of Eq. 1 and 2 runs in hidden space. One step is two matrix
-products and one pass over memory:
+With p_t = W1 c_t = (W1 diag(f_q)) f_g the recurrence of Eq. 1 and 2 is computed in hidden space. One step is two
+matrix products and one pass over memory:
 
     p_t   = F[i] G[j]                              F[i]: W1 with query clip i multiplied in; G[j]: gallery clips j
-    pass  : alpha_{t-1} = g's last layer of y;  A, h, s move by it;  z = relu(h - p_t + b1)
+    pass  : alpha_{t-1} = last layer of g applied to y;  update A, h, s;  z = relu(h - p_t + b1)
     y     = z W2'
 
-**Why so.** At D = H = 1024 a step costs 4.2 MFLOP a pair, 4.2 ns at 990 TFLOP/s; the pass moves 16 KB (h in float32
-both ways, y, p_{t-1}, p_t, z in 16 bits), 3.3 ns at 4.8 TB/s if nothing stayed in the cache, and y and p_t, just
-written, mostly do. So 64 steps of all of MARS, 1.4e9 pair-steps, take 6 s by arithmetic, 9 s at the rate that
-products of this size reach, and about 13 s with the pass. A product that forms z in its prologue and sums y in its
-epilogue would save 6 KB, but reads h and p once for every tile of hidden units and forms z as often, beside a matrix
-unit that then waits; keeping h on chip needs 256 KB for 64 pairs, more than a multiprocessor has. The products are
-therefore the vendor's, and the pass is one kernel. P = 12,288 fills 132 multiprocessors about three times with
-tiles of 128 x 256. One graph holds all steps of a block, so that nothing waits for Python.
+**Design.** At D = H = 1024 the products of a step cost 4.2 MFLOP per pair, 4.2 ns at 990 TFLOP/s. The pass moves 16 KB
+(h in float32 in both directions; y, p_{t-1}, p_t and z in 16 bits), 3.3 ns at 4.8 TB/s without caches, and y and p_t,
+just written, are mostly cached. The 64 steps of all of MARS, 1.4e9 pair-steps, thus take 6 s by arithmetic, 9 s at the
+rate that products of this size reach, and about 13 s with the pass. A product that computes z in its prologue and sums
+y in its epilogue would save 6 KB, but it would read h and p and compute z once per tile of hidden units, next to a
+matrix unit that then waits. Keeping h on chip needs 256 KB for 64 pairs, more than a multiprocessor has. Therefore the
+products are the vendor's, and the pass is one kernel. P = 12,288 fills 132 multiprocessors about three times with tiles
+of 128 x 256. One CUDA graph holds all steps of a block, so that nothing waits for Python.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from torch import Tensor
 from resight.models.importance import FoldedImportance
 
 Advance = Callable[..., None]
-"""What does the same as `advance_in_torch`."""
+"""A function with the arguments and effect of `advance_in_torch`."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Those of `FoldedImportance`, each in the precision in which it is used."""
+    """The weights of `FoldedImportance`, each in the precision in which it is used."""
 
     weight1: Tensor
     bias1: Tensor
@@ -49,11 +49,11 @@ class Weights:
     weight3: Tensor
     bias3: Tensor
     at_zero: Tensor
-    """(H,) y of g(0)."""
+    """(H,), the value of y for g(0)."""
 
     @classmethod
     def of(cls, given: FoldedImportance, dtype: torch.dtype, device: torch.device) -> Weights:
-        """Take them; what the matrix products read, in `dtype`."""
+        """Return the weights on a device, with those that are read by matrix products in `dtype`."""
         w1, b1, w2, b2, w3, b3 = (
             x.detach().to(device, torch.float32).contiguous()
             for x in (given.weight1, given.bias1, given.weight2, given.bias2, given.weight3, given.bias3)
@@ -62,7 +62,7 @@ class Weights:
 
 
 class Block:
-    """Buffers for B queries against W gallery tracklets, and the steps from the one to the other."""
+    """Buffers for B queries against W gallery tracklets, and the steps from features to similarities."""
 
     def __init__(
         self,
@@ -83,21 +83,21 @@ class Block:
         self.cosine = exact.new_empty(m, n, p)
         self.projected = exact.new_empty(2, p, h, dtype=dtype)
         self.hidden = exact.new_empty(p, h)
-        self.means = exact.new_empty(2, 2, p)  # two, since threads of one kernel read what others have written
+        self.means = exact.new_empty(2, 2, p)  # two copies, because threads of one kernel read what others write
         self.y, self.z = exact.new_empty(2, p, h, dtype=dtype)
 
     @property
     def score(self) -> Tensor:
-        """(P,), after `run`."""
+        """Similarities (P,), after `run`."""
         return self.means[len(self.steps) % 2, 1]
 
     def see_gallery(self, clips: Tensor) -> None:
-        """Take (W, N, D) normalised clip features of gallery tracklets."""
+        """Copy normalised clip features (W, N, D) of gallery tracklets into the block."""
         self.gallery.copy_(clips.transpose(0, 1))
         self.rounded.copy_(self.gallery)
 
     def run(self) -> None:
-        """From `query` and `gallery` to `score`, without looking at a number: so it can be recorded."""
+        """Compute `score` from `query` and `gallery`, without control flow that depends on values, for CUDA graphs."""
         weights = self.weights
         (m, b, _), (n, w, _) = self.query.shape, self.gallery.shape
         torch.mul(weights.weight1, self.query[:, :, None], out=self.folded)
@@ -124,7 +124,7 @@ class Block:
         torch.bmm(self.rounded[j].expand(b, w, d), self.folded[i].transpose(1, 2), out=out)
 
     def _advance(self, t: int) -> None:
-        """End step t - 1, whose share moves A = 0 and all means as far as they go in the first; begin step t."""
+        """End step t - 1 and begin step t; from A = 0, the first step sets all means to its own values."""
         weights, last = self.weights, t == len(self.steps)
         cosine = self.cosine.flatten(0, 1)[self.steps[t - 1]]
         self.advance(
@@ -137,23 +137,23 @@ class Block:
 
 
 def recorded(block: Block) -> Callable[[], None]:
-    """What does the same as `block.run`, without Python between the steps if its device is a GPU."""
+    """Return a function with the effect of `block.run`; on a GPU, without Python between the steps."""
     if not block.query.is_cuda:
         return block.run
-    block.run()  # compiles and chooses: neither may happen while a graph is recorded
+    block.run()  # compiles kernels and selects algorithms, which must not happen while a graph is recorded
     torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()
     try:
-        # The outer context comes back to this stream also if the graph fails, which by itself would not.
-        here = torch.cuda.stream(torch.cuda.current_stream())
-        apart = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        # Other threads may use the GPU meanwhile: what they do must not spoil the graph.
-        with here, torch.cuda.graph(graph, stream=apart, capture_error_mode="thread_local"):
+        # The outer context restores the current stream even if recording fails, which the graph would not.
+        current = torch.cuda.stream(torch.cuda.current_stream())
+        separate = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        # Other threads may use the GPU at the same time; their work must not invalidate the graph.
+        with current, torch.cuda.graph(graph, stream=separate, capture_error_mode="thread_local"):
             block.run()
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
-        warnings.warn(f"no CUDA graph ({error}): going on step by step, slower if tiles are small", stacklevel=3)
+        warnings.warn(f"cannot record a CUDA graph ({error}): small tiles will be slower", stacklevel=3)
         return block.run
 
     def replay() -> None:
@@ -164,7 +164,7 @@ def recorded(block: Block) -> Callable[[], None]:
 
 @cache
 def best_advance(device: torch.device, hidden: int, dtype: torch.dtype) -> Advance:
-    """The Triton kernel if it compiles for this device and runs, else `advance_in_torch`, with a warning."""
+    """Return the Triton kernel if it compiles and runs on this device, else `advance_in_torch`, with a warning."""
     if device.type != "cuda":
         return advance_in_torch
     try:
@@ -176,10 +176,10 @@ def best_advance(device: torch.device, hidden: int, dtype: torch.dtype) -> Advan
             row, vector, vector, vector[0], vector, means[0], means[1], state, row, row, vector, row.clone(), False
         )
         torch.cuda.synchronize(device)
-    except Exception as error:  # of a compiler, a driver, a missing C compiler: there is no list
+    except Exception as error:  # errors of compilers and drivers have no common base class
         warnings.warn(
             f"the Triton kernel resight.scoring.kernels.advance cannot be used on {device} "
-            f"({type(error).__name__}: {error}): going on with PyTorch's operations, which is slower",
+            f"({type(error).__name__}: {error}): using PyTorch's operations, which are slower",
             RuntimeWarning,
             stacklevel=3,
         )
@@ -202,22 +202,24 @@ def advance_in_torch(
     z: Tensor,
     last: bool,
 ) -> None:
-    """End one step of the recurrence and begin the next. All in float32 but y, before, now, z.
+    """End one step of the recurrence and begin the next.
+
+    All tensors are float32, except y, before, now and z.
 
     Args:
-        y: (P, H) what the second layer of g makes of the ending step's pair, without bias.
-        bias2: (H,).
-        weight3: (H,).
-        bias3: ().
-        cosine: (P,) of the ending step's clip pair.
-        old: (2, P) before the ending step: A, the sum of importances, and s, the weighted mean of cosines.
-        new: (2, P) the same after it; changed.
-        hidden: (P, H) W1 r, the weighted mean of p so far; changed, unless `last`.
-        before: (P, H) p of the ending step.
-        now: (P, H) p of the beginning step.
-        bias1: (H,).
-        z: (P, H) what the second layer of g reads in the beginning step; changed, unless `last`.
-        last: no step begins; `before` and `now` are not looked at.
+        y: (P, H), second product of the step that ends, without bias.
+        bias2: (H,), bias of the second layer.
+        weight3: (H,), weights of the last layer.
+        bias3: (), bias of the last layer.
+        cosine: (P,), cosine of the clip pair of the step that ends.
+        old: (2, P), values before the step that ends: A, the sum of importance, and s, the weighted mean of cosines.
+        new: (2, P), the same values after it; changed.
+        hidden: (P, H), W1 r, the weighted mean of p so far; changed, unless `last`.
+        before: (P, H), p of the step that ends.
+        now: (P, H), p of the step that begins.
+        bias1: (H,), bias of the first layer.
+        z: (P, H), input of the second product in the step that begins; changed, unless `last`.
+        last: Whether no further step begins; `before` and `now` are then not used.
     """
     alpha = F.softplus(F.relu(y.float() + bias2) @ weight3 + bias3)
     torch.add(old[0], alpha, out=new[0])

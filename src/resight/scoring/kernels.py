@@ -1,7 +1,7 @@
-"""The Triton kernel of the engine for GPUs: one step of the recurrence; see `resight.scoring.gpu_steps`.
+"""The Triton kernel of the GPU engine: one step of the recurrence; see `resight.scoring.gpu_steps`.
 
-P tracklet pairs, H hidden units. Nothing here is compiled before `advance` is first called, and `advance` also runs
-without a GPU when the environment says TRITON_INTERPRET=1 before Triton is first imported.
+Legend: P tracklet pairs, H hidden units. Nothing is compiled before the first call of `advance`. With the environment
+variable TRITON_INTERPRET=1 set before Triton is first imported, `advance` also runs without a GPU.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from torch import Tensor
 try:
     import triton
     import triton.language as tl
-except ImportError:  # `advance` says so, and its caller has another way
+except ImportError:  # `advance` raises an error, and its caller falls back to PyTorch
     triton = tl = None
 
 ROWS = 2
-"""Tracklet pairs of one program: the bias and weight vectors are then read once for two."""
+"""Tracklet pairs per program; two share one read of the bias and weight vectors."""
 
-_SERIES = 0.03  # below this log(1 + e) is taken from its series: the logarithm of a GPU is coarse close to 1
+_SERIES = 0.03
+"""Below this, log(1 + e) is computed by its series, because the GPU's logarithm is inaccurate close to 1."""
 
 
 def advance(
@@ -38,10 +39,10 @@ def advance(
     z: Tensor,
     last: bool,
 ) -> None:
-    """As `resight.scoring.gpu_steps.advance_in_torch`, in one pass over memory.
+    """Do the same as `resight.scoring.gpu_steps.advance_in_torch`, in one pass over memory.
 
     Raises:
-        ModuleNotFoundError: if Triton is not installed.
+        ModuleNotFoundError: If Triton is not installed.
     """
     n_pairs, n_hidden = y.shape
     block = 1 << (n_hidden - 1).bit_length()
@@ -59,7 +60,7 @@ def _compiled() -> Any:
     return triton.jit(_advance)
 
 
-def _advance(  # type: ignore[no-untyped-def]  # Triton reads the annotations of what is not a pointer
+def _advance(  # type: ignore[no-untyped-def]  # Triton reads the annotations of arguments that are not pointers
     y, bias2, weight3, bias3, cosine, old, new, hidden, before, now, bias1, z, n_pairs,
     H: tl.constexpr, BLOCK: tl.constexpr, ROWS: tl.constexpr, LAST: tl.constexpr, SERIES: tl.constexpr,
 ):  # fmt: skip
@@ -68,7 +69,7 @@ def _advance(  # type: ignore[no-untyped-def]  # Triton reads the annotations of
     real, there = row < n_pairs, unit < H
     at = row[:, None] * H + unit[None, :]
     mask = real[:, None] & there[None, :]
-    if not LAST:  # asked for before they are needed, so that they are on their way while y is summed
+    if not LAST:  # loaded early, so that loading overlaps with the sum over y
         h = tl.load(hidden + at, mask=mask, other=0.0)
         p_before = tl.load(before + at, mask=mask, other=0.0).to(tl.float32)
         p_now = tl.load(now + at, mask=mask, other=0.0).to(tl.float32)

@@ -1,6 +1,7 @@
-"""The similarity of one pair of tracklets, with its reasons: the paper in plain words, slow and in double precision.
+"""The similarity of one pair of tracklets and the contribution of each clip pair, in double precision.
 
-M query clips, N gallery clips, D features per clip, T = M * N clip pairs.
+This is a direct implementation of the paper, slow but readable; the fast ones are tested against it. Legend: M query
+clips, N gallery clips, D features per clip, T = M * N clip pairs.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from resight.scoring.inputs import Features, check_arguments
 
 @dataclass(frozen=True)
 class PairScore:
-    """Why two tracklets are as similar as they are.
+    """The similarity of two tracklets and the contribution of each clip pair.
 
     Attributes:
-        score: the similarity, higher is better.
-        cosine: (M, N), how similar each clip pair is, in [-1, 1].
-        importance: (M, N), what the method makes of each clip pair; only ratios have a meaning.
-        weight: (M, N), the share of each cosine in the score.
-        contribution: (M, N), weight * cosine; they sum to the score.
+        score: Similarity, higher is better.
+        cosine: (M, N), cosine of each clip pair, in [-1, 1].
+        importance: (M, N), importance of each clip pair before normalisation; only ratios are meaningful.
+        weight: (M, N), factor of each cosine in the score.
+        contribution: (M, N), weight * cosine; the sum is the score.
     """
 
     score: float
@@ -40,17 +41,19 @@ class PairScore:
 def score_one_pair(
     query: Features, gallery: Features, aggregator: Aggregator, *, order: Tensor | None = None
 ) -> PairScore:
-    """Compare two tracklets and keep the account.
+    """Return the similarity of two tracklets with the contribution of each clip pair.
 
     Args:
         query: (M, D) clip features, not normalised.
         gallery: (N, D) clip features, not normalised.
-        aggregator: how to compare; used as in evaluation mode, and not changed.
-        order: (T,) for `Learned` only: which clip pair (query-major number) comes when; None is query-major.
+        aggregator: Aggregator; used as in evaluation mode, and not changed.
+        order: (T,) query-major numbers of the clip pairs in the order in which they are visited, for an aggregator that
+            depends on it; None is query-major.
 
     Raises:
-        ShapeError: if the features do not have two axes, or differ in D, or `order` is not a permutation.
-        RecipeError: if `order` is given and the aggregator does not depend on one.
+        ShapeError: If the features do not have two axes, differ in D or do not fit the aggregator, or if `order` is not
+            a permutation.
+        RecipeError: If `order` is given and the aggregator does not depend on it.
     """
     q, g = (
         torch.tensor(x, dtype=torch.float64) if isinstance(x, np.ndarray) else x.detach().to("cpu", torch.float64)

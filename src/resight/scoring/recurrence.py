@@ -1,20 +1,20 @@
-"""The learned similarity of many tracklet pairs at once: Eq. 1 to 3 with as few passes over memory as they allow.
+"""The learned similarity of many tracklet pairs at once: Eq. 1 to 3 with as few passes over memory as possible.
 
-P tracklet pairs, M query clips, N gallery clips, D features per clip, H hidden units, T = M * N clip pairs.
+Legend: P tracklet pairs, M query clips, N gallery clips, D features per clip, H hidden units, T = M * N clip pairs.
 
-The first layer of g is linear and g sees only differences, so what is carried from clip pair to clip pair is
-d_t = W1 (r_{t-1} - c_t). Put into Eq. 2, with A_t the sum of the first t importances, this gives
+The first layer of the network is linear and its input is a difference, so the state of the recurrence is
+d_t = W1 (r_{t-1} - c_t). Inserted into Eq. 2, with A_t the sum of the first t importance values, this gives
 
     d_{t+1} = A_{t-1} / A_t * d_t + W1 (c_t - c_{t+1}),
 
-one scaling and one matrix product that adds to what is there. Neither r nor its running mean is needed, and where the
-clips of a tracklet are alike, nothing small is computed as the difference of two large things. The second layer is the
-other product. ReLU takes one pass and no addition: relu(x + b) = max(x, -b) + b, and what b adds is the same for all
-pairs, so it goes into the constants of the next layer. They are chosen so that g(0) is exact, although weights are
-rounded. That, and differences, are what makes bfloat16 accurate: its errors are relative to how g changes, not to g.
+one scaling and one accumulating matrix product. Neither r nor its running mean is needed, and if the clips of a
+tracklet are similar, no small value is computed as the difference of two large ones. The second layer is the other
+product. ReLU takes one pass without an addition: relu(x + b) = max(x, -b) + b, and the term + b is the same for all
+pairs, so it is part of the constants of the next layer. These are chosen so that g(0) is exact in spite of rounded
+weights. This and the use of differences make bfloat16 accurate: its errors are relative to changes of g, not to g.
 
-Clips are held features first, (D, P): then the weights are the left factor of every product, which is read once and
-as it lies in memory, and matrix libraries are at their full rate from a hundred pairs on.
+Clips are stored with features first, (D, P). The weights are then the left factor of every product and are read once,
+in memory order, and matrix libraries reach their full rate from a hundred pairs on.
 """
 
 from __future__ import annotations
@@ -34,19 +34,20 @@ _SMALLEST = torch.finfo(torch.float32).tiny
 
 @dataclass(frozen=True)
 class Recurrence:
-    """The learned aggregator in evaluation mode, laid out for `similarity`; make it with `Recurrence.of`.
+    """An importance network in evaluation mode, prepared for `similarity`; made by `Recurrence.of`.
 
-    With d = W1 x, g(x) = softplus(weight3 max(shift + weight2 max(d, floor1), floor2) + bias3).
+    With d = W1 x, g(x) = softplus(weight3 max(shift + weight2 max(d, floor1), floor2) + bias3). All attributes except
+    the last two have the dtype of the products.
 
     Attributes:
-        weight1: (H, D) in the type of the products, as are the others but the last two.
+        weight1: (H, D).
         floor1: (H, 1), -b1.
         weight2: (H, H).
-        shift: (H, 1), so that the second product is about 0 for d = 0; None where its rounding does not matter.
+        shift: (H, 1), makes the second product about 0 for d = 0; None for float32, where its rounding is negligible.
         floor2: (H, 1).
         weight3: (1, H).
         bias3: (1,) float32.
-        first: () float32, importance of the first clip pair, where it is a constant.
+        first: () float32, importance of the first clip pair if it is a constant, else None.
     """
 
     weight1: Tensor
@@ -75,7 +76,7 @@ class Recurrence:
         )
         weight1, weight2, weight3 = exact1.to(dtype), exact2.to(dtype), exact3[None].to(dtype)
         floor1 = -bias1[:, None].to(dtype)
-        # What follows the two products at d = 0: as rounded, and as it should be.
+        # Values after the two products at d = 0, rounded and exact.
         second = weight2.float() @ floor1.float().relu()
         shift = None if dtype == torch.float32 else -second.to(dtype)
         second = second if shift is None else second + shift.float()
@@ -89,13 +90,13 @@ class Recurrence:
         return Recurrence(weight1, floor1, weight2, shift, floor2, weight3, bias3, first)
 
     def similarity(self, query: Tensor, gallery: Laid, cosine: Tensor, order: list[int]) -> Tensor:
-        """Eq. 3 for the tracklet pairs of a tile.
+        """Return the similarities by Eq. 3 for the tracklet pairs of a tile.
 
         Args:
-            query: (M, D, P) float32, of length 1; or (M, D, 1), the same query tracklet for all pairs.
+            query: (M, D, P) float32, clip features of length 1; or (M, D, 1) if all pairs have the same query.
             gallery: P gallery tracklets, from `lay`.
-            cosine: (T, P) float32, in the given order.
-            order: T query-major numbers of clip pairs, as they come.
+            cosine: (T, P) float32, in the order of `order`.
+            order: T query-major numbers of clip pairs in the order in which they are visited.
 
         Returns:
             (P,) float32.
@@ -103,42 +104,42 @@ class Recurrence:
         n, features, p = gallery.clips.shape
         pairs = [divmod(number, n) for number in order]
         clips, steps = gallery.clips.unbind(), gallery.steps.unbind()
-        asked, narrow = query.unbind(), query.to(self.weight1.dtype).unbind()
+        wide_query, narrow_query = query.unbind(), query.to(self.weight1.dtype).unbind()
         wide = query.new_empty(features, p)
         change = torch.empty_like(wide, dtype=self.weight1.dtype) if self.weight1.dtype != wide.dtype else wide
         d, z, y = (change.new_zeros(len(self.weight1), p) for _ in range(3))
-        kept = change.new_zeros(p)
+        decay = change.new_zeros(p)
         if self.first is None:  # r_0 = 0
             i, j = pairs[0]
-            d.addmm_(self.weight1, change.copy_(torch.mul(asked[i], clips[j], out=wide)), alpha=-1)
+            d.addmm_(self.weight1, change.copy_(torch.mul(wide_query[i], clips[j], out=wide)), alpha=-1)
             alphas = [self._importance(d, z, y)]
         else:
             alphas = [self.first.expand(p)]
         total = alphas[0] + _SMALLEST
-        # W1 (q * c) is (W1 diag(q)) c: for one query and a wide tile, the smaller thing to multiply by q.
+        # W1 (q * c) = (W1 diag(q)) c: for one query and a wide tile, W1 is smaller than all c.
         shared = torch.empty_like(self.weight1) if query.shape[2] == 1 and len(d) < (n - 1) * p else None
         shared_by = -1
         for (i, j), (i_next, j_next) in pairwise(pairs):
             weight, right = self.weight1, change
             if i != i_next or j + 1 != j_next:
-                torch.mul(asked[i], clips[j], out=wide).addcmul_(asked[i_next], clips[j_next], value=-1)
+                torch.mul(wide_query[i], clips[j], out=wide).addcmul_(wide_query[i_next], clips[j_next], value=-1)
                 change.copy_(wide)
             elif shared is None:
-                torch.mul(narrow[i], steps[j], out=change)
-            else:  # seven of eight steps of the usual order
+                torch.mul(narrow_query[i], steps[j], out=change)
+            else:  # for N = 8, seven of eight steps of the query-major order
                 if shared_by != i:
-                    torch.mul(self.weight1, narrow[i].t(), out=shared)
+                    torch.mul(self.weight1, narrow_query[i].t(), out=shared)
                     shared_by = i
                 weight, right = shared, steps[j]
-            d.mul_(kept).addmm_(weight, right)
+            d.mul_(decay).addmm_(weight, right)
             alphas.append(self._importance(d, z, y))
             before, total = total, total + alphas[-1]
-            torch.div(before, total, out=kept)
+            torch.div(before, total, out=decay)
         alpha = torch.stack(alphas)
         return (alpha * cosine).sum(0) / total
 
     def _importance(self, d: Tensor, z: Tensor, y: Tensor) -> Tensor:
-        """G of (H, P), in the memory of two others like it: (P,) float32."""
+        """Importance (P,) float32, given d (H, P) and two buffers of the same shape."""
         torch.maximum(d, self.floor1, out=z)
         if self.shift is None:
             torch.mm(self.weight2, z, out=y)
@@ -150,11 +151,11 @@ class Recurrence:
 
 @dataclass(frozen=True)
 class Laid:
-    """Clips of P tracklets as `Recurrence.similarity` takes them; make it with `lay`.
+    """Clips of P tracklets, arranged for `Recurrence.similarity`; made by `lay`.
 
     Attributes:
         clips: (N, D, P) float32.
-        steps: (N - 1, D, P) in the type of the products: each clip less the next.
+        steps: (N - 1, D, P) in the dtype of the products, each clip minus the next.
     """
 
     clips: Tensor
@@ -162,11 +163,11 @@ class Laid:
 
 
 def lay(clips: Tensor, dtype: torch.dtype) -> Laid:
-    """Clip features (P, N, D) of length 1, features first."""
-    turned = features_first(clips)
-    return Laid(turned, (turned[:-1] - turned[1:]).to(dtype))
+    """Arrange clip features (P, N, D) of length 1 with features first."""
+    transposed = features_first(clips)
+    return Laid(transposed, (transposed[:-1] - transposed[1:]).to(dtype))
 
 
 def features_first(clips: Tensor) -> Tensor:
-    """(P, M, D) to (M, D, P)."""
+    """Return clip features (P, M, D) as contiguous (M, D, P)."""
     return clips.permute(1, 2, 0).contiguous()

@@ -1,4 +1,4 @@
-"""How a large piece of work is cut into tiles, and how one tile a core is worked on."""
+"""Division of work into tiles, and execution of one tile per core."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import TypeVar
 import torch
 
 CACHE = 4 * 2**20
-"""Bytes of working memory of one tile: about what a core has of second-level cache and of its share of the third."""
+"""Working memory of one tile in bytes: roughly a core's second-level cache and its share of the third-level cache."""
 
 THIN = 32
-"""Tracklet pairs below which a matrix product is far from its full rate."""
+"""Number of tracklet pairs below which a matrix product is far from its full rate."""
 
 _Job = TypeVar("_Job")
 _starting = threading.Lock()
@@ -24,25 +24,30 @@ _starting = threading.Lock()
 
 @dataclass(frozen=True)
 class Tiling:
-    """How many tiles are worked on at once, and how many tracklet pairs each has at most."""
+    """Division of work into tiles.
+
+    Attributes:
+        workers: Tiles that are processed at once.
+        pairs: Tracklet pairs per tile, at most.
+    """
 
     workers: int
     pairs: int
 
 
 def tiling(total: int, *, working: int, held: int, each: int, fixed: int, budget: int, threads: int) -> Tiling:
-    """Tiles that stay in the cache, within the budget, and as many at once as there are threads.
+    """Return tiles that fit in the cache and in the memory budget, with one tile per thread.
 
     Args:
-        total: number of tracklet pairs.
-        working: bytes per tracklet pair that every step goes through.
-        held: bytes per tracklet pair that a tile takes in all.
-        each: bytes that a tile takes whatever its size.
-        fixed: bytes that all tiles share.
-        budget: bytes that all may take; one tile of one pair is made, whatever it says.
-        threads: number of tiles that may be worked on at once.
+        total: Number of tracklet pairs.
+        working: Bytes per tracklet pair that every step passes over.
+        held: Bytes per tracklet pair that a tile needs in total.
+        each: Bytes that a tile needs regardless of its size.
+        fixed: Bytes shared by all tiles.
+        budget: Memory budget in bytes; a tile has at least one pair, whatever the budget.
+        threads: Largest number of tiles to process at once.
     """
-    # Rather fewer tiles at once than tiles too thin for the matrix product.
+    # Prefer fewer tiles at once to tiles that are too thin for the matrix product.
     workers = max(1, min(threads, total, (budget - fixed) // (each + THIN * held)))
     pairs = max(1, min(CACHE // working, ((budget - fixed) // workers - each) // held))
     rounds = math.ceil(total / (workers * pairs))
@@ -55,10 +60,10 @@ def work_off(
     """Do all jobs, several at once, each in one thread.
 
     Args:
-        work: does one job and returns its size.
-        jobs: taken one by one, as they are needed.
-        workers: how many at once; 1 is in this thread, with all its cores for each job.
-        done: called in this thread after each job with the sum of the sizes so far.
+        work: Function that does one job and returns its size.
+        jobs: Jobs; taken from the iterable as they are needed.
+        workers: Number of jobs at once; with 1, jobs run in this thread, each with all cores.
+        done: Called in this thread after each job with the sum of the sizes so far.
     """
     total = 0
     for size in map(work, jobs) if workers == 1 else _finished(work, jobs, workers):
@@ -82,11 +87,11 @@ def _finished(work: Callable[[_Job], int], jobs: Iterable[_Job], workers: int) -
 
 @contextmanager
 def _single_threaded(workers: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads in each of which torch uses one core.
+    """A pool of threads in each of which torch uses one core.
 
-    Cores that share a product wait for each other after each of thousands of operations, and when one of them is busy
-    elsewhere, all wait. torch's number of threads belongs to the thread that sets it; that of threads still to come
-    changes with it, and is set right at once.
+    Cores that share a product wait for each other after each of thousands of operations, and if one of them is
+    interrupted, all wait. Each thread has its own number of torch threads, but setting it also changes the default for
+    threads started later. Therefore the original number is set again as soon as the pool has started.
     """
     with ThreadPoolExecutor(workers) as pool:
         with _starting:
@@ -94,7 +99,7 @@ def _single_threaded(workers: int) -> Iterator[ThreadPoolExecutor]:
             started = threading.Barrier(workers + 1)
 
             def start() -> None:
-                torch.get_num_threads()  # else torch takes the number of new threads at its first operation here
+                torch.get_num_threads()  # otherwise the first operation in this thread resets it to the default
                 torch.set_num_threads(1)
                 started.wait()
 
