@@ -19,7 +19,8 @@ from resight.losses import stage1_loss, stage2_loss
 from resight.models.aggregators import Learned
 from resight.models.i3d import I3D
 from resight.models.i3d_inference import inference_encoder
-from resight.recipe import Optimisation, paper
+from resight.recipe import Optimisation
+from resight.recipes import paper
 from resight.training.loop import make_fabric
 from resight.training.stage1_clips import ClipClassifier
 

@@ -41,6 +41,7 @@ FLOORS = {
     "resight.tracklet": 0,
     "resight.ranking": 0,
     "resight.recipe": 0,
+    "resight.recipes": 0,
     "resight.settings": 0,
     "resight.progress": 0,
     "resight.tables": 0,

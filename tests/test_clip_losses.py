@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from resight.clip_losses import TEMPERATURE, clip_loss, contrast, cosine_distances
 from resight.errors import ShapeError
 from resight.losses import stage1_loss
-from resight.recipe import Optimisation, Stage1, modern
+from resight.recipe import Optimisation, Stage1
+from resight.recipes import modern
 
 PERSONS = torch.tensor([0, 0, 1, 1, 2, 2])
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from resight import recipe as recipe_module
+from resight import recipes
 from resight.errors import RecipeError
-from resight.recipe import RECIPES, ClipSpec, Optimisation, Recipe, Stage2, paper, read_recipe
+from resight.recipe import ClipSpec, Optimisation, Recipe, Stage2
+from resight.recipes import RECIPES, paper, read_recipe
 
 
 def test_the_defaults_are_the_values_of_the_paper() -> None:
@@ -214,7 +215,7 @@ def test_at_most_all_clips_can_be_corrupted() -> None:
 
 
 def test_the_recipe_in_the_docstring_can_be_read(tmp_path: Path) -> None:
-    example = textwrap.dedent((recipe_module.__doc__ or "").split("::", 1)[1])
+    example = textwrap.dedent((recipes.__doc__ or "").split("::", 1)[1])
     demo = RECIPES["demo"]()
     optimisation = replace(demo.stage1.optimisation, epochs=40)
     assert read_recipe(write(tmp_path, example)) == replace(

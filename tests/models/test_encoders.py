@@ -11,7 +11,8 @@ from resight.errors import RecipeError
 from resight.models.encoders import NeckedEncoder, encoder_body, inference_copy, kinetics_target, make_encoder
 from resight.models.frame_encoder import FrameEncoder
 from resight.models.i3d import I3D
-from resight.recipe import Neck, Stage1, paper
+from resight.recipe import Neck, Stage1
+from resight.recipes import paper
 
 SMALL = Stage1(encoder_width=0.125)
 

@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from resight.api.model import Model, load_model
+from resight.api.model import Model, as_model, load_model
 from resight.api.sources import open_dataset
 from resight.compute import Compute
 from resight.errors import RecipeError
-from resight.recipe import Recipe, read_recipe
+from resight.recipe import Recipe
+from resight.recipes import read_recipe
 from resight.tracklet import Dataset
 from resight.training.loop import RunOptions
 from resight.training.train import train_model
@@ -23,6 +24,7 @@ def train(
     *,
     out: Path | str,
     stage: Literal["both", "1", "2"] = "both",
+    encoder: Model | str | Path | None = None,
     init: Path | str | None = None,
     validate_on: str | Dataset | None = None,
     seed: int | None = None,
@@ -40,6 +42,8 @@ def train(
         recipe: A `Recipe`, the name of one (``paper``, ``modern``, ``demo``, ...), or the path of a TOML file.
         out: Folder of the run, for model.safetensors, logs and checkpoints.
         stage: ``1`` stops after stage 1; ``2`` does only stage 2, with the stage 1 found in `out`.
+        encoder: A model, its name or file, whose encoder is used as it is, instead of stage 1. Its clip and encoder
+            settings replace those of the recipe.
         init: Kinetics weights of the I3D (rgb_imagenet.pt of the public PyTorch port) to start stage 1 from.
         validate_on: Select weights and threshold on the training persons of this data set, instead of on a share of
             those of `dataset`.
@@ -69,6 +73,7 @@ def train(
         data.train, settings, options,
         stages=(1, 2) if stage == "both" else (int(stage),),
         init=None if init is None else Path(init),
+        encoder_of=None if encoder is None else as_model(encoder).checkpoint,
         validation=None if validation is None else validation.train,
         report=say,
     )  # fmt: skip

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from resight.errors import RecipeError
-from resight.recipe import Recipe, demo, modern, modern_small, paper
+from resight.recipe import Recipe
+from resight.recipes import demo, modern, modern_small, paper
 
 
 @dataclass(frozen=True)

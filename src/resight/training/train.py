@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from resight.checkpoints import Checkpoint, load_checkpoint, make_aggregator, save_checkpoint
 from resight.data.split import TrainingSplit
-from resight.errors import CheckpointError
+from resight.errors import CheckpointError, RecipeError
 from resight.evaluation.open_set import calibrate_threshold
 from resight.features.extract import extract_clip_features
 from resight.features.store import FeatureStore
@@ -50,6 +50,7 @@ def train_model(
     *,
     stages: tuple[int, ...] = (1, 2),
     init: Path | None = None,
+    encoder_of: Checkpoint | None = None,
     validation: Sequence[Tracklet] | None = None,
     report: Callable[[str], None] | None = None,
 ) -> TrainedModel:
@@ -61,6 +62,8 @@ def train_model(
         options: Folder for the model, logs and checkpoints; device and so on.
         stages: (1, 2), (1,) or (2,). Stage 2 alone continues from the stage 1 in the folder.
         init: Kinetics weights to start stage 1 from; None starts from random weights.
+        encoder_of: A model whose encoder is used as it is, instead of stage 1. Its clip and encoder settings replace
+            those of the recipe.
         validation: Tracklets of other persons, for model selection and for the threshold. None uses a share of the
             training persons instead, `recipe.validation_share`, and does not train on them.
         report: Called with a line of text about the weights that were loaded.
@@ -72,8 +75,17 @@ def train_model(
         DatasetError: If there are too few persons.
         CheckpointError: If the folder holds another run, there is no stage 1 to continue from, or `init` does not fit
             the encoder.
-        RecipeError: If the encoder of the recipe cannot start from Kinetics weights.
+        RecipeError: If the encoder of the recipe cannot start from Kinetics weights, or `encoder_of` is combined with
+            `init` or with stage 1 alone.
     """
+    if encoder_of is not None:
+        if init is not None or 2 not in stages:
+            raise RecipeError(
+                "the encoder of another model is used as it is, so stage 1 does not run: leave out its encoder, or "
+                "leave out init and train stage 2"
+            )
+        stages = (2,)
+        recipe = replace(recipe, clips=encoder_of.recipe.clips, stage1=encoder_of.recipe.stage1)
     if validation is None:
         split = TrainingSplit.draw(tracklets, recipe.validation_share, recipe.seed)
     else:
@@ -90,6 +102,8 @@ def train_model(
                 report(str(loaded))
         encoder, scores["stage 1 mAP"] = train_encoder(encoder, split, recipe, options)
         aggregator = make_aggregator("mean-pair", encoder.dim, recipe)
+    elif encoder_of is not None:
+        encoder = encoder_of.encoder
     else:
         before = load_checkpoint(path)
         if before.recipe.stage1 != recipe.stage1 or before.metadata["trained_on"] != trained_on:
