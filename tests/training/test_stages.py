@@ -236,3 +236,16 @@ def test_stage_2_alone_needs_the_same_stage_1(make_tracklets: MakeTracklets, tmp
     assert set(both.validation) == {"stage 1 mAP", "stage 2 mAP"}
     assert load_checkpoint(both.path).metadata["aggregator"] == "learned"
     assert content_hash(both.checkpoint.encoder.state_dict()) == content_hash(first.checkpoint.encoder.state_dict())
+
+
+def test_stage_2_can_use_the_encoder_of_another_model(make_tracklets: MakeTracklets, tmp_path: Path) -> None:
+    tracklets = make_tracklets(persons=7)
+    first = train_model(tracklets, RECIPE, RunOptions(tmp_path / "first"), stages=(1,))
+    recipe = Recipe(stage2=RECIPE.stage2, validation_share=0.3)
+    with pytest.raises(RecipeError, match="do not combine it with initial weights"):
+        train_model(tracklets, recipe, RunOptions(tmp_path), encoder_of=first.checkpoint, init=tmp_path / "weights")
+    second = train_model(tracklets, recipe, RunOptions(tmp_path / "second"), encoder_of=first.checkpoint)
+    assert set(second.validation) == {"stage 2 mAP"}
+    assert (second.checkpoint.recipe.clips, second.checkpoint.recipe.stage1) == (RECIPE.clips, RECIPE.stage1)
+    encoders = (load_checkpoint(model.path).encoder.state_dict() for model in (first, second))
+    assert len({content_hash(weights) for weights in encoders}) == 1
