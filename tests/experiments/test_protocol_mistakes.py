@@ -23,10 +23,10 @@ def test_each_mistake_moves_the_scores_in_its_direction() -> None:
     assert [row[0] for row in rows] == ["**correct protocol**", *MISTAKES, "trapezoid AP reported as mAP"]
     change = {row[0]: float(row[2]) for row in rows[1:]}
     assert change["queries dropped, unmatched ones counted as zero"] <= change["queries dropped from the gallery"]
-    assert change["junk kept: person -1 counts as wrong"] <= 0 <= change["distractors dropped: person 0 is ignored"]
-    assert change["same camera kept: the person counts there too"] > 0
+    assert change["junk (person -1) counted as wrong"] <= 0 <= change["distractors (person 0) ignored"]
+    assert change["matches in the query's camera counted as correct"] > 0
     assert change["trapezoid AP reported as mAP"] < 0
-    itself = next(row for row in rows if "finds itself" in row[0])
+    itself = next(row for row in rows if "match of itself" in row[0])
     assert float(itself[3]) == 100
     right = score_similarities(similarity, query, gallery, PROTOCOLS["mars"])
     assert float(rows[0][1]) == round(100 * right.map, 1)

@@ -40,7 +40,7 @@ SPEC = ClipSpec(length=4, count=3, height=32, width=16)
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Tracklets of people who never lived, as folders; everybody is seen by every camera."""
+    """Return a folder of tracklets of synthetic people, all seen by each camera."""
     folder = tmp_path_factory.mktemp("walkers") / "tracklets"
     make_layout(folder, "folder", SCALE, 0, workers=1)
     return folder
@@ -51,7 +51,7 @@ def tiny_model(path: Path, kind: str = "learned") -> Path:
     torch.manual_seed(1)
     encoder = make_encoder(recipe.stage1)
     aggregator = make_aggregator(kind, encoder.dim, recipe)
-    for parameter in aggregator.parameters():  # as they start, all clips count the same
+    for parameter in aggregator.parameters():  # the initial weights give all clips the same importance
         torch.nn.init.normal_(parameter)
     save_checkpoint(path, Checkpoint(encoder, aggregator, recipe, {"aggregator": kind}))
     return path
@@ -63,20 +63,20 @@ def write_labels(path: Path, rows: Sequence[Sequence[object]]) -> Path:
 
 
 def test_tables_and_file_say_the_same(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model, split = tiny_model(tmp_path / "model.safetensors"), read_folder(world)
-    first, second = split.between_cameras(1, 2).query[0], split.between_cameras(2, 1).query[1]
+    model, data = tiny_model(tmp_path / "model.safetensors"), read_folder(world)
+    first, second = data.between_cameras(1, 2).query[0], data.between_cameras(2, 1).query[1]
     whole = [first.id, number(first.names[0]), number(first.names[-1]), "occluded_by_person"]
     start = [second.id, number(second.names[0]), number(second.names[3]), "bad_crop"]
-    elsewhere = [split.between_cameras(3, 4).query[0].id, 5, 6, "empty"]  # nobody asks there
+    elsewhere = [data.between_cameras(3, 4).query[0].id, 5, 6, "empty"]  # not a query
     labels = write_labels(tmp_path / "labels.csv", [HEADER, whole, start, elsewhere])
     results = tmp_path / "results.json"
     walkers(model=model, tracklets=world, demo_model=model, labels=labels, results=results, workers=0)
     found, printed = json.loads(results.read_text(encoding="utf-8")), capsys.readouterr().out
 
     loaded = load_checkpoint(model)
-    features = extract_clip_features(loaded.encoder, split.gallery, SPEC)
+    features = extract_clip_features(loaded.encoder, data.gallery, SPEC)
     for way in ("1:2", "2:1"):
-        chosen = split.between_cameras(*map(int, way.split(":")))
+        chosen = data.between_cameras(*map(int, way.split(":")))
         query, gallery = features.of(chosen.query), features.of(chosen.gallery)
         similarity = torch.as_tensor(score_all_pairs(query.values, gallery.values, loaded.aggregator)).numpy()
         wrong = []
@@ -84,9 +84,9 @@ def test_tables_and_file_say_the_same(world: Path, tmp_path: Path, capsys: pytes
             best = np.argsort(-similarity[row])
             rank = next(rank for rank, g in enumerate(best, 1) if chosen.gallery[g].person == asked.person)
             if rank > 1:
-                wrong.append({"query": asked.id, "answer": chosen.gallery[best[0]].id, "first_right": rank})
+                wrong.append({"query": asked.id, "answer": chosen.gallery[best[0]].id, "first_match": rank})
         own = found["methods"][LEARNED][way]
-        assert [{name: value for name, value in w.items() if name != "perhaps_right"} for w in own["wrong"]] == wrong
+        assert [{name: value for name, value in w.items() if name != "perhaps_correct"} for w in own["wrong"]] == wrong
         assert own["cmc"][0] == pytest.approx(1 - len(wrong) / len(chosen.query))
         assert f"{way}: protocol standard; AP: mean precision at hits; 5 of 5 queries have a match" in printed
         assert all(f"{w['query']} → {w['answer']}" in printed for w in wrong)
@@ -110,7 +110,7 @@ def test_tables_and_file_say_the_same(world: Path, tmp_path: Path, capsys: pytes
     assert (
         f"| occluded by person | {importance['occluded_by_person']['auroc']:.2f} | 3 | {clean} | – | – | 0 |" in printed
     )
-    assert found["speed"]["clips"] == SPEC.count * len(split.gallery) and "clips/s" in printed
+    assert found["speed"]["clips"] == SPEC.count * len(data.gallery) and "clips/s" in printed
 
 
 def test_importance_by_hand() -> None:
@@ -132,11 +132,11 @@ def test_importance_by_hand() -> None:
 
 
 def test_the_published_labels_have_the_form_that_they_must_have() -> None:
-    stretches = read_faulty_frames(LABELS)
-    assert stretches == sorted(stretches) and len(stretches) > 50
-    assert all(re.fullmatch(r"\d{4}/c[12]/\d{4}", one.tracklet) for one in stretches)
-    assert {one.fault for one in stretches} == {"occluded_by_object", "occluded_by_person", "bad_crop"}
-    for before, after in pairwise(stretches):
+    ranges = read_faulty_frames(LABELS)
+    assert ranges == sorted(ranges) and len(ranges) > 50
+    assert all(re.fullmatch(r"\d{4}/c[12]/\d{4}", one.tracklet) for one in ranges)
+    assert {one.fault for one in ranges} == {"occluded_by_object", "occluded_by_person", "bad_crop"}
+    for before, after in pairwise(ranges):
         assert before.tracklet != after.tracklet or before.last < after.first
 
 
@@ -144,10 +144,10 @@ def test_the_published_labels_fit_the_real_walkers() -> None:
     root = os.environ.get("RESIGHT_WALKERS")
     if not root:
         pytest.skip("RESIGHT_WALKERS does not name the folder of the real walkers' tracklets")
-    stretches, split = read_faulty_frames(LABELS), read_folder(Path(root))
-    faults = faults_of_frames(stretches, split.gallery)
-    assert sum(map(len, faults.values())) == sum(one.last - one.first + 1 for one in stretches)
-    assert {person for group in LOOK_ALIKE for person in group} <= {t.id.partition("/")[0] for t in split.gallery}
+    ranges, data = read_faulty_frames(LABELS), read_folder(Path(root))
+    faults = faults_of_frames(ranges, data.gallery)
+    assert sum(map(len, faults.values())) == sum(one.last - one.first + 1 for one in ranges)
+    assert {person for group in LOOK_ALIKE for person in group} <= {t.id.partition("/")[0] for t in data.gallery}
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_the_published_labels_fit_the_real_walkers() -> None:
         ([HEADER, ["a", 1, 2]], "line 2: expected a tracklet, its first"),
         ([HEADER, ["a", 1, 2, "empty"], ["a", "one", 2, "empty"]], "line 3: expected a tracklet, its first"),
         ([HEADER, ["a", 3, 2, "empty"]], "line 2: expected a tracklet, its first"),
-        ([HEADER, ["a", 1, 2, "tired"]], "'tired' is no fault, expected one of occluded_by_object, "),
+        ([HEADER, ["a", 1, 2, "tired"]], "'tired' is not a fault, expected one of occluded_by_object, "),
     ],
 )
 def test_labels_of_another_form_are_refused(rows: list[list[object]], message: str, tmp_path: Path) -> None:
@@ -167,32 +167,32 @@ def test_labels_of_another_form_are_refused(rows: list[list[object]], message: s
 
 
 @pytest.mark.parametrize(
-    ("stretches", "message"),
+    ("ranges", "message"),
     [
-        ([FaultyFrames("b", 1, 2, "empty")], "name 'b', but there is no such tracklet, only .'a', 'unnumbered'"),
+        ([FaultyFrames("b", 1, 2, "empty")], "name 'b', which is not a tracklet; expected one of a, unnumbered"),
         ([FaultyFrames("a", 5, 8, "empty")], "name frame 8 of a, which has frames 5 to 7"),
         ([FaultyFrames("a", 5, 6, "empty"), FaultyFrames("a", 6, 7, "bad_crop")], "frame 6 of a has two labels"),
         ([FaultyFrames("unnumbered", 1, 1, "empty")], "frame 1 of unnumbered, which has no numbered frames"),
     ],
 )
-def test_labels_that_do_not_fit_are_refused(stretches: list[FaultyFrames], message: str) -> None:
+def test_labels_that_do_not_fit_are_refused(ranges: list[FaultyFrames], message: str) -> None:
     tracklets = [
         Tracklet("a", 1, 1, Path("a"), ("000005.jpg", "000006.jpg", "000007.jpg")),
         Tracklet("unnumbered", 1, 2, Path("b"), ("left.jpg",)),
     ]
     with pytest.raises(DatasetError, match=message):
-        faults_of_frames(stretches, tracklets)
+        faults_of_frames(ranges, tracklets)
 
 
 def test_a_model_without_importance_is_refused(world: Path, tmp_path: Path) -> None:
     model = tiny_model(tmp_path / "model.safetensors", "mean-pair")
-    with pytest.raises(CheckpointError, match=r"has learned no importance \(mean-pair\)"):
+    with pytest.raises(CheckpointError, match=r"\(mean-pair\) has no learned importance"):
         walkers(model=model, tracklets=world, workers=0)
 
 
-def test_answers_that_may_be_right_are_marked() -> None:
-    assert WrongAnswer("0008/c1/0008", "0018/c2/0018", 2).perhaps_right
-    assert not WrongAnswer("0008/c1/0008", "0002/c2/0002", 2).perhaps_right
+def test_answers_that_may_be_correct_are_marked() -> None:
+    assert WrongAnswer("0008/c1/0008", "0018/c2/0018", 2).perhaps_correct
+    assert not WrongAnswer("0008/c1/0008", "0002/c2/0002", 2).perhaps_correct
 
 
 def number(name: str) -> int:
