@@ -51,9 +51,9 @@ def _one_split(folder: Path, comparison: Comparison) -> list[Section]:
         {name: scores.cmc[:_RANKS].tolist() for name, scores in drawn.items()},
         note=comparison.protocol_line,
     )
-    scores_table, *tables = comparison.tables()
+    headline, (scores_table, *tables) = comparison.scores[comparison.headline], comparison.tables()
     sections = [
-        Section(comparison.headline.capitalize(), (_facts(comparison),)),
+        Section(comparison.headline.capitalize(), (_facts(comparison),), f"{headline.line()}."),
         Section("Comparison of aggregators", (scores_table, cmc)),
     ]
     if comparison.auroc:
@@ -61,7 +61,7 @@ def _one_split(folder: Path, comparison: Comparison) -> list[Section]:
     if comparison.slices:
         by_group = [_slice_table(by, groups) for by, groups in comparison.slices.items()]
         rows = tuple(SideBySide(tuple(by_group[start : start + 2])) for start in range(0, len(by_group), 2))
-        lead = f"{comparison.headline}, percent; {comparison.scores[comparison.headline].line()}."
+        lead = f"{comparison.headline}, percent; {headline.line()}."
         sections.append(Section("Scores by group of queries", rows, lead))
     if comparison.camera_pairs is not None:
         sections.append(_camera_section(folder, comparison.headline, comparison.camera_pairs))

@@ -89,8 +89,8 @@ class RunComparison:
             verdict = better if difference.p_value <= 1 - self.level else "no significant difference"
             sentences.append(
                 f"{name}: {verdict}. A minus B is {value:+.1f} percentage points ({100 * self.level:g} % interval "
-                f"{low:+.1f} … {high:+.1f}, p = {difference.p_value:.4f}). Of {self.queries} queries, A is better on "
-                f"{difference.better} and B on {difference.worse}."
+                f"{low:+.1f} … {high:+.1f}, p = {difference.p_value:.4f}), on {self.queries} queries. A is better on "
+                f"{difference.better} of them and B on {difference.worse}."
             )
         return tuple(sentences)
 
