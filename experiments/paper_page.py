@@ -1,6 +1,6 @@
-"""docs/paper.md: experiments/paper.md, with the tables of equations and of studies made from the code.
+"""Write docs/paper.md from experiments/paper.md, with the tables of equations and studies generated from the code.
 
-``python -m experiments.paper_page`` writes it again.
+Run it with ``python -m experiments.paper_page``.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ EQUATION_TESTS = "tests/test_paper_equations.py"
 STUDY_TESTS = "tests/studies/test_studies.py"
 
 EQUATIONS = {
-    1: "importance α_t = g(r_{t−1} − c_t)",
-    2: "running representation r_t",
-    3: "similarity Σ α cos / Σ α",
-    4: "the same as a sum over r_T",
-    5: "from Eq. 3 to Eq. 4, first half",
-    6: "second half",
+    1: "importance of clip pair t: α_t = g(r_{t−1} − c_t)",
+    2: "running representation r_t: mean of c weighted by importance",
+    3: "similarity s = Σ α cos / Σ α",
+    4: "similarity as the sum of the elements of r_T",
+    5: "derivation of Eq. 4, first step",
+    6: "derivation of Eq. 4, second step",
     7: "batch-hard triplet loss",
     8: "identity cross entropy",
     9: "top-t % baseline",
@@ -45,14 +45,14 @@ def paper_page() -> None:
 
 
 def page() -> str:
-    """The page that the code gives now."""
+    """Return the page for the present code."""
     frame = FRAME.read_text(encoding="utf-8")
     return frame.replace("<!-- equations -->", equations()).replace("<!-- studies -->", studies())
 
 
 def equations() -> str:
-    """Every equation with its homes, which say so in their docstrings, and its test, which is called after it."""
-    lines = ["| Eq. | what | code | test |", "|---|---|---|---|"]
+    """Return the table of equations, with the code whose docstrings name them and the tests named after them."""
+    lines = ["| Eq. | content | code | test |", "|---|---|---|---|"]
     for number, what in EQUATIONS.items():
         code = ", ".join(f"`{file}:{name}`" for file, name, place in homes() if number in numbers(place))
         test = ", ".join(f"`{EQUATION_TESTS}::{name}`" for name in derivations() if number in spanned(name))
@@ -61,32 +61,30 @@ def equations() -> str:
 
 
 def studies() -> str:
-    """Every table and figure that `resight reproduce` makes, with its code and its test."""
-    lines = ["| command | what | code | test |", "|---|---|---|---|"]
-    there = names(ROOT / STUDY_TESTS)
+    """Return the table of studies of `resight reproduce`, with the code and the tests of each."""
+    lines = ["| command | content | code | test |", "|---|---|---|---|"]
+    tests = names(ROOT / STUDY_TESTS)
     for name, study in STUDIES.items():
         what = (inspect.getdoc(study.run) or "").splitlines()[0].rstrip(".")
         file = study.run.__module__.removeprefix("resight.").replace(".", "/") + ".py"
-        own = [test for test in there if re.match(rf"test_{name}(_|$)", test)]
-        every = [] if study.splits else ["test_every_study_runs_and_says_what_it_is_worth"]
-        test = ", ".join(f"`{STUDY_TESTS}::{one}`" for one in [*every, *own])
+        test = ", ".join(f"`{STUDY_TESTS}::{test}`" for test in tests if re.match(rf"test_{name}(_|$)", test))
         lines.append(f"| `resight reproduce {name}` | {what} | `{file}:{study.run.__name__}` | {test} |")
     return "\n".join(lines)
 
 
 def derivations() -> list[str]:
-    """The tests that derive equations again in loops."""
+    """Return the names of the tests that recompute equations in loops."""
     return [name for name in names(ROOT / EQUATION_TESTS) if name.startswith("test_")]
 
 
 def spanned(test: str) -> set[int]:
-    """The equations that a test such as ``test_equations_4_to_6`` is called after."""
+    """Return the equations in the name of a test such as ``test_equations_4_to_6``."""
     first, *last = (int(number) for number in re.findall(r"\d+", test))
     return set(range(first, (last or [first])[0] + 1))
 
 
 def homes() -> Iterator[tuple[str, str, str]]:
-    """(file, name, what follows ``Paper:``) of every docstring that names a place in the paper."""
+    """Yield (file, name, text after ``Paper:``) of each docstring that names a place in the paper."""
     for path in sorted(SOURCE.rglob("*.py")):
         for name, docstring in names(path).items():
             if found := re.search(r"Paper: (.*)", docstring):
@@ -94,7 +92,7 @@ def homes() -> Iterator[tuple[str, str, str]]:
 
 
 def numbers(text: str) -> set[int]:
-    """The equations that a text such as ``Eq. 1-3`` names."""
+    """Return the equations that a text such as ``Eq. 1-3`` names."""
     found: set[int] = set()
     for first, last in re.findall(r"Eq\. (\d+)(?:[-–](\d+))?", text):
         found |= set(range(int(first), int(last or first) + 1))
@@ -103,7 +101,7 @@ def numbers(text: str) -> set[int]:
 
 @cache
 def names(path: Path) -> dict[str, str]:
-    """What a file defines, dotted (class attributes included), to its docstring."""
+    """Return the dotted names that a file defines, with class attributes, and their docstrings."""
 
     def below(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, str]]:
         for node in body:
@@ -111,10 +109,10 @@ def names(path: Path) -> dict[str, str]:
                 yield prefix + node.name, ast.get_docstring(node) or ""
             if isinstance(node, ast.ClassDef):
                 yield from below(node.body, f"{prefix}{node.name}.")
-                # What a method sets on self is an attribute too.
-                for one in ast.walk(node):
-                    if isinstance(one, ast.Attribute) and isinstance(one.ctx, ast.Store):
-                        yield f"{prefix}{node.name}.{one.attr}", ""
+                # Attributes that methods set on self.
+                for child in ast.walk(node):
+                    if isinstance(child, ast.Attribute) and isinstance(child.ctx, ast.Store):
+                        yield f"{prefix}{node.name}.{child.attr}", ""
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
                 yield prefix + node.target.id, ""
 

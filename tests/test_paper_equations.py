@@ -1,4 +1,4 @@
-"""One test per equation of the paper, each derived again in plain loops over numbers."""
+"""One test for each equation of the paper, recomputed in plain loops over numbers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def dot(a: Vector, b: Vector) -> float:
 
 
 def g(network: Importance, x: Vector) -> float:
-    """The layers of g in evaluation mode, unit by unit."""
+    """Return g(x) in evaluation mode, computed unit by unit."""
     for linear, norm in ((network.first, network.first_norm), (network.second, network.second_norm)):
         assert norm.running_mean is not None and norm.running_var is not None
         sums = [dot(row, x) + b for row, b in zip(linear.weight.tolist(), linear.bias.tolist(), strict=True)]
@@ -69,7 +69,7 @@ def gallery() -> Tensor:
 
 
 def recurrence(learned: Learned, query: Tensor, gallery: Tensor) -> tuple[Vector, list[Vector], list[Vector]]:
-    """Importances, running representations and combined representations, over t, by Eq. 1 and 2 as printed."""
+    """Return importances, running representations and combined representations for each t, by Eq. 1 and 2."""
     pairs = [[a * b for a, b in zip(unit(q), unit(h), strict=True)] for q in query.tolist() for h in gallery.tolist()]
     r = pairs[0] if learned.first == "constant" else [0.0] * D
     alphas: Vector = []
@@ -84,7 +84,7 @@ def recurrence(learned: Learned, query: Tensor, gallery: Tensor) -> tuple[Vector
 
 
 def test_equation_1(learned: Learned, query: Tensor, gallery: Tensor) -> None:
-    """The importance of pair t is g of what the pairs before it have, and it has not."""
+    """The importance of pair t is g of the running representation before it minus its own representation."""
     alphas, _, _ = recurrence(learned, query, gallery)
     assert max(alphas) > 1.1 * min(alphas)
     assert learned.pair_weights(query, gallery).importance.flatten().tolist() == pytest.approx(alphas)
@@ -92,7 +92,7 @@ def test_equation_1(learned: Learned, query: Tensor, gallery: Tensor) -> None:
 
 
 def test_equation_2(learned: Learned, query: Tensor, gallery: Tensor) -> None:
-    """The running representation is the mean so far, weighted by importance; the first is the first pair."""
+    """The running representation is the mean so far, weighted by importance; it starts as the first pair."""
     alphas, representations, pairs = recurrence(learned, query, gallery)
     assert representations[0] == pytest.approx(pairs[0])
     weights = learned.pair_weights(query, gallery).weight.flatten().tolist()
@@ -114,23 +114,23 @@ def test_equation_3(learned: Learned, query: Tensor, gallery: Tensor) -> None:
 
 
 def test_equations_4_to_6(learned: Learned, query: Tensor, gallery: Tensor) -> None:
-    """For features of length 1 the similarity is the sum of the last running representation."""
+    """For features of length 1, the similarity is the sum of the last running representation."""
     _, representations, _ = recurrence(learned, query, gallery)
     assert learned(query[None], gallery[None]).item() == pytest.approx(sum(representations[-1]))
 
 
 def test_equation_7() -> None:
-    """Each anchor's furthest same person must be nearer than its nearest other person, by the margin."""
+    """The farthest positive of each anchor must be nearer than its nearest negative, by the margin."""
     torch.manual_seed(3)
     features, persons, margin = torch.randn(6, D), [1, 1, 1, 2, 2, 3], 0.7
     features, persons = torch.cat([features, torch.randn(1, D)]), [*persons, 3]
 
     def total(distance: list[Vector]) -> float:
-        everyone = range(len(persons))
+        anchors = range(len(persons))
         loss = 0.0
-        for a in everyone:
-            furthest = max(distance[a][p] for p in everyone if p != a and persons[p] == persons[a])
-            nearest = min(distance[a][n] for n in everyone if persons[n] != persons[a])
+        for a in anchors:
+            furthest = max(distance[a][p] for p in anchors if p != a and persons[p] == persons[a])
+            nearest = min(distance[a][n] for n in anchors if persons[n] != persons[a])
             loss += max(0.0, margin + furthest - nearest)
         return loss
 
@@ -147,7 +147,7 @@ def test_equation_7() -> None:
 
 
 def test_equation_8() -> None:
-    """The negative log of the share that softmax gives the right identity, summed over the batch."""
+    """The loss is the negative log of the softmax probability of the correct identity, summed over the batch."""
     torch.manual_seed(4)
     logits, targets = torch.randn(5, 3), [0, 2, 1, 1, 0]
     expected = 0.0
@@ -158,7 +158,7 @@ def test_equation_8() -> None:
 
 @pytest.mark.parametrize("share", [1, 10, 34, 50, 100])
 def test_equation_9(share: float, query: Tensor, gallery: Tensor) -> None:
-    """The mean of the most similar ceil(t % of M N) pairs, after the projection."""
+    """The similarity is the mean of the ceil(t % of M N) most similar pairs, after the projection."""
     torch.manual_seed(5)
     top = TopShare(share, D).double()
     matrix = torch.randn(D, D, dtype=torch.float64)

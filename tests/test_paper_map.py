@@ -1,4 +1,4 @@
-"""docs/paper.md, the docstrings and the tests tell the same story."""
+"""docs/paper.md agrees with the docstrings and the tests."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def file_of(path: str) -> Path:
 
 
 def test_the_page_is_what_the_code_gives() -> None:
-    assert page() == TEXT, "docs/paper.md is old: run `python -m experiments.paper_page`"
+    assert page() == TEXT, "docs/paper.md is out of date: run `python -m experiments.paper_page`"
 
 
 def test_every_equation_has_a_home_and_a_test_that_derives_it_again() -> None:
@@ -43,7 +43,7 @@ def test_every_equation_has_a_home_and_a_test_that_derives_it_again() -> None:
 def test_every_docstring_that_names_the_paper_is_on_the_page() -> None:
     on_page = set(CODE.findall(TEXT))
     missing = [f"{file}:{name}" for file, name, _ in homes() if (file, name) not in on_page]
-    assert not missing, f"name them in experiments/paper.md: {missing}"
+    assert not missing, f"experiments/paper.md does not name {missing}"
 
 
 @pytest.mark.parametrize(("file", "name"), sorted(set(CODE.findall(TEXT)) | set(TEST.findall(TEXT))))

@@ -20,7 +20,7 @@ OUTCOME = Outcome(
 
 def test_the_page_in_the_docs_is_what_the_saved_results_give() -> None:
     text = results_page.PAGE.read_text(encoding="utf-8")
-    assert text == results_page.page(), "docs/results.md is old: run `python -m experiments.results_page`"
+    assert text == results_page.page(), "docs/results.md is out of date: run `python -m experiments.results_page`"
     for picture in re.findall(r"!\[.*?\]\((.*?)\)", text):
         assert (results_page.PAGE.parent / picture).is_file()
 
