@@ -50,6 +50,7 @@ FLOORS = {
     "resight.losses": 1,
     "resight.clip_losses": 1,
     "resight.synthetic": 1,
+    "resight.tensor_files": 1,
     "resight.checkpoints": 2,
     "resight.features": 2,
     "resight.shipped": 2,

@@ -9,22 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from resight.checkpoints import (
-    MODEL_KIND,
-    Checkpoint,
-    content_hash,
-    load_checkpoint,
-    make_aggregator,
-    read_tensors,
-    replace_file,
-    save_checkpoint,
-    write_tensors,
-)
+from resight.checkpoints import MODEL_KIND, Checkpoint, load_checkpoint, make_aggregator, save_checkpoint
 from resight.errors import CheckpointError
 from resight.models.aggregators import AGGREGATORS
 from resight.models.encoders import NeckedEncoder, make_encoder
 from resight.models.i3d import I3D
 from resight.recipe import ClipSpec, Neck, Recipe, Stage1, Stage2
+from resight.tensor_files import content_hash, read_tensors, replace_file, write_tensors
 
 RECIPE = Recipe(
     name="small", clips=ClipSpec(height=32, width=16), stage1=Stage1(encoder_width=0.125), stage2=Stage2(hidden=8)

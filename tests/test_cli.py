@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from resight.checkpoints import MODEL_KIND, load_checkpoint, read_tensors, save_checkpoint
+from resight.checkpoints import MODEL_KIND, load_checkpoint, save_checkpoint
 from resight.cli import main
 from resight.data.readers import read_splits
 from resight.evaluation.metrics import Scores
@@ -19,6 +19,7 @@ from resight.features.types import ClipFeatures
 from resight.ranking import Ranking
 from resight.synthetic.layout_writers import SPLITS
 from resight.synthetic.layouts import write_layout
+from resight.tensor_files import read_tensors
 from resight.training.loop import fingerprint
 
 RECIPE = """

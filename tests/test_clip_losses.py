@@ -21,7 +21,7 @@ def drawn() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(6, 8, generator=generator), torch.randn(6, 3, generator=generator)
 
 
-def test_with_the_settings_of_the_paper_it_is_the_loss_of_the_paper() -> None:
+def test_the_settings_of_the_paper_give_its_loss() -> None:
     features, logits = drawn()
     ours, paper = clip_loss(features, logits, PERSONS, Stage1()), stage1_loss(features, logits, PERSONS, PERSONS)
     assert torch.equal(ours.loss, paper.loss)
@@ -59,14 +59,14 @@ def test_every_setting_in_loops() -> None:
     assert summed.loss.item() == pytest.approx(6 * found.loss.item(), rel=1e-5)
 
 
-def test_lengths_of_features_mean_nothing_to_cosines() -> None:
+def test_cosine_distances_do_not_depend_on_feature_lengths() -> None:
     features, logits = drawn()
     lengths = torch.linspace(0.1, 9, 6)[:, None]
     one, other = (clip_loss(f, logits, PERSONS, modern().stage1) for f in (features, features * lengths))
     assert one.triplet.item() == pytest.approx(other.triplet.item(), abs=1e-5)
 
 
-def test_a_batch_without_triplets_is_refused() -> None:
+def test_rejects_a_batch_without_triplets() -> None:
     features, logits = drawn()
     with pytest.raises(ShapeError, match="at least 2 persons"):
         clip_loss(features, logits, torch.tensor([0, 0, 1, 1, 2, 0]), modern().stage1)

@@ -10,9 +10,9 @@ PERSONS = torch.tensor([1, 1, 2, 2])
 
 
 def test_batch_hard_by_hand() -> None:
-    # On a line: 0 and 1 are person 1, 3 and 7 are person 2.
+    # Points on a line: 0 and 1 are person 1, 3 and 7 are person 2.
     points = torch.tensor([[0.0], [1.0], [3.0], [7.0]])
-    # Anchor 0: 1 - 3, anchor 1: 1 - 2, anchor 3: 4 - 2, anchor 7: 4 - 6; plus the margin, not below 0.
+    # Anchor 0: 1 - 3, anchor 1: 1 - 2, anchor 3: 4 - 2, anchor 7: 4 - 6; plus the margin, at least 0.
     found = batch_hard_triplet(euclidean(points), PERSONS, margin=1.5)
     assert found.loss.item() == pytest.approx(0 + 0.5 + 3.5 + 0)
     assert found.active_share.item() == 0.5
@@ -38,7 +38,7 @@ def test_rows_are_the_anchors() -> None:
     assert stage2_loss(similarities, PERSONS).loss.item() == pytest.approx(sum(by_rows), rel=1e-5)
 
 
-def test_euclidean_is_exact_for_near_twins_and_its_gradient_is_finite_at_zero() -> None:
+def test_euclidean_is_exact_for_small_distances_and_has_a_finite_gradient_at_zero() -> None:
     features = torch.full((3, 1024), 100.0, requires_grad=True)
     with torch.no_grad():
         features[2, 0] += 0.01
@@ -65,7 +65,7 @@ def test_every_anchor_needs_a_positive_and_a_negative(persons: list[int]) -> Non
         batch_hard_triplet(torch.rand(4, 4), torch.tensor(persons), 1.0)
 
 
-def test_refuses_a_matrix_that_is_not_square() -> None:
+def test_rejects_a_matrix_that_is_not_square() -> None:
     with pytest.raises(ShapeError, match=r"\(B, B\)"):
         batch_hard_triplet(torch.rand(4, 3), PERSONS, 1.0)
 

@@ -20,13 +20,13 @@ def test_page_shows_each_row_and_says_that_a_gpu_was_not_measured() -> None:
     assert text.endswith("Because.\n")
 
 
-def test_page_picks_up_the_figures_of_a_gpu() -> None:
+def test_page_includes_gpu_figures() -> None:
     text = page.page(results(ROW), results(Row("all pairs", "MARS", "pairs/s", None, 1e6, None)), "")
     assert "No GPU figures" not in text
     assert "| MARS, pairs/s | – | 1,000,000 | – |  |  |  |" in text
 
 
-def test_page_in_the_docs_is_the_one_that_the_saved_results_give() -> None:
+def test_page_in_the_docs_is_up_to_date() -> None:
     if not page.RESULTS["cpu"].is_file():
         pytest.skip("benchmarks have not been run: make bench")
     assert page.PAGE.read_text(encoding="utf-8") == page.saved_page()
@@ -36,10 +36,10 @@ def test_rows_survive_json() -> None:
     assert Row(**json.loads(json.dumps(ROW.to_json()))) == ROW
 
 
-def test_turns_call_each_way_once_a_turn_and_compare_within_turns() -> None:
+def test_turns_call_each_function_once_per_turn_and_compare_within_turns() -> None:
     calls: list[str] = []
     turns = take_turns({"plain": lambda: calls.append("p"), "ours": lambda: calls.append("o")}, 3)
-    assert calls == ["p", "o"] * 4  # one turn to warm up
+    assert calls == ["p", "o"] * 4  # one extra turn to warm up
     assert all(len(seconds) == 3 for seconds in turns.seconds.values())
     turns.seconds.update(plain=[2.0, 30.0, 4.0], ours=[1.0, 10.0, 1.0])
     assert (turns.median("plain"), turns.ratio("plain", "ours")) == (4.0, 3.0)

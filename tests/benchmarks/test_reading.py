@@ -10,7 +10,7 @@ from benchmarks import reading
 from resight.data.readers.mars import read_mars
 
 
-def test_drawn_tables_have_the_numbers_of_mars() -> None:
+def test_random_tables_have_the_numbers_of_mars() -> None:
     info = reading.draw_info(np.random.default_rng(0))
     for rows, (tracklets, frames) in ((info.train, reading.TRAIN), (info.test, reading.TEST)):
         assert len(rows) == tracklets
@@ -22,7 +22,7 @@ def test_drawn_tables_have_the_numbers_of_mars() -> None:
     assert len(info.query) == 1980 and (info.test[info.query, 2] > 0).all()
 
 
-def test_both_ways_open_the_same_tree_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_implementations_open_the_same_tree_equally(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "TRAIN": (20, 300), "TEST": (40, 500), "TRAIN_PERSONS": 5, "TEST_PERSONS": 6, "JUNK_TRACKLETS": 3,
         "DISTRACTORS": 4, "QUERIES": 7,
@@ -36,9 +36,7 @@ def test_both_ways_open_the_same_tree_alike(tmp_path: Path, monkeypatch: pytest.
     assert sum(len(t) for t in (*split.train, *split.gallery)) == 800
 
 
-def test_time_and_memory_are_printed_for_the_process_that_asks(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_time_and_memory_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bbox_train").mkdir()
     (tmp_path / "bbox_test").mkdir()
     reading.measure("listing", tmp_path)

@@ -96,4 +96,4 @@ def test_a_world_in_another_layout(
     assert len(read_splits(f"manifest:{out}")) == 2
     with pytest.raises(SystemExit, match="1"):
         main(["synth", str(tmp_path / "market"), "--scale", "tiny", "--layout", "market"])
-    assert "known: mars, duke-video" in capsys.readouterr().err
+    assert "known layouts: mars, duke-video" in capsys.readouterr().err

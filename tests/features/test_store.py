@@ -97,10 +97,20 @@ def test_a_newer_schema_is_not_touched(tmp_path: Path) -> None:
 def test_the_folder_is_chosen_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESIGHT_CACHE", str(tmp_path / "mine"))
     assert cache_folder() == tmp_path / "mine"
-    monkeypatch.delenv("RESIGHT_CACHE")
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert cache_folder() == tmp_path / "xdg" / "resight"
+
+
+def test_the_cache_is_where_each_system_keeps_such_things(monkeypatch: pytest.MonkeyPatch) -> None:
+    for platform, variable, folder in (
+        ("linux", "XDG_CACHE_HOME", ".cache"),
+        ("darwin", "XDG_CACHE_HOME", "Library/Caches"),
+        ("win32", "LOCALAPPDATA", "AppData/Local"),
+    ):
+        monkeypatch.setattr("sys.platform", platform)
+        monkeypatch.delenv("RESIGHT_CACHE", raising=False)
+        monkeypatch.delenv(variable, raising=False)
+        assert cache_folder() == Path.home() / folder / "resight"
+        monkeypatch.setenv(variable, "/elsewhere")
+        assert cache_folder() == Path("/elsewhere/resight")
 
 
 WRITER = """

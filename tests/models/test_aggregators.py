@@ -24,7 +24,7 @@ D = 12
 
 
 def learned(**settings: object) -> Learned:
-    """A network whose importances differ, as a trained one's do."""
+    """Return an aggregator whose importance varies, as after training."""
     torch.manual_seed(3)
     return varied(Learned(dim=D, hidden=16, **settings))  # type: ignore[arg-type]
 
@@ -71,14 +71,14 @@ each = pytest.mark.parametrize("aggregator", ALL.values(), ids=ALL.keys())
 
 @pytest.fixture
 def tracklets() -> tuple[Tensor, Tensor]:
-    """Clip features of 3 query tracklets of 4 clips and 5 gallery tracklets of 3, of many lengths."""
+    """Return features of 3 query tracklets of 4 clips and 5 gallery tracklets of 3 clips, of various lengths."""
     torch.manual_seed(0)
     query, gallery = torch.randn(3, 4, D) + 0.5, torch.randn(5, 3, D) + 0.5
     return query * torch.rand(3, 4, 1) * 9, gallery * torch.rand(5, 3, 1) * 9
 
 
 @each
-def test_the_account_adds_up_to_the_similarity(aggregator: Aggregator, tracklets: tuple[Tensor, Tensor]) -> None:
+def test_weighted_cosines_sum_to_the_similarity(aggregator: Aggregator, tracklets: tuple[Tensor, Tensor]) -> None:
     query, gallery = tracklets
     aggregator.eval()
     similarity = aggregator(query, gallery)
@@ -103,7 +103,7 @@ def test_similarity_is_a_cosine_and_one_for_the_same_clip(
 
 
 @each
-def test_the_account_is_that_of_evaluation_in_training_too(
+def test_pair_weights_are_those_of_evaluation_also_in_training_mode(
     aggregator: Aggregator, tracklets: tuple[Tensor, Tensor]
 ) -> None:
     query, gallery = tracklets[0][0], tracklets[1][0]
@@ -124,14 +124,14 @@ def test_gradients_reach_features_and_weights(aggregator: Aggregator, tracklets:
 
 
 @each
-def test_refuses_features_that_do_not_fit(aggregator: Aggregator) -> None:
+def test_rejects_features_that_do_not_fit(aggregator: Aggregator) -> None:
     with pytest.raises(ShapeError, match=r"\(Q, M, D\)"):
         aggregator(torch.zeros(2, 3, D), torch.zeros(2, 3, D + 1))
     with pytest.raises(ShapeError, match=r"\(Q, M, D\)"):
         aggregator(torch.zeros(3, D), torch.zeros(2, 3, D))
 
 
-def test_refuses_features_of_another_encoder() -> None:
+def test_rejects_features_of_another_encoder() -> None:
     for aggregator in (learned(), projected()):
         with pytest.raises(ShapeError, match="D = 12"):
             aggregator(torch.zeros(2, 3, 8), torch.zeros(2, 3, 8))
@@ -139,7 +139,7 @@ def test_refuses_features_of_another_encoder() -> None:
             aggregator.pair_weights(torch.zeros(3, 8), torch.zeros(3, 8))
 
 
-def test_simple_ones_by_hand() -> None:
+def test_simple_aggregators_by_hand() -> None:
     query = torch.tensor([[[3.0, 0.0], [0.0, 1.0]]])
     gallery = torch.tensor([[[2.0, 0.0], [1.0, 1.0]]])
     # Cosines: first row 1, sqrt(1/2); second row 0, sqrt(1/2).
@@ -160,18 +160,18 @@ def test_top_share_spans_max_to_mean_and_may_change_after_training(tracklets: tu
 
 
 @pytest.mark.parametrize(("share", "pairs", "count"), [(7, 100, 7), (10, 64, 7), (30, 10, 3), (1, 1, 1), (55, 20, 11)])
-def test_top_share_counts_by_the_ceiling(share: float, pairs: int, count: int) -> None:
+def test_top_share_rounds_the_number_of_pairs_up(share: float, pairs: int, count: int) -> None:
     weights = TopShare(share).pair_weights(torch.randn(1, D), torch.randn(pairs, D))
     assert int(weights.importance.sum()) == count
 
 
 @pytest.mark.parametrize("share", [0, -5, 101])
-def test_top_share_refuses_other_percentages(share: float) -> None:
+def test_top_share_rejects_invalid_percentages(share: float) -> None:
     with pytest.raises(RecipeError, match=r"\(0, 100\]"):
         TopShare(share)
 
 
-def test_constant_reading_begins_with_a_constant_and_the_other_with_the_pair(tracklets: tuple[Tensor, Tensor]) -> None:
+def test_importance_of_the_first_pair_is_a_constant_or_depends_on_the_pair(tracklets: tuple[Tensor, Tensor]) -> None:
     constant, pair = learned().eval(), learned(first="pair").eval()
     firsts = [constant.pair_weights(q, tracklets[1][0]).importance[0, 0] for q in tracklets[0]]
     torch.testing.assert_close(firsts, [constant.importance(torch.zeros(D))] * 3)
@@ -180,36 +180,36 @@ def test_constant_reading_begins_with_a_constant_and_the_other_with_the_pair(tra
     torch.testing.assert_close(firsts, list(pair.importance(-c)))
 
 
-def test_order_renumbers_the_clip_pairs(tracklets: tuple[Tensor, Tensor]) -> None:
+def test_order_is_the_order_of_clip_pairs(tracklets: tuple[Tensor, Tensor]) -> None:
     aggregator, (query, gallery) = learned(first="pair").eval(), tracklets
     default = aggregator(query, gallery)
     torch.testing.assert_close(aggregator(query, gallery, order=torch.arange(12)), default)
     shuffled = aggregator(query, gallery, order=torch.randperm(12))
     assert (shuffled - default).abs().max() > 1e-5
-    # Gallery-major order is query-major order of the swapped question.
+    # Gallery-major order is the query-major order after swapping query and gallery.
     gallery_major = torch.arange(12).view(4, 3).t().flatten()
     torch.testing.assert_close(aggregator(query, gallery, order=gallery_major), aggregator(gallery, query).t())
 
 
-def test_refuses_an_order_that_is_no_permutation(tracklets: tuple[Tensor, Tensor]) -> None:
+def test_rejects_an_order_that_is_not_a_permutation(tracklets: tuple[Tensor, Tensor]) -> None:
     for order in (torch.arange(11), torch.zeros(12, dtype=torch.int64)):
         with pytest.raises(ShapeError, match="permutation of 0"):
             learned()(*tracklets, order=order)
 
 
-def test_training_and_evaluation_differ_by_batch_statistics_alone(tracklets: tuple[Tensor, Tensor]) -> None:
+def test_training_and_evaluation_differ_only_by_batch_statistics(tracklets: tuple[Tensor, Tensor]) -> None:
     aggregator = learned(dropout=0.0).train()
     in_training = aggregator(*tracklets)
     assert (in_training - aggregator.eval()(*tracklets)).abs().max() > 1e-6
     assert aggregator.importance.first_norm.num_batches_tracked == 1
 
 
-def test_unknown_reading_is_refused() -> None:
+def test_rejects_an_unknown_reading_of_the_first_pair() -> None:
     with pytest.raises(RecipeError, match="constant"):
         Learned(D, first="zero")  # type: ignore[arg-type]
 
 
-def test_every_name_makes_an_aggregator() -> None:
+def test_every_aggregator_can_be_made_from_a_recipe() -> None:
     for name, make in AGGREGATORS.items():
         made = make.from_recipe(D, Stage2(hidden=4, dropout=0.25, first="pair"))
         assert isinstance(made, make) and made.kind == name
@@ -217,13 +217,13 @@ def test_every_name_makes_an_aggregator() -> None:
         assert made.depends_on_order == (made.recurrence() is not None) == (name == "learned")
 
 
-def test_a_recipe_sizes_the_importance_network() -> None:
+def test_a_recipe_sets_the_size_of_the_importance_network() -> None:
     made = Learned.from_recipe(D, Stage2(hidden=4, dropout=0.25, first="pair"))
     assert made.first == "pair"
     assert (made.importance.dim, made.importance.hidden, made.importance.dropout) == (D, 4, 0.25)
 
 
-def test_labels_tell_aggregators_apart() -> None:
+def test_labels_of_aggregators_differ() -> None:
     labels = [aggregator.label for aggregator in ALL.values()]
     assert len(set(labels)) == len(labels) - 1  # both readings of the first pair are the same method
     assert learned().label == "learned importance"

@@ -18,7 +18,7 @@ SMALL = Stage1(encoder_width=0.125)
 
 
 class Colours(nn.Module):
-    """An image network: one linear map of the mean colour."""
+    """An image network that maps the mean colour linearly."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ def test_instance_normalisation_is_passed_on(neck: Neck) -> None:
         assert isinstance(body, I3D) and bool(body.normalised) == wanted
 
 
-def test_the_neck_has_no_bias_and_decides_what_a_clip_feature_is() -> None:
+def test_the_neck_has_no_bias_and_selects_the_clip_feature() -> None:
     before, after = make_encoder(replace(SMALL, neck="before")), make_encoder(replace(SMALL, neck="after"))
     assert isinstance(before, NeckedEncoder) and isinstance(after, NeckedEncoder)
     assert "neck.bias" not in after.state_dict() and before.state_dict().keys() == after.state_dict().keys()
@@ -53,10 +53,10 @@ def test_the_neck_has_no_bias_and_decides_what_a_clip_feature_is() -> None:
     assert normed.mean(0).abs().max() < 1e-5
     assert (normed.std(0, unbiased=False)[features.std(0) > 1e-2] - 1).abs().max() < 0.1
     before.load_state_dict(after.state_dict())
-    for one in (before, after):  # as after some training
-        one.neck.running_mean = torch.linspace(0, 1, one.dim)
-        one.neck.running_var = torch.linspace(0.5, 2, one.dim)
-        one.eval()
+    for encoder in (before, after):  # as after some training
+        encoder.neck.running_mean = torch.linspace(0, 1, encoder.dim)
+        encoder.neck.running_var = torch.linspace(0.5, 2, encoder.dim)
+        encoder.eval()
     with torch.no_grad():
         own = before(clips())
         assert torch.equal(own, before.body(clips()))
@@ -65,7 +65,7 @@ def test_the_neck_has_no_bias_and_decides_what_a_clip_feature_is() -> None:
 
 
 @pytest.mark.parametrize("neck", ["none", "before", "after"])
-def test_the_copy_for_inference_gives_the_same_features_and_leaves_the_encoder_alone(neck: Neck) -> None:
+def test_the_inference_copy_has_the_same_features_and_does_not_change_the_encoder(neck: Neck) -> None:
     torch.manual_seed(0)
     encoder = make_encoder(replace(SMALL, neck=neck)).train()
     with torch.no_grad():
@@ -84,7 +84,7 @@ def test_the_copy_for_inference_gives_the_same_features_and_leaves_the_encoder_a
         assert encoder.neck.training
 
 
-def test_frames_are_computed_by_a_copy_in_the_precision_asked_for() -> None:
+def test_frame_encoders_are_copied_in_the_requested_precision() -> None:
     encoder = FrameEncoder(Colours(), 5, [0.5] * 3, [0.5] * 3).eval()
     rough = inference_copy(encoder, torch.bfloat16)
     assert {p.dtype for p in rough.parameters()} == {torch.bfloat16}
@@ -96,13 +96,13 @@ def test_frames_are_computed_by_a_copy_in_the_precision_asked_for() -> None:
     assert inference_copy(own) is own
 
 
-def test_kinetics_weights_go_into_an_i3d_with_or_without_a_neck() -> None:
+def test_kinetics_weights_can_be_loaded_with_or_without_a_neck() -> None:
     necked = make_encoder(replace(SMALL, neck="after"))
     assert isinstance(necked, NeckedEncoder) and kinetics_target(necked) is necked.body is encoder_body(necked)
     with pytest.raises(RecipeError, match="Kinetics weights are for the I3D"):
         kinetics_target(FrameEncoder(Colours(), 5, [0.5] * 3, [0.5] * 3))
 
 
-def test_a_folder_without_a_network_says_how_to_get_one(tmp_path: Path) -> None:
+def test_the_error_for_an_empty_folder_says_how_to_download_a_network(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"no config.json in .*hf download"):
         make_encoder(Stage1(encoder=f"frames:{tmp_path}"))

@@ -29,7 +29,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
 
 
 class Corner(nn.Module):
-    """An image network: the first pixel, times one."""
+    """An image network that returns the first pixel."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,14 +52,14 @@ def test_frames_are_normalised_for_the_network_and_averaged() -> None:
             assert found[b, channel].item() == pytest.approx(sum(values) / 4, abs=1e-5)
 
 
-def test_other_axes_are_refused() -> None:
+def test_rejects_other_axes() -> None:
     with pytest.raises(ShapeError, match="RGB axis second"):
         FrameEncoder(Corner(), 3, MEAN, STD)(clips(2, 4, 3, 8, 6))
 
 
 @needs_transformers
 @pytest.mark.parametrize("network", CONFIGS)
-def test_networks_take_frames_that_are_no_squares_and_come_back_from_a_folder(network: str, tmp_path: Path) -> None:
+def test_networks_accept_frames_that_are_not_square_and_load_from_a_folder(network: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     made = FrameEncoder.from_architecture({"network": network, "config": CONFIGS[network], "mean": MEAN, "std": STD})
     made.eval()
@@ -74,7 +74,7 @@ def test_networks_take_frames_that_are_no_squares_and_come_back_from_a_folder(ne
 
 
 @needs_transformers
-def test_the_seeing_half_of_a_whole_clip_model_is_found(tmp_path: Path) -> None:
+def test_the_vision_model_of_a_whole_clip_model_is_loaded(tmp_path: Path) -> None:
     from transformers import CLIPConfig, CLIPModel
 
     vision = CONFIGS["CLIPVisionModel"]
@@ -99,11 +99,11 @@ def test_a_resnet_keeps_its_last_resolution() -> None:
     stages = made.get_submodule("network.model.encoder")
     stages.register_forward_hook(lambda _, __, out: maps.append(out.last_hidden_state))
     made(clips(1, 3, 1, 64, 32))
-    assert maps[0].shape == (1, 16, 4, 2)  # a sixteenth, not a thirty-second
+    assert maps[0].shape == (1, 16, 4, 2)  # 1/16 of the frame, not 1/32
 
 
 @needs_transformers
-def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+def test_rejects_weights_that_do_not_fit(tmp_path: Path) -> None:
     made = FrameEncoder.from_architecture(
         {"network": "Dinov2Model", "config": CONFIGS["Dinov2Model"], "mean": MEAN, "std": STD}
     )
@@ -131,7 +131,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_other_folders_are_refused(tmp_path: Path, files: dict[str, str], message: str) -> None:
+def test_rejects_invalid_folders(tmp_path: Path, files: dict[str, str], message: str) -> None:
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(RecipeError, match=message):

@@ -60,7 +60,7 @@ def test_equals_the_plain_network_in_training_with_its_gradients(small: I3D, len
 
 
 @pytest.mark.parametrize("instance_norm", [False, True])
-def test_mixed_precision_is_as_near_as_that_of_the_plain_network(instance_norm: bool) -> None:
+def test_mixed_precision_is_as_accurate_as_in_the_plain_network(instance_norm: bool) -> None:
     torch.manual_seed(0)
     model = I3D(0.25, instance_norm=instance_norm).train()
     clips = torch.rand(8, 3, 4, 64, 32) * 2 - 1
@@ -68,14 +68,14 @@ def test_mixed_precision_is_as_near_as_that_of_the_plain_network(instance_norm: 
     expected = plain(clips)
     with torch.autocast("cpu", torch.bfloat16):
         features, plain_features = model(clips), plain(clips)
-    assert features.dtype == torch.float32  # the mean over a clip is not taken in eight bits
+    assert features.dtype == torch.float32  # the mean over a clip is not computed in bfloat16
     difference, plain_difference = ((f - expected).norm() for f in (features, plain_features))
     assert 1e-5 * expected.norm() < difference < 1.5 * plain_difference
     features.sum().backward()
     assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in model.parameters())
 
 
-def test_instance_norm_changes_no_parameter_and_without_it_nothing() -> None:
+def test_instance_norm_does_not_change_names_or_shapes_of_parameters() -> None:
     torch.manual_seed(0)
     off = I3D(0.125)
     on = I3D(0.125, instance_norm=True)
@@ -87,15 +87,15 @@ def test_instance_norm_changes_no_parameter_and_without_it_nothing() -> None:
     assert not off.normalised and torch.equal(on(clips), off(clips))
 
 
-def test_contrast_does_not_get_through_the_normalised_channels_of_the_first_layer() -> None:
+def test_normalised_channels_of_the_first_layer_are_invariant_to_contrast() -> None:
     torch.manual_seed(0)
     model = I3D(0.25, instance_norm=True).double().eval()
     clips = torch.rand(2, 3, 4, 64, 32, dtype=torch.float64) * 2 - 1
     with torch.no_grad():
         seen, dim = (model._unit(c.permute(0, 3, 4, 2, 1), "Conv3d_1a_7x7") for c in (clips, clips * 0.5))
     normalised, others = (dim - seen).tensor_split([8], -1)
-    assert normalised.norm() < 0.02 * seen[..., :8].norm()  # EPS, and no more
-    assert others.norm() == pytest.approx(0.5 * seen[..., 8:].norm())  # ReLU of half the input: half the output
+    assert normalised.norm() < 0.02 * seen[..., :8].norm()  # because of EPS
+    assert others.norm() == pytest.approx(0.5 * seen[..., 8:].norm())  # ReLU is linear in positive factors
 
 
 def test_published_width_has_1024_features_and_narrow_ones_are_multiples_of_8() -> None:
@@ -105,19 +105,19 @@ def test_published_width_has_1024_features_and_narrow_ones_are_multiples_of_8() 
         assert I3D(0.01).dim == 32
 
 
-def test_starts_where_training_can_work() -> None:
+def test_initial_features_vary_and_are_bounded() -> None:
     torch.manual_seed(0)
     model = I3D(0.125).train()
     features = model(torch.rand(4, 3, 4, 64, 32) * 2 - 1)
     assert features.std(0).mean() > 1e-3 and features.abs().max() < 100
 
 
-def test_refuses_frames_in_another_layout(small: I3D) -> None:
+def test_rejects_clips_in_another_layout(small: I3D) -> None:
     with pytest.raises(ShapeError, match=r"\(B, 3, L, H, W\)"):
         small(torch.zeros(1, 4, 3, 32, 16))
 
 
-def test_load_kinetics_accounts_for_every_name(tmp_path: Path) -> None:
+def test_load_kinetics_reports_every_name(tmp_path: Path) -> None:
     source, target = I3D(0.125), I3D(0.125)
     weights = {f"module.{name}": value for name, value in source.state_dict().items()}
     del weights["module.Mixed_5c.b0.bn.weight"]
@@ -139,7 +139,7 @@ def test_load_kinetics_accounts_for_every_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["nothing", "text", "list", "foreign"])
-def test_load_kinetics_refuses_what_is_no_state_dict_of_an_i3d(tmp_path: Path, content: str) -> None:
+def test_load_kinetics_rejects_other_files(tmp_path: Path, content: str) -> None:
     path = tmp_path / "weights.pt"
     if content == "text":
         path.write_text("not weights")
@@ -152,7 +152,7 @@ def test_load_kinetics_refuses_what_is_no_state_dict_of_an_i3d(tmp_path: Path, c
 
 
 def published_weights(shapes: dict[str, list[int]]) -> dict[str, Tensor]:
-    """The weights that the golden features were computed with; their recipe is in the folder's README."""
+    """Return the weights that the golden features were computed with, as described in the README of their folder."""
     rng = np.random.RandomState(0)
     weights = {}
     for name in sorted(n for n in shapes if not n.endswith("num_batches_tracked")):

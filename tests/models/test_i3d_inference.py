@@ -11,7 +11,7 @@ from resight.models.i3d_inference import inference_encoder
 
 
 def trained_like(width: float, instance_norm: bool = False) -> I3D:
-    """An encoder whose running statistics and affine weights are no longer what they began as."""
+    """Return an encoder whose running statistics and affine weights differ from their initial values."""
     torch.manual_seed(0)
     encoder = I3D(width, instance_norm=instance_norm).eval()
     for layer in encoder.modules():
@@ -45,7 +45,7 @@ def test_gives_the_features_of_the_plain_network(
     assert relative_difference(fast(clips), expected) <= 1e-5
 
 
-def test_one_copy_serves_clips_of_any_length(encoder: I3D) -> None:
+def test_one_copy_accepts_clips_of_any_length(encoder: I3D) -> None:
     fast = inference_encoder(encoder)
     for length in (4, 1, 8, 4):
         clips = torch.rand(2, 3, length, 33, 18) * 2 - 1
@@ -53,7 +53,7 @@ def test_one_copy_serves_clips_of_any_length(encoder: I3D) -> None:
             assert relative_difference(fast(clips), encoder(clips)) <= 1e-5
 
 
-def test_instance_norm_is_part_of_the_copy() -> None:
+def test_the_copy_includes_instance_norm() -> None:
     encoder = trained_like(0.125, instance_norm=True)
     fast = inference_encoder(encoder)
     for length, height, width in ((4, 64, 32), (1, 33, 17), (7, 9, 5), (2, 1, 1)):
@@ -63,17 +63,17 @@ def test_instance_norm_is_part_of_the_copy() -> None:
 
 
 @pytest.mark.parametrize("instance_norm", [False, True])
-def test_bfloat16_points_the_same_way(instance_norm: bool) -> None:
+def test_features_in_bfloat16_have_the_same_direction(instance_norm: bool) -> None:
     encoder = trained_like(0.25, instance_norm)
     clips = torch.rand(4, 3, 4, 64, 32) * 2 - 1
     with torch.no_grad():
         found, expected = inference_encoder(encoder, torch.bfloat16)(clips), encoder(clips)
     assert found.dtype == torch.float32
     assert torch.cosine_similarity(found, expected).min() >= 0.9995
-    assert relative_difference(found, expected) > 1e-6  # it did compute in bfloat16
+    assert relative_difference(found, expected) > 1e-6  # it was computed in bfloat16
 
 
-def test_stays_as_the_encoder_was() -> None:
+def test_later_training_does_not_change_the_copy() -> None:
     encoder = trained_like(0.125)
     clips = torch.rand(2, 3, 4, 16, 8)
     fast = inference_encoder(encoder)
@@ -86,6 +86,6 @@ def test_stays_as_the_encoder_was() -> None:
     assert not before.requires_grad
 
 
-def test_refuses_frames_in_another_layout(encoder: I3D) -> None:
+def test_rejects_clips_in_another_layout(encoder: I3D) -> None:
     with pytest.raises(ShapeError, match=r"\(B, 3, L, H, W\)"):
         inference_encoder(encoder)(torch.zeros(1, 4, 3, 32, 16))

@@ -12,7 +12,7 @@ from resight.models.importance import FIRST_STEPS, Importance
 
 @pytest.fixture
 def g() -> Importance:
-    """A network whose BatchNorms are far from where they start."""
+    """Return a network whose BatchNorms differ from their initial values."""
     torch.manual_seed(0)
     g = Importance(dim=6, hidden=8)
     for norm in (g.first_norm, g.second_norm):
@@ -44,7 +44,7 @@ def test_is_the_network_of_the_paper(g: Importance) -> None:
     torch.testing.assert_close(g(x), layers(x)[:, 0])
 
 
-def test_dropout_keeps_the_expected_value_and_the_asked_for_share() -> None:
+def test_dropout_keeps_the_expected_value_and_the_given_share() -> None:
     torch.manual_seed(0)
     dropped = Importance(4, 4, dropout=0.25)._dropped(torch.ones(200_000))
     assert abs(float((dropped == 0).float().mean()) - 0.25) < 0.01
@@ -58,7 +58,7 @@ def test_folding_changes_nothing(g: Importance) -> None:
     torch.testing.assert_close(folded.from_hidden(x @ folded.weight1.T), g(x))
 
 
-def test_at_zero_is_what_evaluation_computes_and_learns(g: Importance) -> None:
+def test_at_zero_equals_evaluation_and_has_gradients(g: Importance) -> None:
     expected = g.eval()(torch.zeros(1, 6))[0]
     before = {name: buffer.clone() for name, buffer in g.named_buffers()}
     found = g.train().at_zero()
@@ -68,7 +68,7 @@ def test_at_zero_is_what_evaluation_computes_and_learns(g: Importance) -> None:
     assert g.second.weight.grad is not None and g.second.weight.grad.abs().sum() > 0
 
 
-def test_a_step_moves_the_statistics_once_by_the_mean_over_its_calls(g: Importance) -> None:
+def test_a_step_updates_the_statistics_once_by_the_mean_over_its_calls(g: Importance) -> None:
     norm = g.first_norm
     assert norm.running_mean is not None and norm.running_var is not None and norm.num_batches_tracked is not None
     norm.num_batches_tracked.fill_(1000)
@@ -99,14 +99,14 @@ def test_after_the_first_steps_training_normalises_as_evaluation_does() -> None:
         statistics = [buffer.clone() for name, buffer in g.named_buffers() if "running" in name]
         trained = g(x)
         for buffer, value in zip((b for n, b in g.named_buffers() if "running" in n), statistics, strict=True):
-            buffer.copy_(value)  # as they were when the step began
+            buffer.copy_(value)  # as at the start of the step
         same = torch.allclose(trained, g.eval()(x), atol=1e-6)
         assert same == (step >= FIRST_STEPS)
 
 
 @pytest.mark.parametrize("first", ["constant", "pair"])
 def test_evaluation_agrees_with_training_once_trained(first: Literal["constant", "pair"]) -> None:
-    # Some clips of each tracklet are pulled towards one common point: they resemble each other across persons.
+    # Some clips of each tracklet are moved towards a common point, so that they are similar across persons.
     torch.manual_seed(1)
     learned = Learned(dim=16, hidden=16, dropout=0.0, first=first)
     optimiser = torch.optim.Adam(learned.parameters(), lr=1e-3, amsgrad=True)
@@ -134,7 +134,7 @@ def test_evaluation_agrees_with_training_once_trained(first: Literal["constant",
     assert learnt > 2 * difference.abs().mean(), "nothing was learnt, so the agreement says nothing"
 
 
-def test_refuses_what_cannot_work(g: Importance) -> None:
+def test_rejects_invalid_arguments(g: Importance) -> None:
     with pytest.raises(ShapeError, match="6"):
         g(torch.zeros(3, 5))
     with pytest.raises(RecipeError, match="dropout"):

@@ -26,7 +26,7 @@ KINDS: dict[str, Make] = {
 
 
 def trained(kind: str, dim: int, hidden: int, dropout: float) -> ImportanceWeighted:
-    """In training, past the first steps, in double precision; statistics and importances that differ."""
+    """Return an aggregator in training mode and double precision, past the first steps, with varying importance."""
     made = KINDS[kind](dim, hidden, dropout).double().train()
     with torch.no_grad():
         for parameter in made.parameters():
@@ -40,8 +40,8 @@ def trained(kind: str, dim: int, hidden: int, dropout: float) -> ImportanceWeigh
 
 
 def step(aggregator: ImportanceWeighted, features: Tensor, persons: Tensor, **order: Tensor) -> dict[str, Tensor]:
-    """Everything that a training step makes: loss, gradients, statistics."""
-    torch.manual_seed(5)  # dropout
+    """Return the results of a training step: loss, gradients and statistics."""
+    torch.manual_seed(5)  # for dropout
     x = features.clone().requires_grad_()
     loss = stage2_loss(aggregator(x, x, **order), persons).loss
     loss.backward()  # type: ignore[no-untyped-call]
@@ -86,7 +86,7 @@ def test_recomputing_hard_pairs_changes_nothing(
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_only_what_the_loss_asks_for_is_computed_with_gradient(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_pairs_that_the_loss_needs_are_computed_with_gradients(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     aggregator, features = trained(kind, 6, 5, 0.5), torch.randn(8, 2, 6, dtype=torch.float64)
     with_gradient: list[int] = []
@@ -114,7 +114,7 @@ def test_the_first_steps_normalise_by_the_whole_batch() -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_a_gallery_that_is_not_the_query_trains_as_evaluation_scores(kind: str) -> None:
+def test_training_with_another_gallery_scores_as_in_evaluation(kind: str) -> None:
     torch.manual_seed(0)
     aggregator = trained(kind, 6, 5, 0.0)
     query, gallery = torch.randn(3, 2, 6, dtype=torch.float64), torch.randn(4, 3, 6, dtype=torch.float64)
@@ -123,7 +123,7 @@ def test_a_gallery_that_is_not_the_query_trains_as_evaluation_scores(kind: str) 
     torch.testing.assert_close(in_training, in_evaluation)
 
 
-def test_half_precision_products_train_alike() -> None:
+def test_half_precision_products_have_similar_gradients() -> None:
     torch.manual_seed(0)
     aggregator = trained("constant", 16, 16, 0.0).float()
     features, persons = torch.randn(8, 3, 16), torch.arange(8) // 2
@@ -136,7 +136,7 @@ def test_half_precision_products_train_alike() -> None:
         assert (rounded[name] - exact[name]).norm() < 0.1 * exact[name].norm(), name
 
 
-def test_products_of_both_ways_are_the_products_computed_one_way_at_a_time() -> None:
+def test_products_of_both_directions_equal_those_of_each_direction() -> None:
     torch.manual_seed(0)
     a, b, weight = torch.randn(2, 3, 6), torch.randn(2, 3, 6), torch.randn(4, 6)
     both, one = BothWays.of(a, b, weight, 2), BothWays.of(a, b, weight, 1)
@@ -148,7 +148,7 @@ def test_products_of_both_ways_are_the_products_computed_one_way_at_a_time() -> 
     torch.testing.assert_close(there.mean(), torch.stack([there.pair(n) for n in range(9)]).mean(0))
 
 
-def test_dropout_of_a_pair_depends_on_the_pair_alone() -> None:
+def test_dropout_of_a_pair_depends_only_on_the_pair() -> None:
     importance = trained("constant", 6, 40, 0.25).importance
     all_of_them = importance.draw_kept(9, range(50), 30)
     some = importance.draw_kept(9, [7, 3], 30)
@@ -156,5 +156,5 @@ def test_dropout_of_a_pair_depends_on_the_pair_alone() -> None:
     assert torch.equal(some, all_of_them[[7, 3]])
     assert abs(float(all_of_them.float().mean()) - 0.75) < 0.01
     agree = (all_of_them[0] == all_of_them[1]).float().mean()
-    assert abs(float(agree) - 0.625) < 0.05  # 0.75^2 + 0.25^2, as of independent draws
+    assert abs(float(agree) - 0.625) < 0.05  # 0.75^2 + 0.25^2, as for independent samples
     assert importance.eval().draw_kept(9, [0], 3) is None

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from resight.models.recompute import recomputed
 
 
-def test_gradient_is_that_of_the_plain_way_and_only_wanted_rows_are_computed_again() -> None:
+def test_the_gradient_is_exact_and_only_rows_with_a_gradient_are_recomputed() -> None:
     torch.manual_seed(0)
     layer, x = nn.Linear(3, 2).double(), torch.randn(7, 3, dtype=torch.float64, requires_grad=True)
     asked: list[list[int]] = []
@@ -25,7 +25,7 @@ def test_gradient_is_that_of_the_plain_way_and_only_wanted_rows_are_computed_aga
     assert asked == [[1, 4], [6]]
 
 
-def test_what_wants_no_gradient_gets_none() -> None:
+def test_inputs_without_requires_grad_get_no_gradient() -> None:
     layer, x = nn.Linear(3, 2), torch.randn(5, 3)
     layer.weight.requires_grad_(False)
     found = recomputed(layer(x).detach(), lambda rows, x: layer(x[rows]), [x], list(layer.parameters()), chunk=5)
@@ -34,7 +34,7 @@ def test_what_wants_no_gradient_gets_none() -> None:
     assert layer.bias.grad is not None and torch.equal(layer.bias.grad, torch.full((2,), 5.0))
 
 
-def test_nothing_wanted_is_a_gradient_of_zeros() -> None:
+def test_a_zero_gradient_gives_zero_gradients() -> None:
     asked: list[Tensor] = []
 
     def again(rows: Tensor, x: Tensor) -> Tensor:

@@ -67,8 +67,8 @@ sizes = st.integers(1, 5)
 @pytest.mark.parametrize("name", MAKE)
 @settings(max_examples=20, deadline=None)
 @given(q=sizes, g=sizes, m=sizes, n=sizes, dim=st.integers(2, 9), pairs=st.integers(0, 30), seed=st.integers(0, 99))
-def test_equals_the_slow_truth(name: str, q: int, g: int, m: int, n: int, dim: int, pairs: int, seed: int) -> None:
-    """For any sizes, tiles of any number of tracklet pairs, and any number of them at once."""
+def test_equals_score_one_pair(name: str, q: int, g: int, m: int, n: int, dim: int, pairs: int, seed: int) -> None:
+    """For any sizes, any number of tracklet pairs per tile, and any number of tiles at once."""
     torch.manual_seed(seed)
     aggregator = MAKE[name](dim)
     query, gallery = torch.randn(q, m, dim), torch.randn(g, n, dim)
@@ -80,13 +80,13 @@ def test_equals_the_slow_truth(name: str, q: int, g: int, m: int, n: int, dim: i
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-5)
 
 
-def test_features_that_cancel_out_resemble_nothing() -> None:
+def test_mean_features_of_length_zero_have_similarity_zero() -> None:
     query, gallery = np.array([[[1.0, 2.0], [-1.0, -2.0]]]), np.ones((1, 2, 2))
     assert score_all_pairs(query, gallery, MeanFeature()).item() == 0
     assert score_one_pair(query[0], gallery[0], MeanFeature()).score == 0
 
 
-def test_takes_arrays_of_half_precision_and_leaves_the_module_as_it_was() -> None:
+def test_accepts_half_precision_arrays_and_does_not_change_the_module() -> None:
     torch.manual_seed(0)
     aggregator = learned(6, "constant").train()
     before = {name: value.clone() for name, value in aggregator.state_dict().items()}
@@ -97,7 +97,7 @@ def test_takes_arrays_of_half_precision_and_leaves_the_module_as_it_was() -> Non
     assert all(torch.equal(before[name], value) for name, value in aggregator.state_dict().items())
 
 
-def test_takes_read_only_arrays() -> None:
+def test_accepts_read_only_arrays() -> None:
     clips = np.ones((2, 3, 4), np.float32)
     clips.flags.writeable = False
     assert score_all_pairs(clips, clips, MeanPair()) == pytest.approx(1)
@@ -114,12 +114,12 @@ def test_reports_progress_in_tracklet_pairs(aggregator: Aggregator) -> None:
     assert told == sorted(told)
 
 
-def test_nothing_to_compare_is_an_empty_table() -> None:
+def test_no_tracklets_give_an_empty_table() -> None:
     assert score_all_pairs(torch.zeros(0, 2, 3), torch.randn(4, 2, 3), MeanPair()).shape == (0, 4)
     assert score_all_pairs(torch.randn(4, 2, 3), torch.zeros(0, 2, 3), learned(3, "pair")).shape == (4, 0)
 
 
-def test_refuses_what_does_not_fit() -> None:
+def test_rejects_features_that_do_not_fit_and_an_order_without_effect() -> None:
     with pytest.raises(ShapeError, match=r"\(G, N, D\)"):
         score_all_pairs(torch.zeros(2, 2, 3), torch.zeros(2, 2, 4), MeanPair())
     with pytest.raises(RecipeError, match="MaxPair"):
@@ -145,7 +145,7 @@ def test_chosen_pairs_are_cells_of_the_table(name: str) -> None:
 
 
 def persons(spread: float, damage: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Clip features like an encoder's, positive, alike for one person, some of nobody; and whose they are."""
+    """Return positive clip features that are similar for one person, partly damaged, and the persons."""
     torch.manual_seed(1)
     labels = torch.arange(28) % 7
     clips = torch.randn(7, 1, 256).relu()[labels] + spread * torch.randn(28, 4, 256).relu()
@@ -155,7 +155,7 @@ def persons(spread: float, damage: float) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def trained(clips: torch.Tensor, first: Literal["constant", "pair"]) -> Learned:
-    """Importances that differ: with the statistics of the clips."""
+    """Return an aggregator with the statistics of the clips, so that importance varies."""
     aggregator = Learned(clips.shape[2], 64, dropout=0.0, first=first)
     with torch.no_grad():
         for _ in range(4):
@@ -171,14 +171,14 @@ def mean_average_precision(scores: np.ndarray, labels: np.ndarray) -> float:
 
 @pytest.mark.parametrize("first", ["constant", "pair"])
 @pytest.mark.parametrize(("spread", "damage"), [(0.05, 0), (0.5, 0), (9, 0), (0.05, 0.3), (0.5, 0.3)])
-def test_bfloat16_is_near_the_truth_and_ranks_as_well(
+def test_bfloat16_is_accurate_and_ranks_equally_well(
     spread: float, damage: float, first: Literal["constant", "pair"]
 ) -> None:
-    """From tight clusters to nearly random; damage makes the cosines of a tracklet pair differ most."""
+    """From tight clusters to nearly random features; damage makes the cosines of a tracklet pair vary most."""
     clips, labels = persons(spread, damage)
     aggregator = trained(clips, first)
     importance = aggregator.pair_weights(clips[0], clips[1]).importance
-    assert importance.max() > 1.5 * importance.min(), "what is rounded must matter"
+    assert importance.max() > 1.5 * importance.min(), "importance must vary for this test"
     found = score_all_pairs(clips, clips, aggregator, compute=Compute(precision="half"))
     assert (found != score_all_pairs(clips, clips, aggregator)).any()
     with torch.inference_mode():
@@ -190,8 +190,8 @@ def test_bfloat16_is_near_the_truth_and_ranks_as_well(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
-def test_memory_stays_in_its_budget_whatever_the_size() -> None:
-    """Without the budget each of them would take several times as much."""
+def test_memory_stays_within_the_budget() -> None:
+    """Without a budget each aggregator would need several times as much."""
     code = r"""
         import re, torch
         from pathlib import Path
@@ -207,7 +207,7 @@ def test_memory_stays_in_its_budget_whatever_the_size() -> None:
         for aggregator in Learned(32, 8), MeanPair(), MeanFeature(), TopShare(50, 32):
             all_pairs.score_all_pairs(query[:2], gallery[:2000], aggregator)
             before = resident("VmRSS")
-            Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+            Path("/proc/self/clear_refs").write_text("5")  # reset the peak
             scores = all_pairs.score_all_pairs(query, gallery, aggregator)
             print(resident("VmHWM") - before - scores.nbytes)
     """
@@ -216,7 +216,7 @@ def test_memory_stays_in_its_budget_whatever_the_size() -> None:
     assert len(taken) == 4 and max(taken) < 20, f"MiB, of 16 and what allocators round up: {taken}"
 
 
-def test_refuses_features_of_another_size_before_scoring() -> None:
+def test_rejects_features_of_another_dimension() -> None:
     for aggregator in (learned(3, "pair"), projected(3)):
         with pytest.raises(ShapeError, match="D = 3"):
             score_all_pairs(torch.ones(2, 2, 4), torch.ones(2, 2, 4), aggregator)

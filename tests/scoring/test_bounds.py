@@ -1,4 +1,4 @@
-"""Bounds against the similarities that they must hold, and against plain loops."""
+"""Bounds are compared with similarities and with plain loops."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from resight.scoring.one_pair import score_one_pair
 
 
 def learned(dim: int, seed: int) -> Learned:
-    """With random weights, large enough for importances that differ a lot."""
+    """Return an aggregator with large random weights, so that importance varies widely."""
     torch.manual_seed(seed)
     made = Learned(dim, hidden=8)
     with torch.no_grad():
@@ -31,7 +31,7 @@ def learned(dim: int, seed: int) -> Learned:
     alike=st.sampled_from([0.0, 0.01, 1.0]), block=st.sampled_from([1, 3, 1024]), product=st.sampled_from([1, 2**21]),
     seed=st.integers(0, 999),
 )  # fmt: skip
-def test_bounds_hold_every_weighted_mean(
+def test_bounds_contain_every_weighted_mean(
     q: int, g: int, m: int, n: int, dim: int, alike: float, block: int, product: int, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -56,7 +56,7 @@ def test_bounds_hold_every_weighted_mean(
                 assert found.lower[i, j] <= score <= found.upper[i, j]
 
 
-def test_only_what_has_bounds_that_cost_less_is_bounded() -> None:
+def test_only_learned_importance_is_bounded() -> None:
     assert Learned(4, 4).bounded_by_cosines
     others = MeanFeature(), MeanPair(), MaxPair(), TopShare(50, dim=4)
     assert not any(aggregator.bounded_by_cosines for aggregator in others)
@@ -72,7 +72,7 @@ def test_margin_covers_single_precision_and_is_small() -> None:
     assert rounding_margin(1024, 64) < 3e-4
 
 
-def test_margin_knows_of_products_with_rounded_inputs() -> None:
+def test_margin_includes_rounding_of_product_inputs() -> None:
     exact = rounding_margin(256, 64)
     torch.set_float32_matmul_precision("medium")
     try:
@@ -81,18 +81,18 @@ def test_margin_knows_of_products_with_rounded_inputs() -> None:
         torch.set_float32_matmul_precision("highest")
 
 
-def test_clips_without_any_feature_have_cosine_0() -> None:
+def test_features_of_length_zero_have_cosine_zero() -> None:
     found = bound_similarities(np.zeros((1, 2, 3), np.float32), np.ones((2, 2, 3), np.float32))
     assert np.abs(found.lower).max() < 1e-5 and np.abs(found.upper).max() < 1e-5
 
 
-def test_tensors_and_read_only_arrays_do_too() -> None:
+def test_accepts_tensors_and_read_only_arrays() -> None:
     x = np.random.default_rng(0).normal(size=(3, 2, 5)).astype(np.float32)
     x.setflags(write=False)
     np.testing.assert_array_equal(bound_similarities(x, x).upper, bound_similarities(torch.tensor(x), x).upper)
 
 
-def test_shapes_that_do_not_fit_and_features_that_are_no_numbers_are_refused() -> None:
+def test_rejects_shapes_that_do_not_fit_and_features_that_are_not_finite() -> None:
     x = np.ones((2, 3, 4), np.float32)
     with pytest.raises(ShapeError, match=r"expected query \(Q, M, D\)"):
         bound_similarities(x, x[:, :, :3])

@@ -20,7 +20,7 @@ First = Literal["constant", "pair"]
 
 
 def learned(dim: int, hidden: int, first: First) -> Learned:
-    """Importances that differ by much: from about 0.01 to 10."""
+    """Return an aggregator whose importance varies from about 0.01 to 10."""
     made = Learned(dim, hidden, first=first).eval()
     for norm in (made.importance.first_norm, made.importance.second_norm):
         assert norm.running_mean is not None and norm.running_var is not None
@@ -42,10 +42,10 @@ def tile(query: torch.Tensor, gallery: torch.Tensor, aggregator: Learned, **opti
     q=sizes, g=st.integers(1, 7), m=sizes, n=sizes, dim=st.integers(2, 9), hidden=st.integers(1, 9),
     pairs=st.integers(1, 20), first=st.sampled_from(["constant", "pair"]), seed=st.integers(0, 99),
 )  # fmt: skip
-def test_equals_the_slow_truth(
+def test_equals_score_one_pair(
     q: int, g: int, m: int, n: int, dim: int, hidden: int, pairs: int, first: First, seed: int
 ) -> None:
-    """For any sizes, also of blocks, both readings of the first pair, and any order."""
+    """For any sizes of tracklets and blocks, both readings of the first pair, and any order."""
     torch.manual_seed(seed)
     aggregator = learned(dim, hidden, first)
     query, gallery = torch.randn(q, m, dim), torch.randn(g, n, dim)
@@ -56,7 +56,7 @@ def test_equals_the_slow_truth(
 
 
 @pytest.mark.parametrize(("dtype", "largest"), [(torch.float16, 2e-3), (torch.bfloat16, 2e-2)])
-def test_half_precision_is_near_the_truth(dtype: torch.dtype, largest: float) -> None:
+def test_half_precision_is_accurate(dtype: torch.dtype, largest: float) -> None:
     torch.manual_seed(0)
     aggregator = learned(32, 64, "constant")
     query, gallery = torch.randn(3, 4, 32), torch.randn(5, 3, 32)
@@ -65,7 +65,7 @@ def test_half_precision_is_near_the_truth(dtype: torch.dtype, largest: float) ->
     assert 0 < (found - expected).abs().max() < largest
 
 
-def test_takes_features_of_any_type_and_reports_progress() -> None:
+def test_accepts_features_of_any_dtype_and_reports_progress() -> None:
     torch.manual_seed(0)
     aggregator = learned(4, 4, "pair")
     query, gallery = torch.randn(5, 2, 4), torch.randn(7, 2, 4)
@@ -78,7 +78,7 @@ def test_takes_features_of_any_type_and_reports_progress() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(q=sizes, g=sizes, budget=st.integers(0, 20_000), seed=st.integers(0, 99))
-def test_table_of_any_budget_is_the_tile(q: int, g: int, budget: int, seed: int) -> None:
+def test_the_table_does_not_depend_on_the_memory_budget(q: int, g: int, budget: int, seed: int) -> None:
     torch.manual_seed(seed)
     aggregator = learned(5, 6, "constant").train()
     query, gallery, order = torch.randn(q, 2, 5), torch.randn(g, 3, 5), torch.randperm(6)
@@ -94,7 +94,7 @@ def test_table_of_any_budget_is_the_tile(q: int, g: int, budget: int, seed: int)
     assert aggregator.training
 
 
-def test_refuses_what_cannot_work() -> None:
+def test_rejects_invalid_arguments() -> None:
     aggregator = learned(3, 4, "constant")
     clips = torch.randn(2, 2, 3)
     with pytest.raises(RecipeError, match=r"torch\.float16, torch\.bfloat16, torch\.float32"):
@@ -108,30 +108,30 @@ def test_refuses_what_cannot_work() -> None:
         tile(clips, clips, aggregator)
 
 
-def test_nothing_to_compare_is_an_empty_table() -> None:
+def test_no_tracklets_give_an_empty_table() -> None:
     aggregator = learned(3, 4, "constant")
     assert tile(torch.zeros(0, 2, 3), torch.ones(4, 2, 3), aggregator).shape == (0, 4)
     assert tile(torch.ones(4, 2, 3), torch.zeros(0, 2, 3), aggregator).shape == (4, 0)
 
 
-def test_a_kernel_that_cannot_be_had_is_named_and_done_without() -> None:
-    """A device of type cuda where there is none: whatever then fails, PyTorch's operations take over."""
+def test_falls_back_to_pytorch_with_a_warning_if_the_kernel_cannot_be_used() -> None:
+    """On a machine without a GPU, a CUDA device makes the kernel fail."""
     if torch.cuda.is_available():
-        pytest.skip("there is a GPU here, on which the kernel can be had")
+        pytest.skip("this machine has a GPU")
     gpu_steps.best_advance.cache_clear()
     with pytest.warns(RuntimeWarning, match=r"resight\.scoring\.kernels\.advance cannot be used on cuda"):
         assert gpu_steps.best_advance(torch.device("cuda"), 8, torch.float16) is gpu_steps.advance_in_torch
     assert gpu_steps.best_advance(torch.device("cpu"), 8, torch.float16) is gpu_steps.advance_in_torch
 
 
-def test_a_cpu_is_not_the_place() -> None:
+def test_a_cpu_is_not_available() -> None:
     assert not gpu.available("cpu")
     assert gpu.available("cuda") or not (torch.cuda.is_available() and torch.cuda.get_device_capability() >= (8, 0))
 
 
-@pytest.mark.skipif(not gpu.available("cuda"), reason="there is no GPU here")
+@pytest.mark.skipif(not gpu.available("cuda"), reason="this machine has no GPU")
 @pytest.mark.parametrize("first", ["constant", "pair"])
-def test_a_gpu_gives_what_a_processor_gives(first: First) -> None:
+def test_gpu_and_cpu_agree(first: First) -> None:
     torch.manual_seed(0)
     aggregator = learned(96, 80, first)
     query, gallery, order = torch.randn(5, 4, 96), torch.randn(37, 3, 96), torch.randperm(12)
@@ -142,7 +142,7 @@ def test_a_gpu_gives_what_a_processor_gives(first: First) -> None:
 
 
 class Recording:
-    """A block on a GPU that is not there: counts how often it is run."""
+    """A stand-in for a block on a GPU that counts its runs."""
 
     query = SimpleNamespace(is_cuda=True)
     runs = 0
@@ -173,7 +173,7 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception | None
     return pretend
 
 
-def test_steps_are_run_once_before_they_are_recorded_and_then_replayed(pretended_gpu: Any) -> None:
+def test_steps_run_once_before_recording_and_are_then_replayed(pretended_gpu: Any) -> None:
     pretended_gpu(None)
     block: Any = Recording()
     replay = gpu_steps.recorded(block)
@@ -182,7 +182,7 @@ def test_steps_are_run_once_before_they_are_recorded_and_then_replayed(pretended
     assert block.runs == 2
 
 
-def test_without_a_graph_the_steps_are_run_one_by_one(pretended_gpu: Any) -> None:
+def test_without_a_graph_steps_run_one_by_one(pretended_gpu: Any) -> None:
     pretended_gpu(RuntimeError("operation not permitted"))
     block: Any = Recording()
     with pytest.warns(UserWarning, match="cannot record a CUDA graph .operation not permitted"):
@@ -191,7 +191,7 @@ def test_without_a_graph_the_steps_are_run_one_by_one(pretended_gpu: Any) -> Non
     assert block.runs == 3
 
 
-def test_too_little_memory_is_not_hidden(pretended_gpu: Any) -> None:
+def test_out_of_memory_errors_are_not_hidden(pretended_gpu: Any) -> None:
     pretended_gpu(torch.OutOfMemoryError("full"))
     block: Any = Recording()
     with pytest.raises(torch.OutOfMemoryError):

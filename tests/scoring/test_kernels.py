@@ -1,4 +1,4 @@
-"""The Triton kernel without a GPU: interpreted, in a process of its own, and compiled for GPUs that are not here."""
+"""The Triton kernel without a GPU: interpreted in a separate process, and compiled for several GPU types."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ from resight.scoring import gpu, gpu_steps, kernels
 
 
 def operands(p: int, h: int, dtype: torch.dtype) -> list[torch.Tensor]:
-    """All tensors of `advance`, where importances cover the range of float32."""
+    """Return the tensors of `advance`, with importance over the whole range of float32."""
     y, before, now, z = torch.randn(4, p, h).to(dtype)
     bias1, bias2, weight3 = torch.randn(3, h)
     bias3 = torch.randn(()) * 15
@@ -37,7 +37,7 @@ def kernel_equals_torch(p: int, h: int, dtype: torch.dtype, last: bool, seed: in
     ways: list[gpu_steps.Advance] = [gpu_steps.advance_in_torch, kernels.advance]
     for advance, tensors in zip(ways, (expected, found), strict=True):
         advance(*tensors, last)
-    torch.testing.assert_close(found[6][0], expected[6][0], rtol=1e-4, atol=0)  # importances, however small
+    torch.testing.assert_close(found[6][0], expected[6][0], rtol=1e-4, atol=0)  # even the smallest importance
     for a, b in zip(found, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=2e-5 if a.dtype == torch.float32 else 1e-2, atol=2e-5)
 

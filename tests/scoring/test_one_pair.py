@@ -10,7 +10,7 @@ AGGREGATORS = [MeanFeature(), MeanFeature(normalise=False), MeanPair(), MaxPair(
 
 
 @pytest.mark.parametrize("aggregator", AGGREGATORS, ids=lambda a: type(a).__name__)
-def test_contributions_sum_to_the_score_that_the_aggregator_gives(aggregator: Aggregator) -> None:
+def test_contributions_sum_to_the_similarity_of_the_aggregator(aggregator: Aggregator) -> None:
     torch.manual_seed(0)
     query, gallery = torch.randn(4, 6), torch.randn(3, 6)
     aggregator.train()
@@ -25,7 +25,7 @@ def test_contributions_sum_to_the_score_that_the_aggregator_gives(aggregator: Ag
 
 
 @pytest.mark.parametrize("first", ["constant", "pair"])
-def test_learned_agrees_with_the_fast_account(first: str) -> None:
+def test_learned_agrees_with_its_pair_weights(first: str) -> None:
     torch.manual_seed(0)
     learned = Learned(6, 4, first=first)  # type: ignore[arg-type]
     query, gallery, order = torch.randn(4, 6), torch.randn(3, 6), torch.randperm(12)
@@ -35,7 +35,7 @@ def test_learned_agrees_with_the_fast_account(first: str) -> None:
     np.testing.assert_allclose(slow.cosine, fast.cosine.numpy(), atol=1e-6)
 
 
-def test_refuses_what_does_not_fit() -> None:
+def test_rejects_features_that_do_not_fit_and_an_order_without_effect() -> None:
     with pytest.raises(ShapeError, match="found"):
         score_one_pair(np.zeros((2, 3)), np.zeros((2, 4)), MeanPair())
     with pytest.raises(RecipeError, match="MaxPair"):

@@ -7,7 +7,7 @@ from resight.scoring.recurrence import Recurrence, features_first, lay
 
 
 def calibrated(dim: int, hidden: int, clips: Tensor) -> Learned:
-    """Importances that differ: with the statistics of the clips."""
+    """Return an aggregator with the statistics of the clips, so that importance varies."""
     torch.manual_seed(0)
     learned = Learned(dim, hidden, dropout=0.0)
     with torch.no_grad():
@@ -19,18 +19,18 @@ def calibrated(dim: int, hidden: int, clips: Tensor) -> Learned:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_importance_of_no_difference_is_exact(dtype: torch.dtype) -> None:
-    """Whatever the rounding of the weights; of the network after it, errors are relative to what changes."""
+    """In spite of rounded weights, g(0) is exact, so that errors are relative to changes of g."""
     learned = calibrated(32, 48, torch.randn(6, 4, 32))
     g = Recurrence.of(learned.recurrence(), dtype, "cpu")
     d, z, y = torch.zeros(3, 48, 5, dtype=dtype)
     found = g._importance(d, z, y)
     assert found.dtype == torch.float32
-    # The last product comes in the type of the products.
+    # The last product has the dtype of all products.
     slack = torch.finfo(dtype).eps * float((g.weight3.float().abs() @ y.float().abs()).max())
     torch.testing.assert_close(found, learned.importance.at_zero().expand(5), rtol=0, atol=slack)
 
 
-def test_all_importances_too_small_for_float32_make_no_nan() -> None:
+def test_importance_too_small_for_float32_does_not_give_nan() -> None:
     learned = Learned(6, 4, first="pair").eval()
     with torch.no_grad():
         learned.importance.last.bias.fill_(-200)
@@ -40,7 +40,7 @@ def test_all_importances_too_small_for_float32_make_no_nan() -> None:
     assert torch.equal(found, torch.zeros(3))
 
 
-def test_clips_are_laid_features_first_with_their_differences() -> None:
+def test_lay_puts_features_first_and_computes_differences() -> None:
     clips = torch.randn(5, 3, 4)
     laid = lay(clips, torch.bfloat16)
     for p in range(5):

@@ -1,4 +1,4 @@
-"""Sparse re-ranking against the dense method, on small sets of every kind."""
+"""Sparse re-ranking is compared with the dense method on small random sets."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def ids(N: int) -> tuple[str, ...]:
 
 
 def cosines(N: int, seed: int, persons: int = 4, noise: float = 0.7) -> Matrix:
-    """Cosines of N tracklets of a few persons, (N, N)."""
+    """Return cosines of N tracklets of a few persons, (N, N)."""
     rng = np.random.default_rng(seed)
     features = rng.standard_normal((persons, 6))[rng.integers(0, persons, N)] + noise * rng.standard_normal((N, 6))
     features /= np.linalg.norm(features, axis=1, keepdims=True)
@@ -71,25 +71,25 @@ def budgets(size: int) -> Iterator[None]:
     parameters=st.tuples(st.integers(1, 12), st.integers(1, 8), st.sampled_from([0.0, 0.3, 1.0])),
     kind=st.sampled_from(["cosines", "one-sided", "ties"]),
     more=st.integers(0, 40),
-    apart=st.booleans(),
+    disjoint=st.booleans(),
     budget=st.sampled_from([1, 20_000, 2**26]),
 )
-def test_same_as_the_dense_method(
-    N: int, seed: int, parameters: tuple[int, int, float], kind: str, more: int, apart: bool, budget: int
+def test_equals_the_dense_method(
+    N: int, seed: int, parameters: tuple[int, int, float], kind: str, more: int, disjoint: bool, budget: int
 ) -> None:
     k1, k2, share = parameters
     rng = np.random.default_rng(seed)
     similarity = cosines(N, seed)
-    if kind == "one-sided":  # the order of a pair matters, and nobody is like himself by exactly 1
+    if kind == "one-sided":  # not symmetric, and self-similarities are not exactly 1
         similarity = (similarity * rng.uniform(0.9, 0.99, (N, N))).astype(np.float32)
-        similarity[0, 0] = 0.995  # but someone must be his own neighbour
+        similarity[0, 0] = 0.995  # at least one tracklet must be its own neighbour
     if kind == "ties":
         similarity = similarity.round(1)
         similarity[0, 0] = 1
-    similarity[similarity.min(axis=1) > 0.9, -1] = 0.5  # the dense method divides by a row's greatest distance
+    similarity[similarity.min(axis=1) > 0.9, -1] = 0.5  # the dense method divides by the largest distance of a row
     gallery = rng.permutation(N)
     query = rng.permutation(N)[: rng.integers(1, N + 1)]
-    if apart:  # otherwise queries are in the gallery too
+    if disjoint:  # otherwise queries are also in the gallery
         gallery = np.setdiff1d(gallery, query)
     K = max(k1 + 1, k2) + more
     how: dict[str, Any] = {"k1": k1, "k2": k2, "original_share": share}
@@ -107,7 +107,7 @@ def test_same_as_the_dense_method(
 
 @settings(max_examples=25, deadline=None)
 @given(N=st.integers(30, 60), seed=st.integers(0, 2**32 - 1), more=st.integers(0, 10))
-def test_lists_alone_are_the_dense_method_with_low_similarities_raised(N: int, seed: int, more: int) -> None:
+def test_without_score_pairs_equals_the_dense_method_with_low_similarities_raised(N: int, seed: int, more: int) -> None:
     similarity, everyone = cosines(N, seed, noise=2), np.arange(N)
     neighbours, _ = of_matrix(similarity, 9 + more)
     raised = np.maximum(similarity, neighbours.scores[:, -1:])
@@ -118,7 +118,7 @@ def test_lists_alone_are_the_dense_method_with_low_similarities_raised(N: int, s
 
 
 def test_the_learned_similarity_by_top_k_search() -> None:
-    """All 2,500 pairs are scored for what is expected only."""
+    """Only the expected result scores all 2,500 pairs."""
     torch.manual_seed(0)
     rng, N = np.random.default_rng(0), 50
     values = rng.standard_normal((8, 1, 6))[rng.integers(0, 8, N)] + 0.8 * rng.standard_normal((N, 3, 6))
@@ -153,7 +153,7 @@ def test_a_cut_ranking_keeps_its_answers_in_a_new_order() -> None:
         rerank(cut, neighbours)
 
 
-def test_the_least_similarity_is_that_of_the_ranking_unless_given() -> None:
+def test_least_is_taken_from_the_ranking_by_default() -> None:
     similarity, everyone = cosines(40, 2), np.arange(40)
     neighbours, least = of_matrix(similarity, 21)
     for query in (everyone, everyone[:10]):
@@ -165,18 +165,18 @@ def test_the_least_similarity_is_that_of_the_ranking_unless_given() -> None:
         rerank(ranking, neighbours, least=np.zeros(3))
 
 
-def test_the_original_alone_changes_nothing_and_ties_keep_their_order() -> None:
+def test_original_share_1_changes_nothing_and_ties_keep_their_order() -> None:
     similarity, some = cosines(30, 5), np.arange(30)
     ranking = rank(similarity.round(1), some, some)
     neighbours, _ = of_matrix(similarity.round(1), 21)
     np.testing.assert_array_equal(rerank(ranking, neighbours, original_share=1).order, ranking.order)
-    apart = np.eye(30, dtype=np.float32)  # nobody shares a neighbour: all but oneself are tied
+    apart = np.eye(30, dtype=np.float32)  # no shared neighbours: all other tracklets are tied
     tied = rerank(rank(apart, some, some), of_matrix(apart, 2)[0], k1=1, k2=1, original_share=0)
     np.testing.assert_array_equal(tied.order, rank(apart, some, some).order)
 
 
-def test_common_neighbours_bring_a_match_to_the_front() -> None:
-    """Tracklet 0 looks a little more like 9 than like 3, but 3 has the same friends."""
+def test_common_neighbours_improve_the_rank_of_a_match() -> None:
+    """Tracklet 0 is slightly more similar to 9 than to 3, but shares neighbours with 3."""
     similarity = np.full((10, 10), 0.1, np.float32)
     similarity[:4, :4] = similarity[5:, 5:] = 0.8
     similarity[0, 3] = similarity[3, 0] = 0.5
@@ -187,7 +187,7 @@ def test_common_neighbours_bring_a_match_to_the_front() -> None:
     assert [before.best(0, 1)[0][0], after.best(0, 1)[0][0]] == ["t9", "t3"]
 
 
-def test_memory_is_bounded_also_where_everyone_knows_everyone() -> None:
+def test_memory_is_bounded_even_if_all_tracklets_are_neighbours() -> None:
     similarity, everyone = cosines(400, 0, persons=1), np.arange(400)
     ranking, (neighbours, least) = rank(similarity, everyone, everyone), of_matrix(similarity, 21)
     peaks = []
@@ -200,7 +200,7 @@ def test_memory_is_bounded_also_where_everyone_knows_everyone() -> None:
     assert peaks[0] < 10 * 2**20 < 40 * 2**20 < peaks[1]
 
 
-def test_only_pairs_that_lists_lack_are_asked_for() -> None:
+def test_score_pairs_is_called_only_for_pairs_that_are_not_listed() -> None:
     similarity, some = cosines(40, 1, noise=2), np.arange(40)
     asked: list[tuple[int, int]] = []
 
@@ -215,7 +215,7 @@ def test_only_pairs_that_lists_lack_are_asked_for() -> None:
     assert not any(g in neighbours.order[q] for q, g in asked)
 
 
-def test_what_cannot_work_is_refused() -> None:
+def test_rejects_invalid_arguments() -> None:
     similarity, some = cosines(30, 0), np.arange(30)
     ranking, (neighbours, _) = rank(similarity, some, some), of_matrix(similarity, 21)
     wrong: dict[str, Any]
@@ -243,7 +243,7 @@ def test_what_cannot_work_is_refused() -> None:
         ({"scores": np.full((3, 2), np.nan, np.float32)}, "largest similarity of neighbours is nan"),
     ],
 )
-def test_neighbours_that_cannot_be(change: dict[str, Any], message: str) -> None:
+def test_rejects_invalid_neighbours(change: dict[str, Any], message: str) -> None:
     names, order = ("a", "b", "c"), np.array([[0, 1], [1, 2], [2, 0]], np.int32)
     good = Ranking(names, names, order, np.ones((3, 2), np.float32))
     rerank(good, good, k1=1, k2=2, least=np.zeros(3))
@@ -251,7 +251,7 @@ def test_neighbours_that_cannot_be(change: dict[str, Any], message: str) -> None
         rerank(good, replace(good, **change), k1=1, k2=2, least=np.zeros(3))
 
 
-def test_blocks_of_rows_must_be_whole_and_finite() -> None:
+def test_blocks_of_rows_must_be_complete_and_finite() -> None:
     with pytest.raises(ShapeError, match=r"rows 0 to 3 are \(3, 2\), expected \(rows, 3\)"):
         find_neighbours(ids(3), lambda rows: np.zeros((3, 2)))
     with pytest.raises(ShapeError, match="query t0 against t1 is nan"):

@@ -1,4 +1,4 @@
-"""Searches that score little find what a search that scores everything finds."""
+"""Searches that score few pairs are compared with a search that scores all pairs."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from resight.scoring.all_pairs import score_all_pairs
 from resight.scoring.search import best_by_bounds, search_exactly, search_shortlist
 
 NOISE = 4e-6
-"""Scores of the same pair in two batches differ by less."""
+"""Scores of the same pair in two different batches differ by less than this."""
 
 
 def learned(dim: int, seed: int = 0) -> Learned:
-    """With random weights, large enough for importances that differ a lot."""
+    """Return an aggregator with large random weights, so that importance varies widely."""
     torch.manual_seed(seed)
     made = Learned(dim, hidden=8)
     with torch.no_grad():
@@ -49,7 +49,7 @@ def features(name: str, values: NDArray[np.floating]) -> ClipFeatures:
 
 
 def clustered(name: str, count: int, clips: int, dim: int, seed: int) -> ClipFeatures:
-    """Tracklets of persons that differ more than the clips of one person."""
+    """Return tracklets of persons that differ more than the clips of one person."""
     rng = np.random.default_rng(seed)
     persons = np.random.default_rng(7).normal(size=(5, 1, dim))
     return features(name, persons[rng.integers(5, size=count)] + 0.6 * rng.normal(size=(count, clips, dim)))
@@ -60,7 +60,7 @@ def brute_force(query: ClipFeatures, gallery: ClipFeatures, aggregator: Aggregat
 
 
 class Table:
-    """Scores that are known, and which of them were asked for."""
+    """Known scores, which record the pairs that were requested."""
 
     def __init__(self, scores: NDArray[np.float32]) -> None:
         self.scores = scores
@@ -125,12 +125,12 @@ def test_exact_search_equals_brute_force(
     assert (found.query_ids, found.gallery_ids) == (query.ids, gallery.ids)
     assert effort.pairs == q * g >= effort.scored >= q * min(k, g)
     np.testing.assert_allclose(found.scores, expected.scores, atol=NOISE)
-    # The same answers, except that two may change places whose scores differ by rounding only.
+    # The answers are the same, except for pairs whose scores differ only by rounding.
     np.testing.assert_allclose(np.take_along_axis(scores, found.order, axis=1), expected.scores, atol=NOISE)
     assert all(len(set(row)) == len(row) for row in found.order.tolist())
 
 
-def test_exact_search_scores_only_what_can_be_an_answer() -> None:
+def test_exact_search_scores_only_possible_answers() -> None:
     query, gallery = clustered("q", 3, 3, 16, 0), clustered("g", 400, 3, 16, 1)
     _, effort = search_exactly(query, gallery, learned(16), 3)
     assert 0 < effort.share < 0.6
@@ -147,7 +147,7 @@ def test_progress_ends_at_the_number_of_queries() -> None:
 
 
 @pytest.mark.parametrize("by", [None, TopShare(50)])
-def test_a_shortlist_of_everybody_is_the_exact_ranking(by: Aggregator | None) -> None:
+def test_a_shortlist_of_the_whole_gallery_is_the_exact_ranking(by: Aggregator | None) -> None:
     query, gallery = clustered("q", 3, 2, 6, 0), clustered("g", 20, 2, 6, 1)
     expected = Ranking.from_scores(brute_force(query, gallery, learned(6)), query.ids, gallery.ids)
     for size, whole in ((20, False), (99, False), (20, True)):
@@ -157,7 +157,7 @@ def test_a_shortlist_of_everybody_is_the_exact_ranking(by: Aggregator | None) ->
         assert effort.share == 1
 
 
-def test_a_shortlist_scores_what_the_cheap_aggregator_likes_best() -> None:
+def test_a_shortlist_is_the_best_of_the_cheap_aggregator() -> None:
     query, gallery = clustered("q", 4, 3, 6, 0), clustered("g", 30, 3, 6, 1)
     exact, cheap = (brute_force(query, gallery, a) for a in (learned(6), MeanFeature()))
     whole, effort = search_shortlist(query, gallery, learned(6), size=7, whole=True)
@@ -172,12 +172,12 @@ def test_a_shortlist_scores_what_the_cheap_aggregator_likes_best() -> None:
         listed = sorted(by_cheap[:7], key=lambda g: -exact[q, g])
         assert cut.order[q].tolist() == listed
         assert whole.order[q].tolist() == [*listed, *by_cheap[7:]]
-    # Nothing below the shortlist can be mistaken for a similarity, and scores never rise.
+    # Scores below the shortlist are below all similarities, and scores never increase.
     assert whole.scores[:, :7].min() > -1.001 and whole.scores[:, 7:].max() < -1.9
     assert (np.diff(whole.scores, axis=1) <= 0).all()
 
 
-def test_requests_that_make_no_sense_are_refused() -> None:
+def test_rejects_invalid_arguments() -> None:
     query, gallery = clustered("q", 1, 2, 4, 0), clustered("g", 3, 2, 4, 1)
     with pytest.raises(RecipeError, match="expected k to be 1 or more"):
         search_exactly(query, gallery, learned(4), 0)
@@ -187,7 +187,7 @@ def test_requests_that_make_no_sense_are_refused() -> None:
         search_shortlist(query, gallery, learned(4), 2, whole=True)
 
 
-def test_a_score_that_is_not_a_number_is_refused() -> None:
+def test_rejects_scores_that_are_not_finite() -> None:
     query, gallery = clustered("q", 1, 2, 4, 0), clustered("g", 3, 2, 4, 1)
     broken = learned(4)
     with torch.no_grad():

@@ -19,7 +19,7 @@ some = st.integers(1, 10**7)
     budget=st.integers(0, 10**10),
     threads=st.integers(1, 64),
 )
-def test_tiles_stay_in_budget_and_cache(
+def test_tiles_fit_in_budget_and_cache(
     total: int, working: int, more: int, each: int, fixed: int, budget: int, threads: int
 ) -> None:
     held = working + more
@@ -54,7 +54,7 @@ def test_jobs_run_in_threads_that_use_one_core_each(four_threads: None) -> None:
 
     def work(job: int) -> int:
         if job < 3:
-            meeting.wait()  # three at once, or this fails
+            meeting.wait()  # fails unless three jobs run at once
         seen.add((threading.get_ident(), torch.get_num_threads()))
         return job
 
@@ -69,7 +69,7 @@ def test_jobs_run_in_threads_that_use_one_core_each(four_threads: None) -> None:
     assert later == [4], "threads of the caller keep their cores"
 
 
-def test_one_worker_is_the_caller(four_threads: None) -> None:
+def test_one_worker_runs_in_the_calling_thread(four_threads: None) -> None:
     seen = []
 
     def work(job: int) -> int:
@@ -80,7 +80,7 @@ def test_one_worker_is_the_caller(four_threads: None) -> None:
     assert seen == [(threading.get_ident(), 4)] * 3
 
 
-def test_a_failing_job_is_heard_and_ends_the_work(four_threads: None) -> None:
+def test_an_error_in_a_job_is_raised_and_stops_the_work(four_threads: None) -> None:
     done = []
 
     def work(job: int) -> int:

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from resight.checkpoints import content_hash
 from resight.clip_losses import clip_loss
 from resight.data.split import TrainingSplit
 from resight.losses import stage2_loss
@@ -18,6 +17,7 @@ from resight.models.aggregators import Learned
 from resight.models.i3d import I3D
 from resight.recipe import ClipSpec, Optimisation, Recipe, Stage1, Stage2
 from resight.studies.joint import Joint, JointModel, train_jointly
+from resight.tensor_files import content_hash
 from resight.tracklet import Tracklet
 from resight.training.loop import RunOptions
 

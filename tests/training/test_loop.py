@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from resight.checkpoints import read_tensors, write_tensors
 from resight.compute import Compute, Precision
 from resight.errors import CheckpointError
 from resight.recipe import Optimisation, Recipe
+from resight.tensor_files import read_tensors, write_tensors
 from resight.training.loop import Batch, RunOptions, Task, learning_rate_factor, make_fabric, run_training
 from resight.training.run_files import STATE_KIND
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from resight.checkpoints import content_hash, load_checkpoint
+from resight.checkpoints import load_checkpoint
 from resight.data.batches import BatchPlan
 from resight.data.damage import DAMAGES
 from resight.data.split import TrainingSplit
@@ -20,6 +20,7 @@ from resight.models.aggregators import Aggregator, Learned, TopShare
 from resight.models.encoders import NeckedEncoder, make_encoder
 from resight.models.i3d import I3D
 from resight.recipe import ClipSpec, Optimisation, Recipe, Stage1, Stage2
+from resight.tensor_files import content_hash
 from resight.tracklet import Tracklet
 from resight.training.loop import RunOptions
 from resight.training.stage1_clips import ClipClassifier, train_encoder

@@ -11,15 +11,19 @@ from typing import Any
 import pytest
 
 from resight import shipped
-from resight.cli import choosing, inputs, main
+from resight.api import model as api_model
+from resight.cli import main, models
+from resight.features.store import FILE
 
 
 @pytest.fixture
 def comes_with(shipped_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Commands find the models of this folder, and a user's cache that is empty."""
-    monkeypatch.setattr(inputs, "weights_of", partial(shipped.weights_of, folder=shipped_folder))
-    monkeypatch.setattr(choosing, "shipped_models", partial(shipped.shipped_models, shipped_folder))
-    monkeypatch.setattr(choosing, "shipped_card", partial(shipped.shipped_card, folder=shipped_folder))
+    monkeypatch.setattr(api_model, "shipped_card", partial(shipped.shipped_card, folder=shipped_folder))
+    monkeypatch.setattr(api_model, "weights_of", partial(shipped.weights_of, folder=shipped_folder))
+    monkeypatch.setattr(models, "shipped_models", partial(shipped.shipped_models, shipped_folder))
+    monkeypatch.setattr(models, "shipped_card", partial(shipped.shipped_card, folder=shipped_folder))
+    monkeypatch.delenv("RESIGHT_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     return shipped_folder
@@ -35,7 +39,7 @@ def test_models_are_listed_and_their_cards_printed(comes_with: Path, capsys: pyt
     main(["models"])
     (line,) = capsys.readouterr().out.splitlines()
     size = (comes_with / "open-small.safetensors").stat().st_size
-    for said in ("open-small", "128 numbers", f"{size / 1e6:.1f} MB", "random weights", "where no --model is given"):
+    for said in ("open-small", "128 features per clip", f"{size / 1e6:.1f} MB", "random weights", "(default)"):
         assert said in line
     main(["models", "open-small"])
     assert "40.9" in capsys.readouterr().out
@@ -55,11 +59,11 @@ def test_without_a_model_the_shipped_one_answers(
     found = ask(capsys, "search", query, data)
     assert found["searched"] == 3
     assert ask(capsys, "search", query, data, "--model", "open-small") == found
-    assert {p.parent for p in tmp_path.rglob("features-*")} == {tmp_path / "cache" / "resight" / "features"}
+    assert list(tmp_path.rglob(FILE)) == [tmp_path / "cache" / "resight" / FILE]
     assert len(list(comes_with.iterdir())) == 2
     own = comes_with / "open-small.safetensors"
     assert ask(capsys, "search", query, data, "--model", str(own)) == found
-    assert (comes_with / "features").is_dir()
+    assert len(list(comes_with.iterdir())) == 2
     assert "learned importance" in ask(capsys, "evaluate", data)["scores"]
     main(["explain", query, other, data, "--out", "why"])
     main(["extract", data, "--out", "f.safetensors", "--workers", "0"])
@@ -80,16 +84,3 @@ def test_with_no_model_at_all_it_is_said_what_to_do(comes_with: Path, capsys: py
             main(arguments)
         error = capsys.readouterr().err
         assert len(error.splitlines()) == 1 and "train one" in error and "--model PATH" in error
-
-
-def test_the_cache_is_where_each_system_keeps_such_things(monkeypatch: pytest.MonkeyPatch) -> None:
-    for platform, variable, folder in (
-        ("linux", "XDG_CACHE_HOME", ".cache"),
-        ("darwin", "XDG_CACHE_HOME", "Library/Caches"),
-        ("win32", "LOCALAPPDATA", "AppData/Local"),
-    ):
-        monkeypatch.setattr("sys.platform", platform)
-        monkeypatch.delenv(variable, raising=False)
-        assert inputs.user_cache() == Path.home() / folder / "resight"
-        monkeypatch.setenv(variable, "/elsewhere")
-        assert inputs.user_cache() == Path("/elsewhere/resight")
