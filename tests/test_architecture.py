@@ -246,7 +246,7 @@ def test_the_eight_calls_of_architecture_work(make_tracklets: Callable[..., Any]
         "Ranking": Ranking,
     }
     exec(program[1], values)
-    assert isinstance(values["split"], Dataset)
+    assert isinstance(values["dataset"], Dataset)
     assert values["numbers"].shape == (2, 4)
     assert values["pixels"].shape == (2, 4, 32, 16, 3)
     assert values["clips"].shape == (2, 3, 4, 32, 16)

@@ -398,7 +398,7 @@ def test_explain_adds_up(world: Path, run: Path, tmp_path: Path, capsys: pytest.
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["search", "x", "mars:nowhere", "--model", "m"], 1, "no file"),
+        (["search", "x", "mars:nowhere", "--model", "m"], 1, "there is no model file or model 'm'"),
         (["train", "mars:nowhere", "--out", "o"], 1, "no folder nowhere"),
         (["train", "nonsense", "--out", "o"], 1, "KIND:PATH"),
         (["train", "mars:.", "--out", "o", "--recipe", "none"], 1, "there is no recipe or file 'none'"),

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.checkpoints import replace_file
 from resight.compute import Compute
 from resight.errors import ProtocolError
 from resight.evaluation.camera_pairs import CameraPairs, score_camera_pairs
@@ -29,6 +28,7 @@ from resight.models.aggregators import Aggregator, MaxPair, MeanFeature, MeanPai
 from resight.progress import Progress
 from resight.ranking import Ranking
 from resight.tables import Row, Table
+from resight.tensor_files import replace_file
 from resight.tracklet import Tracklet
 
 TOP_SHARES = (10, 20, 30, 40, 50, 60, 70, 80, 90)
@@ -128,6 +128,9 @@ class Comparison:
         if self.open_sets:
             tables.append(self._open_set_table())
         return tables
+
+    def __str__(self) -> str:
+        return self.to_text()
 
     def to_text(self) -> str:
         """Return tables and notes as plain text."""

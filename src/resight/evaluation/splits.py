@@ -145,6 +145,9 @@ class SplitComparison:
         )
         return [scores, open_sets]
 
+    def __str__(self) -> str:
+        return self.to_text()
+
     def to_text(self) -> str:
         """Return tables and notes as plain text."""
         scores, *open_sets = self.tables()
