@@ -1,4 +1,4 @@
-"""A world and a setting small enough to run every study in seconds."""
+"""A world and a setting that are small enough to run each study in seconds."""
 
 from __future__ import annotations
 
@@ -42,5 +42,5 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def steps(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Steps:
-    """Shared, as studies share their steps."""
+    """Return steps that all tests share, as studies do."""
     return Steps(read_dataset(f"mars:{world}"), TOY, tmp_path_factory.mktemp("steps"))

@@ -32,7 +32,7 @@ def features(values: NDArray[np.float64], rows: list[int]) -> ClipFeatures:
 
 @pytest.fixture
 def world() -> tuple[dict[str, ClipFeatures], dict[str, ClipFeatures]]:
-    """Clean (``""``) and damaged features of queries and gallery: damaged clips look alike and are short."""
+    """Return clean (``""``) and damaged features of queries and gallery; damaged ones are similar and short."""
     rng = np.random.default_rng(0)
     people = rng.normal(size=(5, D)) + 1
     clean = people[list(PERSONS)][:, None] + rng.normal(size=(10, M, D)) * 0.8
@@ -66,7 +66,7 @@ def slowly(
     side: str,
     intruders: Intruders | None = None,
 ) -> tuple[float, float, float, float | None]:
-    """mAP, rank-1, mINP, and AUROC of the first kind, in loops."""
+    """Return mAP, rank-1, mINP, and the AUROC of the first kind, computed in loops."""
     sides, brought = [], []
     for name, views in zip(("query", "gallery"), world, strict=True):
         drawn = choose_damage(views[""].ids, M, rate, kinds, 3)
@@ -107,11 +107,11 @@ def slowly(
 
 @pytest.mark.parametrize("side", ["query", "gallery", "both"])
 @pytest.mark.parametrize("kinds", [KINDS, ("empty",)])
-def test_a_curve_is_what_loops_find(
+def test_a_curve_agrees_with_plain_loops(
     world: tuple[dict[str, ClipFeatures], dict[str, ClipFeatures]], side: Side, kinds: tuple[str, ...]
 ) -> None:
     torch.manual_seed(0)
-    # Lengths of features tell damage, so that importance by length has something to find.
+    # Damaged features are shorter, so that weights that depend on length can detect them.
     for aggregator in (MeanFeature(normalise=False), PairAttention(D, 8).eval()):
         curve = run(world, aggregator, [4, 2], kinds, side)
         assert curve.rates == (0, 2, 4) and (curve.kinds, curve.side, curve.seed) == (kinds, side, 3)
@@ -164,7 +164,7 @@ def test_pairs_that_show_the_same_person_because_of_intruders() -> None:
     assert not show_same_person(query, [set()], np.array([2]), [set()]).any()
 
 
-def test_damage_costs_what_drop_and_area_say(
+def test_drop_and_area_follow_from_the_curve(
     world: tuple[dict[str, ClipFeatures], dict[str, ClipFeatures]],
 ) -> None:
     curve = run(world, MeanPair(), [1, 2, 4])
@@ -179,7 +179,7 @@ def test_damage_costs_what_drop_and_area_say(
     assert alone.rates == (0,) and alone.area == alone.map[0] == curve.map[0] and not alone.auroc
 
 
-def test_sides_and_seeds_are_told_apart_and_clean_is_clean(
+def test_sides_and_seeds_give_different_damage(
     world: tuple[dict[str, ClipFeatures], dict[str, ClipFeatures]],
 ) -> None:
     curves = [run(world, MaxPair(), [4], side=side) for side in ("query", "gallery", "both")]
@@ -193,7 +193,7 @@ def test_sides_and_seeds_are_told_apart_and_clean_is_clean(
     assert damage_curve(MaxPair(), query[""], gallery[""], half, {}, STANDARD, [4], side="query", seed=3) == curves[0]
 
 
-def test_refuses_what_there_are_no_features_of(
+def test_rejects_invalid_rates_sides_and_kinds(
     world: tuple[dict[str, ClipFeatures], dict[str, ClipFeatures]],
 ) -> None:
     with pytest.raises(RecipeError, match="rate is 5, expected 0 to 4"):

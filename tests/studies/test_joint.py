@@ -34,7 +34,7 @@ TARGETS = torch.tensor([0, 0, 1, 1])
 
 
 def joint_model(chunk: int) -> JointModel:
-    """Past the first steps of g, with a classifier that is not the one drawn."""
+    """Return a model after the first training steps of g."""
     torch.manual_seed(0)
     encoder = I3D(0.125)
     model = JointModel(encoder, Learned(encoder.dim, 8), n_persons=2, chunk=chunk)
@@ -52,7 +52,7 @@ def gradients(model: JointModel, pixels: Tensor) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 100])
-def test_encoding_twice_gives_the_gradients_of_the_plain_way(chunk: int) -> None:
+def test_encoding_twice_gives_the_gradients_of_the_plain_graph(chunk: int) -> None:
     pixels = torch.randint(0, 256, (4, 2, 2, 32, 16, 3), dtype=torch.uint8)
     statistics = {name: b.clone() for name, b in joint_model(0).encoder.named_buffers()}
     model, plain = joint_model(chunk), joint_model(0)
@@ -66,7 +66,7 @@ def test_encoding_twice_gives_the_gradients_of_the_plain_way(chunk: int) -> None
         assert torch.equal(buffer, statistics[name]), f"{name} is not frozen"
 
 
-def test_the_identity_layer_begins_where_the_persons_are() -> None:
+def test_the_identity_layer_starts_at_the_mean_features() -> None:
     model = joint_model(1)
     features = torch.randn(2, model.encoder.dim)[TARGETS] * 5 + 0.1 * torch.randn(4, model.encoder.dim)
     model.start_from(features, TARGETS)
@@ -80,7 +80,7 @@ def log(folder: Path) -> list[dict[str, float]]:
 
 
 @pytest.mark.parametrize("clip_weight", [1.0, 0.0])
-def test_trains_both_and_goes_on_where_it_was_stopped(
+def test_trains_both_and_resumes_exactly(
     make_tracklets: MakeTracklets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clip_weight: float
 ) -> None:
     split = TrainingSplit.draw(make_tracklets(persons=7), RECIPE.validation_share, RECIPE.seed)

@@ -55,29 +55,29 @@ def test_json_and_csv_keep_every_seed(tmp_path: Path) -> None:
     assert Outcome.from_json(json.loads(written[0].read_text())) == OUTCOME
 
 
-def test_figures_draw_mean_and_spread_of_what_was_measured() -> None:
+def test_figures_show_mean_and_spread_of_measured_values() -> None:
     figure = figures.lines(OUTCOME)
     (axes,) = figure.axes
-    (line,) = axes.lines  # nothing was measured of "theirs"
+    (line,) = axes.lines  # "theirs" has no measured values
     assert np.asarray(line.get_xydata()).tolist() == [[1.0, 15.0], [2.0, 40.0]]
     assert axes.get_title() == "mAP" and axes.get_xlabel() == "M"
     assert len(axes.collections) == 1  # the band of one standard deviation
 
 
-def test_columns_that_grow_by_factors_stand_evenly() -> None:
+def test_columns_that_grow_by_factors_are_evenly_spaced() -> None:
     assert figures._numbers(("L = 4", "L = 8", "L = 16")) == [0.0, 1.0, 2.0]
     assert figures._numbers(("t = 10", "t = 20", "t = 30")) == [10.0, 20.0, 30.0]
 
 
 @pytest.mark.parametrize("table", [published.TABLE2_MAP, published.TABLE2_RANK1])
-def test_published_table_2_is_whole_and_as_the_text_quotes_it(table: dict[str, tuple[float, ...]]) -> None:
+def test_published_table_2_is_complete_and_agrees_with_the_text(table: dict[str, tuple[float, ...]]) -> None:
     assert len(table) == 15 and all(len(row) == len(published.RATES) for row in table.values())
     # Sec. 4.4: the maximum of the baseline trained without t at M_c^max = 7 is 49.3, for t = 20 %
     evaluated = {name: row[7] for name, row in published.TABLE2_MAP.items() if name.endswith("-eval")}
     assert max(evaluated, key=lambda name: evaluated[name]) == "top 20 %-eval" and max(evaluated.values()) == 49.3
 
 
-def test_published_tables_agree_where_they_show_the_same() -> None:
+def test_published_tables_agree_where_they_overlap() -> None:
     ours = published.TABLE3["learned importance"]
     assert ours[:2] == (
         published.TABLE2_MAP["learned importance"][0],

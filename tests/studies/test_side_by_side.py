@@ -30,7 +30,7 @@ def fail(subject: Path) -> None:
     raise RecipeError("this task fails")
 
 
-def test_every_task_gets_the_subject_and_its_share_of_the_cores(tmp_path: Path) -> None:
+def test_each_task_gets_the_subject_and_its_share_of_the_cores(tmp_path: Path) -> None:
     found = sorted(side_by_side(tmp_path, [partial(facts, number=n) for n in range(5)], jobs=2))
     threads = max(1, (os.cpu_count() or 1) // 2)
     assert found == [(n, str(tmp_path), threads) for n in range(5)]
@@ -41,7 +41,7 @@ def test_two_tasks_run_at_once(tmp_path: Path) -> None:
     assert len(set(side_by_side(tmp_path, tasks, jobs=2))) == 2
 
 
-def test_what_a_task_raises_is_raised(tmp_path: Path) -> None:
+def test_an_exception_of_a_task_is_raised(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="this task fails"):
         list(side_by_side(tmp_path, [fail], jobs=1))
 
@@ -56,7 +56,7 @@ def wait_in_another(folder: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_workers_end_with_the_process_that_made_them(tmp_path: Path) -> None:
+def test_workers_end_with_their_parent_process(tmp_path: Path) -> None:
     parent = multiprocessing.get_context("spawn").Process(target=wait_in_another, args=(tmp_path,))
     parent.start()
     pid = tmp_path / "pid"

@@ -34,7 +34,7 @@ from resight.synthetic.layouts import write_layout
 
 
 @pytest.mark.parametrize("name", [name for name, study in STUDIES.items() if not study.splits])
-def test_every_study_runs_and_says_what_it_is_worth(name: str, steps: Steps) -> None:
+def test_every_study_runs_and_states_its_conditions(name: str, steps: Steps) -> None:
     study = STUDIES[name]
     outcome = study.run(steps)
     assert outcome.name == name and outcome.tables and outcome.conditions
@@ -98,7 +98,7 @@ def test_steps_are_done_once_and_timed(steps: Steps) -> None:
         assert (one == other).all()
 
 
-def test_a_study_again_gives_the_same_table_digit_for_digit(world: Path, tmp_path: Path, toy: Setting) -> None:
+def test_a_repeated_study_gives_exactly_the_same_table(world: Path, tmp_path: Path, toy: Setting) -> None:
     found = [
         reproduce("fig4", Laboratory(f"mars:{world}", tmp_path / name, replace(toy, seeds=(0,))))["fig4"]
         for name in ("a", "b")
@@ -109,7 +109,7 @@ def test_a_study_again_gives_the_same_table_digit_for_digit(world: Path, tmp_pat
     assert found[0].command == f"resight reproduce fig4 --data mars:{world} --setting toy"
 
 
-def test_studies_at_once_find_what_studies_in_turn_find(world: Path, tmp_path: Path, toy: Setting) -> None:
+def test_parallel_studies_give_the_results_of_sequential_ones(world: Path, tmp_path: Path, toy: Setting) -> None:
     one = replace(toy, seeds=(0,))
     shown: list[str] = []
     at_once = reproduce(
@@ -128,15 +128,17 @@ def test_studies_at_once_find_what_studies_in_turn_find(world: Path, tmp_path: P
     logs = [path.read_text().splitlines() for path in (tmp_path / "both" / "steps").rglob("*.metrics.jsonl")]
     assert len(logs) > 10
     for log in logs:
-        assert [json.loads(line)["step"] for line in log] == [*range(len(log))], "two processes trained the same"
+        assert [json.loads(line)["step"] for line in log] == [*range(len(log))], (
+            "two processes did the same training run"
+        )
 
 
-def test_studies_are_dealt_out_once() -> None:
+def test_each_study_is_in_one_group_at_most() -> None:
     dealt = [name for group in TOGETHER for name in group]
     assert len(dealt) == len(set(dealt)) and set(dealt) <= set(STUDIES)
 
 
-def test_table5_trains_one_model_a_split(
+def test_table5_trains_one_model_per_split(
     world: Path, tmp_path: Path, toy: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_layout(world, tmp_path / "prid", "prid2011")
@@ -150,7 +152,7 @@ def test_table5_trains_one_model_a_split(
     assert (tmp_path / "out" / "steps" / "split2" / "encoder-L2-seed0").is_dir()
 
 
-def test_encoders_start_from_the_weights_that_are_given(world: Path, tmp_path: Path, toy: Setting) -> None:
+def test_encoders_start_from_the_given_weights(world: Path, tmp_path: Path, toy: Setting) -> None:
     whole = replace(toy, seeds=(0,), counts=(1, 2, 4, 8, 16))
     torch.manual_seed(7)
     weights = I3D(toy.recipe.stage1.encoder_width).state_dict()
@@ -163,7 +165,7 @@ def test_encoders_start_from_the_weights_that_are_given(world: Path, tmp_path: P
     assert {path.name for path in out.iterdir()} == {"results", "steps", "steps-from-other"}
 
 
-def test_the_encoder_of_a_model_is_taken_as_it_is(world: Path, tmp_path: Path, toy: Setting) -> None:
+def test_the_encoder_of_a_model_is_used_unchanged(world: Path, tmp_path: Path, toy: Setting) -> None:
     other = replace(toy.recipe, clips=ClipSpec(length=1, count=2, height=48, width=24))
     encoder = make_encoder(other.stage1).eval()
     path = tmp_path / "run" / "model.safetensors"
@@ -187,7 +189,7 @@ def test_the_encoder_of_a_model_is_taken_as_it_is(world: Path, tmp_path: Path, t
     assert found.tables[2].row("top 50 %, no projection").cells[0] == pytest.approx((100 * by_hand.map,) * 2)
 
 
-def test_studies_of_encoders_are_not_for_one_that_is_given(world: Path, tmp_path: Path, toy: Setting) -> None:
+def test_studies_that_compare_encoders_reject_a_model(world: Path, tmp_path: Path, toy: Setting) -> None:
     given = Laboratory(f"mars:{world}", tmp_path / "out", toy, model=Path("open-small"))
     with pytest.raises(
         RecipeError, match="table6 compares encoders that it trains, so it cannot use the encoder of open-small"
@@ -200,7 +202,7 @@ def test_studies_of_encoders_are_not_for_one_that_is_given(world: Path, tmp_path
     assert not list(tmp_path.iterdir())
 
 
-def test_unknown_studies_are_refused(tmp_path: Path, toy: Setting) -> None:
+def test_unknown_studies_are_rejected(tmp_path: Path, toy: Setting) -> None:
     with pytest.raises(RecipeError, match="there is no study 'table9'; expected fig3"):
         reproduce("table9", Laboratory(None, tmp_path, toy))
     with pytest.raises(RecipeError, match="jobs is 0"):
@@ -210,7 +212,7 @@ def test_unknown_studies_are_refused(tmp_path: Path, toy: Setting) -> None:
         replace(toy, seeds=())
 
 
-def test_scores_of_a_side_use_its_features(steps: Steps) -> None:
+def test_each_side_is_scored_with_its_own_features(steps: Steps) -> None:
     features = steps.damages(0, ("corrupted",))
     one_side = steps.score(MeanPair(), features.clean, gallery=features.of("corrupted"))
     both = steps.score(MeanPair(), features.of("corrupted"))

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from resight.checkpoints import content_hash
 from resight.clip_losses import clip_loss
 from resight.data.batches import BatchPlan, ClipBatches
 from resight.data.split import TrainingSplit
@@ -33,6 +32,7 @@ from resight.models.recompute import recomputed
 from resight.recipe import Optimisation, Recipe
 from resight.studies.outcome import Claim, Outcome, table_of_scores
 from resight.studies.steps import Steps
+from resight.tensor_files import content_hash
 from resight.training.loop import Batch, RunOptions, Task, fingerprint, run_training
 
 FROZEN = "encoder frozen (the paper)"

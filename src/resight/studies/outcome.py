@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from resight.checkpoints import replace_file
 from resight.evaluation.metrics import Scores
 from resight.tables import Cell, Row, Table
+from resight.tensor_files import replace_file
 
 MEASURES: Mapping[str, Callable[[Scores], float]] = {
     "mAP": lambda scores: 100 * scores.map,

@@ -20,7 +20,7 @@ import torch
 from filelock import BaseFileLock, FileLock
 from torch import nn
 
-from resight.checkpoints import Checkpoint, make_aggregator, replace_file
+from resight.checkpoints import Checkpoint, make_aggregator
 from resight.compute import Compute
 from resight.data.damage import DAMAGES
 from resight.data.split import TrainingSplit
@@ -37,6 +37,7 @@ from resight.models.kinetics import load_kinetics
 from resight.progress import progress_bar
 from resight.recipe import ClipSpec, Damage, Recipe
 from resight.studies.setting import Setting
+from resight.tensor_files import replace_file
 from resight.tracklet import Dataset, Tracklet
 from resight.training.loop import RunOptions
 from resight.training.stage1_clips import train_encoder

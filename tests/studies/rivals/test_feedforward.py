@@ -19,7 +19,7 @@ each = pytest.mark.parametrize("kind", KINDS)
 
 
 def trained(kind: type[ClipQuality | PairAttention], dropout: float = 0.0) -> ClipQuality | PairAttention:
-    """A network whose weights differ between clips, with statistics of its own."""
+    """Return an aggregator whose weights differ between clips, with its own running statistics."""
     torch.manual_seed(3)
     made = kind(D, 16, dropout)
     with torch.no_grad():
@@ -35,14 +35,14 @@ def trained(kind: type[ClipQuality | PairAttention], dropout: float = 0.0) -> Cl
 
 @pytest.fixture
 def tracklets() -> tuple[Tensor, Tensor]:
-    """Clip features of 3 query tracklets of 4 clips and 5 gallery tracklets of 3, of many lengths."""
+    """Return clip features of 3 query tracklets with 4 clips and 5 gallery tracklets with 3, with various lengths."""
     torch.manual_seed(0)
     query, gallery = torch.randn(3, 4, D) + 0.5, torch.randn(5, 3, D) + 0.5
     return query * torch.rand(3, 4, 1) * 9, gallery * torch.rand(5, 3, 1) * 9
 
 
 def by_hand(network: torch.nn.Module, x: Tensor) -> Tensor:
-    """The network of one product (D,), layer by layer, as evaluation computes it."""
+    """Return the network output for one product (D,), layer by layer, in evaluation mode."""
     x = x * D
     for layer in network.get_submodule("layers").children():
         linear, norm = layer.get_submodule("linear"), layer.get_submodule("norm")
@@ -75,7 +75,7 @@ def test_similarity_is_the_formula_in_loops(
 
 
 @each
-def test_the_account_adds_up_and_is_that_of_evaluation(
+def test_weights_sum_to_the_similarity_as_in_evaluation(
     kind: type[ClipQuality | PairAttention], tracklets: tuple[Tensor, Tensor]
 ) -> None:
     aggregator = trained(kind, dropout=0.5)
@@ -108,7 +108,7 @@ def test_similarity_lies_between_the_cosines_and_is_one_for_the_same_clip(
 
 
 @each
-def test_training_learns_from_gradients_and_moves_its_statistics(
+def test_training_has_gradients_and_updates_statistics(
     kind: type[ClipQuality | PairAttention], tracklets: tuple[Tensor, Tensor]
 ) -> None:
     aggregator = trained(kind, dropout=0.5).train()
@@ -137,7 +137,7 @@ def test_gradients_are_those_of_finite_differences(tracklets: tuple[Tensor, Tens
 
 
 @each
-def test_all_ways_to_score_agree(
+def test_all_scoring_functions_agree(
     kind: type[ClipQuality | PairAttention], tracklets: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aggregator: Aggregator = trained(kind).train()
@@ -153,7 +153,7 @@ def test_all_ways_to_score_agree(
         assert score_one_pair(query[q], gallery[g], aggregator).score == pytest.approx(float(whole[q, g]), abs=1e-5)
 
 
-def test_they_are_about_as_large_as_the_network_of_the_paper() -> None:
+def test_networks_are_about_as_large_as_that_of_the_paper() -> None:
     for dim, hidden in ((1024, 1024), (256, 64)):
         g = sum(p.numel() for p in Importance(dim, hidden).parameters())
         for kind in KINDS:
@@ -168,7 +168,7 @@ def test_a_smaller_budget_is_kept_by_what_a_pair_holds(kind: type[ClipQuality | 
 
 
 @each
-def test_refuses_what_does_not_fit(kind: type[ClipQuality | PairAttention]) -> None:
+def test_rejects_invalid_arguments(kind: type[ClipQuality | PairAttention]) -> None:
     aggregator = kind(D, 4)
     for query, gallery in ((torch.zeros(2, 3, D), torch.zeros(2, 3, D + 1)), (torch.zeros(3, D), torch.zeros(2, 3, D))):
         with pytest.raises(ShapeError, match=r"\(Q, M, D\)"):
@@ -181,7 +181,7 @@ def test_refuses_what_does_not_fit(kind: type[ClipQuality | PairAttention]) -> N
         kind(D, 4, dropout=1.0)
 
 
-def test_a_batch_with_itself_looks_at_each_pair_of_tracklets_once(tracklets: tuple[Tensor, Tensor]) -> None:
+def test_a_batch_with_itself_computes_each_tracklet_pair_once(tracklets: tuple[Tensor, Tensor]) -> None:
     attention = PairAttention(D, 16, 0.0).double().train()
     features = tracklets[0].double()
     found = attention(features, features)

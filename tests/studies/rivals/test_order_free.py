@@ -18,14 +18,14 @@ def order_free() -> OrderFree:
 
 @torch.no_grad()
 def by_hand(query: Tensor, gallery: Tensor, aggregator: OrderFree) -> float:
-    """The formula, clip pair by clip pair."""
+    """Compute the formula clip pair by clip pair."""
     pairs = [F.normalize(f, dim=0) * F.normalize(h, dim=0) for f in query for h in gallery]
     mean = torch.stack(pairs).mean(0)
     alphas = [aggregator.importance(mean - c) for c in pairs]
     return float(sum(a * c.sum() for a, c in zip(alphas, pairs, strict=True)) / sum(alphas))
 
 
-def test_is_the_formula() -> None:
+def test_agrees_with_the_formula() -> None:
     aggregator = order_free()
     query, gallery = torch.randn(3, 4, 6), torch.randn(2, 3, 6)
     expected = torch.tensor([[by_hand(q, g, aggregator) for g in gallery] for q in query])
@@ -34,14 +34,14 @@ def test_is_the_formula() -> None:
     assert abs(score_one_pair(query[1], gallery[1], aggregator).score - expected[1, 1]) < 1e-6
 
 
-def test_neither_the_order_of_clips_nor_of_the_question_matters() -> None:
+def test_is_independent_of_clip_order_and_symmetric() -> None:
     aggregator, query, gallery = order_free(), torch.randn(3, 4, 6), torch.randn(2, 3, 6)
     expected = aggregator(query, gallery)
     torch.testing.assert_close(aggregator(query.flip(1), gallery[:, [2, 0, 1]]), expected)
     torch.testing.assert_close(aggregator(gallery, query).t(), expected)
 
 
-def test_clip_pairs_count_differently() -> None:
+def test_clip_pairs_have_different_weights() -> None:
     weights = order_free().pair_weights(torch.randn(4, 6), torch.randn(3, 6)).weight
     assert weights.max() > 1.05 * weights.min()
 

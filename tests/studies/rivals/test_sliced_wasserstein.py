@@ -16,14 +16,14 @@ D = 12
 
 @pytest.fixture
 def tracklets() -> tuple[Tensor, Tensor]:
-    """Clip features of 3 query tracklets of 4 clips and 5 gallery tracklets of 3, of many lengths."""
+    """Return clip features of 3 query tracklets with 4 clips and 5 gallery tracklets with 3, with various lengths."""
     torch.manual_seed(0)
     query, gallery = torch.randn(3, 4, D) + 0.5, torch.randn(5, 3, D) + 0.5
     return query * torch.rand(3, 4, 1) * 9, gallery * torch.rand(5, 3, 1) * 9
 
 
 def slowly(query: Tensor, gallery: Tensor, projections: int) -> float:
-    """Equal masses of both sets by rank: each number repeated until both lists are equally long."""
+    """Return equal masses of both sets by rank, with numbers repeated until both lists have the same length."""
     q, g = F.normalize(query, dim=-1), F.normalize(gallery, dim=-1)
     cost = 0.0
     for direction in unit_directions(projections, D, 0):
@@ -50,14 +50,14 @@ def test_one_clip_each_gives_the_cosine() -> None:
     a, b = torch.randn(6, 1, D), torch.randn(7, 1, D)
     cosine = F.normalize(a[:, 0], dim=1) @ F.normalize(b[:, 0], dim=1).t()
     torch.testing.assert_close(SlicedWasserstein(2 * D)(a, b), cosine)
-    # The order of clips means nothing, and clips repeated as often as each other neither.
+    # Neither the order of clips nor repeating all of them equally often changes the similarity.
     many = torch.randn(2, 4, D)
     expected = SlicedWasserstein(9)(many, a)
     torch.testing.assert_close(SlicedWasserstein(9)(many[:, torch.randperm(4)], a), expected)
     torch.testing.assert_close(SlicedWasserstein(9)(many.repeat_interleave(3, 1), a), expected)
 
 
-def test_the_account_says_which_clips_are_matched_and_adds_up(tracklets: tuple[Tensor, Tensor]) -> None:
+def test_weights_show_the_matched_clips_and_sum_to_the_similarity(tracklets: tuple[Tensor, Tensor]) -> None:
     aggregator = SlicedWasserstein(24)
     similarity = aggregator(*tracklets)
     for a, query in enumerate(tracklets[0]):
@@ -72,13 +72,13 @@ def test_the_account_says_which_clips_are_matched_and_adds_up(tracklets: tuple[T
     torch.testing.assert_close(itself.importance.amax(1), torch.full((4,), 1 / 4))
 
 
-def test_the_account_has_no_infinity_where_the_mean_cosine_is_nothing() -> None:
+def test_weights_are_finite_where_the_mean_cosine_is_zero() -> None:
     query, gallery = torch.eye(4)[:2], torch.eye(4)[2:]
     account = SlicedWasserstein(8).pair_weights(query, gallery)
     assert torch.isfinite(account.weight).all()
 
 
-def test_gradients_are_right_and_directions_are_no_weights(tracklets: tuple[Tensor, Tensor]) -> None:
+def test_gradients_are_correct_and_directions_are_not_parameters(tracklets: tuple[Tensor, Tensor]) -> None:
     aggregator = SlicedWasserstein(7)
     with torch.inference_mode():
         aggregator(*tracklets)
@@ -101,7 +101,7 @@ def test_directions_have_length_one_at_right_angles_and_depend_on_the_seed() -> 
 
 
 @pytest.mark.parametrize(("m", "n"), [(1, 1), (4, 4), (4, 3), (2, 5), (8, 1)])
-def test_shares_of_quantiles_move_everything_by_rank(m: int, n: int) -> None:
+def test_quantile_shares_transport_by_rank(m: int, n: int) -> None:
     moved = quantile_shares(m, n, torch.zeros((), dtype=torch.float64))
     expected = torch.zeros(m, n, dtype=torch.float64)
     for piece in range(m * n):
@@ -109,7 +109,7 @@ def test_shares_of_quantiles_move_everything_by_rank(m: int, n: int) -> None:
     torch.testing.assert_close(moved, expected)
 
 
-def test_all_ways_to_score_agree(tracklets: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_scoring_functions_agree(tracklets: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
     aggregator = SlicedWasserstein()
     query, gallery = (x.numpy() for x in tracklets)
     whole = score_all_pairs(query, gallery, aggregator)
@@ -119,7 +119,7 @@ def test_all_ways_to_score_agree(tracklets: tuple[Tensor, Tensor], monkeypatch: 
     assert score_one_pair(query[1], gallery[2], aggregator).score == pytest.approx(float(whole[1, 2]), abs=1e-5)
 
 
-def test_refuses_what_does_not_fit() -> None:
+def test_rejects_invalid_arguments() -> None:
     with pytest.raises(RecipeError, match="1 or more"):
         SlicedWasserstein(0)
     with pytest.raises(ShapeError, match=r"\(Q, M, D\)"):

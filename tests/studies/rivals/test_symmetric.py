@@ -14,7 +14,7 @@ def varied(aggregator: Aggregator) -> Aggregator:
     return aggregator.eval()
 
 
-def test_no_matter_who_asks() -> None:
+def test_query_and_gallery_can_be_swapped() -> None:
     torch.manual_seed(0)
     query, gallery = torch.randn(3, 4, 6), torch.randn(5, 2, 6)
     learned = varied(Learned(6, 8, first="pair"))
@@ -26,7 +26,7 @@ def test_no_matter_who_asks() -> None:
 
 
 @pytest.mark.parametrize("inner", [MeanPair(), OrderFree(6, 8)], ids=["mean pair", "order-free"])
-def test_changes_nothing_where_there_is_no_order(inner: Aggregator) -> None:
+def test_does_not_change_aggregators_without_an_order(inner: Aggregator) -> None:
     query, gallery = torch.randn(3, 4, 6), torch.randn(5, 2, 6)
     torch.testing.assert_close(Symmetric(varied(inner))(query, gallery), inner(query, gallery))
 

@@ -1,6 +1,7 @@
-"""Learned importance without an order: every clip pair is held against the mean of all, not of those before it.
+"""Learned importance without an order: each clip pair is compared with the mean of all pairs, not of earlier ones.
 
-Q query tracklets of M clips, G gallery tracklets of N clips, D features per clip, H hidden units, T = M * N clip pairs.
+Legend: Q query tracklets of M clips, G gallery tracklets of N clips, D features per clip, H hidden units, T = M * N
+clip pairs.
 """
 
 from __future__ import annotations
@@ -16,19 +17,19 @@ from resight.models.products import Products
 from resight.recipe import Stage2
 
 _BLOCK = 1024
-"""Tracklet pairs held at once in evaluation: enough for the full rate of a product, few enough for the caches."""
+"""Number of tracklet pairs computed at once in evaluation: large enough for fast products, small enough for caches."""
 
 
 class OrderFree(ImportanceWeighted):
-    """A mean of cosines, weighted by alpha_t = g(mean of c over all clip pairs - c_t).
+    """Mean of cosines, weighted by alpha_t = g(mean of c over all clip pairs - c_t).
 
-    Beside `Learned` it has the same g, no order, and no step that waits for another; swapping query and gallery gives
-    the same similarity. The mean of c is the product of the two mean clips, so its W1 costs one more clip pair.
+    It has the g of `Learned`, but no order of the pairs and no sequential steps, and it is symmetric in query and
+    gallery. The mean of c is the product of the two mean clips, so its W1 costs as much as one more clip pair.
 
     Args:
-        dim: features per clip, D.
-        hidden: hidden units of the importance network.
-        dropout: of the importance network, in training.
+        dim: Features per clip, D.
+        hidden: Hidden units of the importance network.
+        dropout: Dropout of the importance network in training.
     """
 
     kind = "order-free"
@@ -38,11 +39,11 @@ class OrderFree(ImportanceWeighted):
 
     @classmethod
     def from_recipe(cls, dim: int, stage: Stage2) -> Self:
-        """See `Aggregator.from_recipe`."""
+        """Return an aggregator of the size in a recipe; see `Aggregator.from_recipe`."""
         return cls(dim, stage.hidden, stage.dropout)
 
     def forward(self, query: Tensor, gallery: Tensor) -> Tensor:
-        """Weighted mean cosines, (Q, M, D) and (G, N, D) to (Q, G); see `Aggregator.forward`."""
+        """Return weighted mean cosines (Q, G) of (Q, M, D) and (G, N, D); see `Aggregator.forward`."""
         if self.training:
             return self._similarities(query, gallery, None)
         high = max(1, _BLOCK // max(1, len(gallery)))
@@ -50,7 +51,7 @@ class OrderFree(ImportanceWeighted):
 
     @torch.no_grad()
     def pair_weights(self, query: Tensor, gallery: Tensor) -> PairWeights:
-        """Learned importances; see `Aggregator.pair_weights`."""
+        """Return learned importances; see `Aggregator.pair_weights`."""
         return self._account(query, gallery, None)
 
     def _alphas(self, products: Products, order: list[int], importance: PairImportance, at_zero: Tensor) -> Tensor:

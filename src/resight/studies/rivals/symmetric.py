@@ -1,6 +1,6 @@
-"""A similarity that does not ask who is the query: the mean of both ways to ask.
+"""A symmetric similarity: the mean over both roles of query and gallery.
 
-Q query tracklets of M clips, G gallery tracklets of N clips, D features per clip.
+Legend: Q query tracklets of M clips, G gallery tracklets of N clips, D features per clip.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from resight.models.contract import Aggregator, PairWeights
 
 
 class Symmetric(Aggregator):
-    """Half of s(q, g) plus s(g, q) of another aggregator.
+    """Mean of s(q, g) and s(g, q) of another aggregator.
 
-    Of all aggregators only `Learned` takes clip pairs in an order, which is query-major, so that its s(q, g) is not
-    s(g, q). In training each step asks `inner` twice.
+    This is useful for `Learned` only: because it processes the clip pairs in query-major order, s(q, g) differs from
+    s(g, q). Each call evaluates `inner` twice.
 
     Args:
-        inner: the other aggregator.
+        inner: The other aggregator.
     """
 
     kind = "symmetric"
@@ -28,17 +28,17 @@ class Symmetric(Aggregator):
         self.inner, self.dim = inner, inner.dim
 
     def forward(self, query: Tensor, gallery: Tensor) -> Tensor:
-        """Mean of both ways, (Q, M, D) and (G, N, D) to (Q, G); see `Aggregator.forward`."""
+        """Return the mean similarity (Q, G) of (Q, M, D) and (G, N, D); see `Aggregator.forward`."""
         similarity: Tensor = (self.inner(query, gallery) + self.inner(gallery, query).t()) / 2
         return similarity
 
     @torch.no_grad()
     def pair_weights(self, query: Tensor, gallery: Tensor) -> PairWeights:
-        """Mean weight of both ways, which is also the importance; see `Aggregator.pair_weights`."""
-        one, other = self.inner.pair_weights(query, gallery), self.inner.pair_weights(gallery, query)
-        weight = (one.weight + other.weight.t()) / 2
-        return PairWeights(weight, weight, one.cosine)
+        """Return the mean weight, which is also the importance; see `Aggregator.pair_weights`."""
+        forward, backward = self.inner.pair_weights(query, gallery), self.inner.pair_weights(gallery, query)
+        weight = (forward.weight + backward.weight.t()) / 2
+        return PairWeights(weight, weight, forward.cosine)
 
     def floats_per_pair(self, m: int, n: int) -> int:
-        """See `Aggregator.floats_per_pair`."""
+        """Return the numbers held per tracklet pair; see `Aggregator.floats_per_pair`."""
         return 2 + max(self.inner.floats_per_pair(m, n), self.inner.floats_per_pair(n, m))
