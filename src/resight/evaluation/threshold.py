@@ -104,8 +104,8 @@ class Threshold:
         """Return a sentence that compares the best similarity of a search with the threshold."""
         if self.similarity > 1:
             return (
-                f"The best candidate has {best:.3f}. In {self.gallery} tracklets, no threshold below 1 is expected to keep "
-                f"the calibrated rate ({self._calibration()})."
+                f"The best candidate has {best:.3f}. In {self.gallery} tracklets, no threshold below 1 is expected to "
+                f"keep the calibrated rate ({self._calibration()})."
             )
         threshold = f"the threshold {self.similarity:.3f} ({self._calibration()})"
         if self.accepts(best):
