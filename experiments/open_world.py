@@ -23,7 +23,6 @@ from typing import Any
 import torch
 from cyclopts import run
 
-from resight.checkpoints import replace_file
 from resight.data.readers.mars import read_mars
 from resight.data.split import TrainingSplit
 from resight.evaluation.evaluate import evaluate_among
@@ -39,6 +38,7 @@ from resight.studies.outcome import Outcome, values_of
 from resight.studies.side_by_side import side_by_side
 from resight.synthetic.world import SCALES, WorldScale, make_world
 from resight.tables import Row, Table
+from resight.tensor_files import replace_file
 from resight.training.loop import RunOptions
 from resight.training.stage1_clips import train_encoder
 
@@ -90,22 +90,22 @@ class Variant:
         return replace(base, name=self.name, clips=ClipSpec(height=64, width=32), stage1=stage1, seed=seed)
 
 
-COLUMNS = ("", ", beside everything")
-EVERYTHING = Variant("everything")
+COLUMNS = ("", ", difference to all settings")
+EVERYTHING = Variant("all settings")
 NO_PLACES = {"places": 0, "backgrounds": False, "light": False, "optics": False}
 VARIANTS = (
     EVERYTHING,
-    Variant("six streets, one for each camera", NO_PLACES),
-    Variant("streets only behind the people", {"backgrounds": False}),
-    Variant("light as in the streets", {"light": False}),
+    Variant("six fixed streets, one per camera", NO_PLACES),
+    Variant("street backgrounds only", {"backgrounds": False}),
+    Variant("light of the streets", {"light": False}),
     Variant("one kind of optics", {"optics": False}),
-    Variant("colours of the palette only", {"dyes": 0.0}),
-    Variant("garments of one colour or striped", {"patterns": False}),
+    Variant("palette colours only", {"dyes": 0.0}),
+    Variant("no patterned garments", {"patterns": False}),
     Variant("bodies and gaits of the streets", {"bodies": 0.0}),
-    Variant("boxes as steady as in the streets", {"shake": 1.0}),
-    Variant("no tracking faults, nothing in front", {"faults": 0.0}),
-    Variant("nobody dressed alike", {"alike": 0.0}),
-    Variant("those dressed alike in one batch", together=4),
+    Variant("steady boxes", {"shake": 1.0}),
+    Variant("no tracking faults, no occluders", {"faults": 0.0}),
+    Variant("no similarly dressed people", {"alike": 0.0}),
+    Variant("similarly dressed people in one batch", together=4),
     Variant("150 persons", persons=150),
     Variant("300 persons", persons=300),
     Variant("1,200 persons", persons=1200),
