@@ -34,7 +34,7 @@ from resight.models.encoders import make_encoder
 from resight.progress import progress_bar
 from resight.recipe import ClipSpec, Recipe
 from resight.recipes import open_small
-from resight.studies.outcome import Outcome, values_of
+from resight.studies.framework.outcome import Outcome, values_of
 from resight.studies.side_by_side import side_by_side
 from resight.synthetic.world import SCALES, WorldScale, make_world
 from resight.tables import Row, Table

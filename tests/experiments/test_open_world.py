@@ -9,7 +9,7 @@ from experiments.open_world import EVERYTHING, STEPS, VARIANTS, Variant, outcome
 
 from experiments import open_world
 from resight.recipes import open_small
-from resight.studies.outcome import Outcome, values_of
+from resight.studies.framework.outcome import Outcome, values_of
 from resight.synthetic.style import ANYWHERE
 from resight.synthetic.world import SCALES
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from experiments import results_page
 from resight.explanation.plots import save_figure
-from resight.studies.outcome import Claim, Outcome
+from resight.studies.framework.outcome import Claim, Outcome
 from resight.tables import Row, Table
 
 OUTCOME = Outcome(

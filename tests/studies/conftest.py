@@ -9,8 +9,8 @@ import pytest
 
 from resight.data.readers import read_dataset
 from resight.recipe import ClipSpec, Optimisation, Recipe, Stage1, Stage2
-from resight.studies.setting import Setting
-from resight.studies.steps import Steps
+from resight.studies.framework.setting import Setting
+from resight.studies.framework.steps import Steps
 from resight.synthetic.world import SCALES, make_world
 
 BATCH = Optimisation(epochs=2, learning_rate=1e-3, persons=2, tracklets=2, validate_every=2)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from resight.studies import figures
-from resight.studies.outcome import Claim, Outcome, TableBuilder
+from resight.studies.framework.outcome import Claim, Outcome, TableBuilder
 from resight.studies.paper import published
 from resight.tables import Row, Table
 

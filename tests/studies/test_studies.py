@@ -24,11 +24,11 @@ from resight.models.i3d import I3D
 from resight.recipe import ClipSpec
 from resight.scoring.one_pair import score_one_pair
 from resight.studies import studies
-from resight.studies.outcome import Outcome, values_of
+from resight.studies.framework.outcome import Outcome, values_of
+from resight.studies.framework.setting import Setting
+from resight.studies.framework.steps import Steps
 from resight.studies.paper.published import OURS
 from resight.studies.paper.sweep import sweep_aggregators
-from resight.studies.setting import Setting
-from resight.studies.steps import Steps
 from resight.studies.studies import STUDIES, TOGETHER, Laboratory, reproduce
 from resight.synthetic.layouts import write_layout
 

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from resight.cli.app import WORKERS, Device, Json, Workers, app, print_result
 
 if TYPE_CHECKING:
-    from resight.studies.outcome import Outcome
+    from resight.studies.framework.outcome import Outcome
 
 
 @app.command
@@ -43,7 +43,7 @@ def reproduce(
     """
     from resight.compute import Compute
     from resight.errors import RecipeError
-    from resight.studies.setting import SETTINGS
+    from resight.studies.framework.setting import SETTINGS
     from resight.studies.studies import ALL, Laboratory
     from resight.studies.studies import reproduce as run
 

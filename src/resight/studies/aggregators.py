@@ -16,12 +16,12 @@ from resight.evaluation.metrics import Scores, score_similarities
 from resight.features.types import ClipFeatures
 from resight.models.aggregators import Aggregator, Learned, MaxPair, MeanFeature, MeanPair, TopShare
 from resight.scoring.all_pairs import score_all_pairs
-from resight.studies.outcome import Claim, Outcome, TableBuilder, table_of_scores, values_of
+from resight.studies.framework.outcome import Claim, Outcome, TableBuilder, table_of_scores, values_of
+from resight.studies.framework.steps import Steps
 from resight.studies.paper.published import OURS
 from resight.studies.rivals import RIVALS
 from resight.studies.rivals.sliced_wasserstein import SlicedWasserstein
 from resight.studies.rivals.symmetric import Symmetric
-from resight.studies.steps import Steps
 
 TRAINED_RIVALS = {
     "learned importance, order-free": "order-free",

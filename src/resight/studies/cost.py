@@ -10,9 +10,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from resight.models.aggregators import MeanFeature, TopShare
 from resight.models.encoders import inference_copy
 from resight.studies.aggregators import trained_rival
-from resight.studies.outcome import Claim, Outcome, TableBuilder, values_of
+from resight.studies.framework.outcome import Claim, Outcome, TableBuilder, values_of
+from resight.studies.framework.steps import Steps
 from resight.studies.paper.published import OURS
-from resight.studies.steps import Steps
 
 
 def cost(steps: Steps) -> Outcome:

@@ -18,9 +18,9 @@ from resight.features.types import ClipFeatures
 from resight.models.aggregators import Aggregator, MeanPair, TopShare
 from resight.recipe import Damage, Recipe
 from resight.studies.damage_benchmark import Intruders, Side, damage_curve, score_damaged
-from resight.studies.outcome import MEASURES, Claim, Outcome, TableBuilder
+from resight.studies.framework.outcome import MEASURES, Claim, Outcome, TableBuilder
+from resight.studies.framework.steps import Steps
 from resight.studies.paper.published import OURS
-from resight.studies.steps import Steps
 from resight.tables import Table
 from resight.training.stage2_data import DamagedFeatures
 

@@ -14,8 +14,8 @@ from resight.data.damage import DAMAGES, ClipDamage, Donors
 from resight.data.frames import load_clips
 from resight.recipe import ClipSpec
 from resight.studies.figures import LINES, quiet
-from resight.studies.outcome import Outcome, values_of
-from resight.studies.steps import Steps
+from resight.studies.framework.outcome import Outcome, values_of
+from resight.studies.framework.steps import Steps
 from resight.tables import Table
 from resight.tracklet import Tracklet
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from resight.studies.outcome import Outcome, values_of
+from resight.studies.framework.outcome import Outcome, values_of
 from resight.studies.paper.published import OURS
 from resight.tables import Row, Table
 

@@ -30,8 +30,8 @@ from resight.models.aggregators import Aggregator
 from resight.models.encoders import ClipEncoder
 from resight.models.recompute import recomputed
 from resight.recipe import Optimisation, Recipe
-from resight.studies.outcome import Claim, Outcome, table_of_scores
-from resight.studies.steps import Steps
+from resight.studies.framework.outcome import Claim, Outcome, table_of_scores
+from resight.studies.framework.steps import Steps
 from resight.tensor_files import content_hash
 from resight.training.loop import Batch, RunOptions, Task, fingerprint, run_training
 

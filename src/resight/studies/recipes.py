@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from resight.evaluation.metrics import Scores
 from resight.models.aggregators import MeanPair
-from resight.studies.outcome import Claim, Outcome, table_of_scores
+from resight.studies.framework.outcome import Claim, Outcome, table_of_scores
+from resight.studies.framework.steps import Steps
 from resight.studies.paper.published import OURS
-from resight.studies.steps import Steps
 from resight.tables import Table
 
 

@@ -20,11 +20,11 @@ from resight.explanation.plots import save_figure
 from resight.progress import progress_bar
 from resight.shipped import file_hash, weights_of
 from resight.studies import aggregators, cost, damage, damage_figures, figures, joint, recipes
-from resight.studies.outcome import Outcome
+from resight.studies.framework.outcome import Outcome
+from resight.studies.framework.setting import SETTINGS, Setting
+from resight.studies.framework.steps import Steps
 from resight.studies.paper import clips, comparison, pictures, sweep
-from resight.studies.setting import SETTINGS, Setting
 from resight.studies.side_by_side import side_by_side
-from resight.studies.steps import Steps
 from resight.synthetic.world import SCALES, make_world
 
 ALL = "all"

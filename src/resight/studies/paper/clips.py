@@ -8,9 +8,9 @@ from resight.evaluation.metrics import Scores
 from resight.features.view import View
 from resight.models.aggregators import MeanFeature, MeanPair
 from resight.recipe import Sampler
-from resight.studies.outcome import MEASURES, Claim, Outcome, TableBuilder
+from resight.studies.framework.outcome import MEASURES, Claim, Outcome, TableBuilder
+from resight.studies.framework.steps import Steps
 from resight.studies.paper.published import TABLE6
-from resight.studies.steps import Steps
 from resight.tables import Table
 
 ONE_CLIP: tuple[Sampler, ...] = ("consec", "random", "evenly", "all")

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from resight.evaluation.metrics import Scores
 from resight.models.aggregators import MeanFeature
-from resight.studies.outcome import Outcome, TableBuilder
+from resight.studies.framework.outcome import Outcome, TableBuilder
+from resight.studies.framework.steps import Steps
 from resight.studies.paper.published import OURS, TABLE3, TABLE4, TABLE5
-from resight.studies.steps import Steps
 from resight.tables import Row
 
 COLUMNS = ("mAP", "rank-1", "rank-5", "rank-20")

@@ -15,8 +15,8 @@ from resight.evaluation.evaluate import rank_features
 from resight.explanation.evidence import MatchEvidence, explain_match
 from resight.explanation.plots import plot_clip_pairs
 from resight.recipe import ClipSpec
-from resight.studies.outcome import Claim, Outcome, TableBuilder
-from resight.studies.steps import Steps
+from resight.studies.framework.outcome import Claim, Outcome, TableBuilder
+from resight.studies.framework.steps import Steps
 
 MATCHES = 4
 """Number of matches in Fig. 7."""

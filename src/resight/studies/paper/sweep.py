@@ -9,9 +9,9 @@ from functools import partial
 
 from resight.evaluation.metrics import Scores
 from resight.models.aggregators import Aggregator, TopShare
-from resight.studies.outcome import MEASURES, Claim, Outcome, TableBuilder
+from resight.studies.framework.outcome import MEASURES, Claim, Outcome, TableBuilder
+from resight.studies.framework.steps import Steps
 from resight.studies.paper.published import OURS, RATES, TABLE2_MAP, TABLE2_RANK1, Curve
-from resight.studies.steps import Steps
 from resight.tables import Table
 
 UNPROJECTED = "top {} %, no projection"

@@ -36,7 +36,7 @@ from resight.models.encoders import ClipEncoder, kinetics_target, make_encoder
 from resight.models.kinetics import load_kinetics
 from resight.progress import progress_bar
 from resight.recipe import ClipSpec, Damage, Recipe
-from resight.studies.setting import Setting
+from resight.studies.framework.setting import Setting
 from resight.tensor_files import replace_file
 from resight.tracklet import Dataset, Tracklet
 from resight.training.loop import RunOptions
