@@ -1,7 +1,7 @@
-"""The whole path on a world of people that never lived: render, search, train, evaluate, explain, report.
+"""The demo: render a small world, search it, train the importance network, evaluate it, and write a report.
 
-``python -m experiments.demo --out demo`` takes five to ten minutes on two cores; ``--seeds 3`` repeats the training
-with other seeds and reports mean and spread. Every step is kept: run again, and it goes on where it stopped.
+``python -m experiments.demo --out demo`` takes about three minutes on two cores. Every step is kept: run it again, and
+it continues where it stopped.
 """
 
 from __future__ import annotations
@@ -9,171 +9,74 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from cyclopts import run
 
-from experiments.baselines import ColourHistogram
-from experiments.demo_report import LEARNED, SHIPPED, SHIPPED_MEAN, SeedResult, write_demo_report
-from resight.checkpoints import load_checkpoint, replace_file
-from resight.cli.asking import search
-from resight.data.readers import read_dataset
-from resight.data.split import TrainingSplit
-from resight.evaluation.compare import Comparison, clip_faults, compare_aggregators
-from resight.evaluation.protocols import default_protocol
-from resight.explanation.plots import plot_cmc, save_figure
-from resight.features.damaged import extract_damaged_features
-from resight.features.store import FeatureStore
-from resight.models.aggregators import Aggregator, MeanFeature, MeanPair, TopShare
-from resight.models.encoders import make_encoder
+import resight
+from experiments.demo_report import DemoResult, write_demo_report
+from resight.evaluation.compare import Comparison
 from resight.progress import progress_bar
-from resight.recipe import Recipe, read_recipe
-from resight.shipped import DEFAULT, shipped_model
-from resight.synthetic.faults import read_faults
+from resight.shipped import DEFAULT
 from resight.synthetic.world import SCALES, make_world
-from resight.tracklet import Dataset
-from resight.training.loop import RunOptions
-from resight.training.stage2_data import prepare_stage2
-from resight.training.stage2_importance import train_aggregator
-from resight.training.train import train_model
-
-SHARES = (10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
-TRAINED_SHARES = (20, 50, 100)
+from resight.tensor_files import replace_file
 
 
 def demo(
     *,
     out: Path = Path("demo"),
-    seeds: int = 1,
-    recipe: str = "demo",
-    scale: str = "demo",
+    recipe: str = "importance",
+    scale: str = "small",
     data: Path | None = None,
     workers: int = os.cpu_count() or 1,
 ) -> None:
     """Run the demo.
 
     Args:
-        out: Folder for world, models, features and report.html.
-        seeds: Number of trainings, with seeds 0, 1, …
-        recipe: demo, or a TOML file.
+        out: Folder for the world, the model and report.html.
+        recipe: Recipe of stage 2: importance, or a TOML file.
         scale: Size of the world.
-        data: A world that exists, instead of a new one.
-        workers: Processes that render and read.
+        data: Existing world to use instead of a new one.
+        workers: Processes that render and decode.
     """
-    times: dict[str, float] = {}
+    seconds: dict[str, float] = {}
     world = data or out / "world"
+    start = time.monotonic()
     if data is None and not world.exists():
         with progress_bar("rendering", "frames") as progress:
             report = make_world(world, SCALES[scale], 0, workers=workers, progress=progress)
-        times["world"] = report.seconds
-        print(f"world: {report.frames} frames in {report.seconds:.0f} s ({report.frames_per_second:.0f} frames/s)")
-    dataset = f"mars:{world}"
-    split = read_dataset(dataset)
-    print(f"\nfirst search, by the model {DEFAULT} that comes along")
-    search(split.query[0].id, dataset, out=out / "first-search.html")
-    base = read_recipe(recipe)
-    damage = base.stage2.max_corrupted
-    results = []
-    for seed in range(seeds):
-        result = run_seed(split, replace(base, seed=seed), out / f"seed{seed}", workers)
-        print(f"\nseed {seed}, clean\n{result.clean.to_text()}")
-        print(f"\nseed {seed}, M_c^max = {damage}\n{result.damaged.to_text()}")
-        results.append(result)
+        seconds["render the world"] = time.monotonic() - start
+        print(f"world: {report.frames} frames in {report.seconds:.0f} s")
+    dataset = resight.read_dataset(f"mars:{world}")
+
+    start = time.monotonic()
+    shipped = resight.load_model(workers=workers)
+    answers = resight.search(dataset.query[0], dataset, shipped)
+    answers.save(out / "first-search.html")
+    seconds["first search"] = time.monotonic() - start
+    print(f"\nfirst search, with the model {DEFAULT}\n{answers}\nwrote {out / 'first-search.html'}")
+
+    start = time.monotonic()
+    model = resight.train(dataset, recipe, out=out / "importance", encoder=shipped, workers=workers)
+    seconds["train the importance network"] = time.monotonic() - start
+    validation = model.checkpoint.metadata["validation"]
+    print(f"\ntrained the importance network on the encoder of {DEFAULT}: {validation}")
+
+    start = time.monotonic()
+    damage = model.recipe.stage2.max_corrupted
+    results = [resight.evaluate(model, dataset, max_corrupted=rate) for rate in (0, damage)]
+    clean, damaged = (result for result in results if isinstance(result, Comparison))
+    seconds["evaluate"] = time.monotonic() - start
+    for name, result in (("clean", clean), (f"M_c^max = {damage}", damaged)):
+        print(f"\n{name}\n{result}")
+
     page = out / "report.html"
-    write_demo_report(page, results, split, times, damage)
-    numbers = [{"clean": r.clean.to_json(), "damaged": r.damaged.to_json(), "seconds": r.seconds} for r in results]
+    write_demo_report(page, DemoResult(model, dataset, clean, damaged, damage, seconds))
     with replace_file(out / "results.json") as temporary:
-        temporary.write_text(json.dumps({"max_corrupted": damage, "seeds": numbers}, indent=1), encoding="utf-8")
-    print(f"\nwrote {page}, {out / 'results.json'}, and the model {results[0].model_path}")
-
-
-def run_seed(split: Dataset, recipe: Recipe, folder: Path, workers: int) -> SeedResult:
-    """Train encoder, importance and the top-t % baselines with one seed; evaluate them, clean and damaged."""
-    seconds: dict[str, float] = {}
-    options = RunOptions(folder, workers=workers, progress=True)
-    start = time.monotonic()
-    persons = TrainingSplit.draw(split.train, recipe.validation_share, recipe.seed)
-    trained = train_model(split.train, recipe, options)
-    seconds["training"] = time.monotonic() - start
-    encoder = trained.checkpoint.encoder
-    shipped = load_checkpoint(shipped_model())
-
-    start = time.monotonic()
-    data = prepare_stage2(encoder, persons, recipe, FeatureStore(), workers=workers)
-    tops: dict[int, Aggregator] = {}
-    for share in TRAINED_SHARES:
-        top = TopShare(share, dim=encoder.dim)
-        tops[share], _ = train_aggregator(top, encoder, data, recipe, options, name=f"top{share}")
-    seconds["baselines"] = time.monotonic() - start
-
-    start = time.monotonic()
-    torch.manual_seed(recipe.seed)
-    untrained = make_encoder(recipe.stage1)
-    scores: list[Comparison] = []
-    for max_corrupted in (0, recipe.stage2.max_corrupted):
-        learned = {"mean of pairs": MeanPair(), "mean feature": MeanFeature(), LEARNED: trained.checkpoint.aggregator}
-        rest = split, recipe, folder, max_corrupted, workers
-        compared = [
-            _compare(encoder, {**_top_share(tops), **learned}, *rest),
-            _compare(ColourHistogram(), {"colour histogram": MeanFeature()}, *rest),
-            _compare(untrained, {"untrained encoder": MeanFeature()}, *rest),
-            _compare(
-                shipped.encoder, {SHIPPED_MEAN: MeanPair(), SHIPPED: shipped.aggregator},
-                split, replace(shipped.recipe, seed=recipe.seed), *rest[2:],
-            ),
-        ]  # fmt: skip
-        scores.append(
-            Comparison(
-                {name: s for one in compared for name, s in one.scores.items()},
-                {name: r for one in compared for name, r in one.rankings.items()},
-                compared[0].auroc,
-            )
-        )
-        evaluation = folder / f"evaluation-{max_corrupted}"
-        scores[-1].save(evaluation)
-        curves = {
-            name: one.cmc for name, one in scores[-1].scores.items() if not name.startswith("top") or "50" in name
-        }
-        save_figure(plot_cmc(curves, scores[-1].protocol_line), evaluation / "cmc.png")
-    seconds["evaluation"] = time.monotonic() - start
-    return SeedResult(recipe, trained.path, scores[0], scores[1], seconds)
-
-
-def _top_share(tops: Mapping[int, Aggregator]) -> dict[str, Aggregator]:
-    """The paper's two variants (Sec. 4.4): t used in evaluation only, and t used in training too."""
-    everywhere = tops[100].state_dict()
-    made: dict[str, Aggregator] = {}
-    for share in SHARES:
-        top = TopShare(share, dim=everywhere["projection.weight"].shape[0])
-        top.load_state_dict(everywhere)
-        made[f"top {share} %-eval"] = top.eval()
-    made |= {f"top {share} %, no projection": TopShare(share) for share in SHARES}
-    return made | {f"top {share} %-traineval": top for share, top in tops.items() if share != 100}
-
-
-def _compare(
-    encoder: torch.nn.Module,
-    aggregators: Mapping[str, Aggregator],
-    split: Dataset,
-    recipe: Recipe,
-    folder: Path,
-    max_corrupted: int,
-    workers: int,
-) -> Comparison:
-    everyone = list({t.id: t for t in (*split.gallery, *split.query)}.values())
-    with progress_bar("encoding", "tracklets") as progress:
-        features, damage = extract_damaged_features(
-            encoder, everyone, recipe.clips, max_corrupted, recipe.seed,
-            cache=folder / "features", workers=workers, progress=progress,
-        )  # fmt: skip
-    faults = clip_faults(everyone, features, read_faults(split.root), damage)[features.places(split.query)]
-    protocol = default_protocol(split.name)
-    return compare_aggregators(
-        aggregators, features.of(split.query), features.of(split.gallery), protocol, faults=faults
-    )
+        values = {"max_corrupted": damage, "clean": clean.to_json(), "damaged": damaged.to_json(), "seconds": seconds}
+        temporary.write_text(json.dumps(values, indent=1), encoding="utf-8")
+    print(f"\nwrote {page}, {out / 'results.json'} and the model {model.name}")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""The page that the demo ends with."""
+"""The report of the demo."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from resight.checkpoints import load_checkpoint
+import resight
 from resight.data.readers import READERS
 from resight.evaluation.compare import CORRUPTED, Comparison
 from resight.evaluation.metrics import Scores
@@ -25,200 +25,184 @@ from resight.explanation.sections import (
     ranked_strips,
     share_blocks,
 )
-from resight.features.damaged import extract_damaged_features
-from resight.ranking import Ranking
-from resight.recipe import Recipe
 from resight.shipped import DEFAULT
 from resight.tables import Row, Table
 from resight.tracklet import Dataset, Tracklet, by_person
 
 LEARNED = "learned importance"
-SHIPPED_MEAN = f"{DEFAULT} as it comes, mean of pairs"
-SHIPPED = f"{DEFAULT} as it comes, {LEARNED}"
+MEAN = "mean of pairs"
 
 
-@dataclass(frozen=True)
-class SeedResult:
-    """One training and its evaluations.
+@dataclass(frozen=True, eq=False)
+class DemoResult:
+    """What the demo measured.
 
     Attributes:
-        recipe: with its seed.
-        model_path: the trained model.
-        clean: aggregators on undamaged clips.
-        damaged: on clips with the paper's corruption.
-        seconds: by step.
+        model: The shipped encoder with the importance network trained in the demo.
+        dataset: The synthetic world.
+        clean: Scores of all aggregators on undamaged clips.
+        damaged: Scores on clips with the paper's corruption.
+        max_corrupted: M_c^max of `damaged`.
+        seconds: Time of each step.
     """
 
-    recipe: Recipe
-    model_path: Path
+    model: resight.Model
+    dataset: Dataset
     clean: Comparison
     damaged: Comparison
+    max_corrupted: int
     seconds: Mapping[str, float]
 
+    def best_top(self, comparison: Comparison) -> str:
+        """Return the top-t % aggregator with the highest mAP, t chosen on the test set."""
+        return max(
+            (name for name in comparison.scores if name.startswith("top")), key=lambda n: comparison.scores[n].map
+        )
 
-def write_demo_report(
-    path: Path, results: Sequence[SeedResult], split: Dataset, seconds: Mapping[str, float], max_corrupted: int
-) -> None:
-    """Tables over all seeds; pictures from the first seed."""
-    first = results[0]
-    clean = summary(results, lambda r: r.clean)
-    damaged = summary(results, lambda r: r.damaged)
-    map_clean, map_damaged = (_mean(rows[LEARNED], 0) for rows in (clean, damaged))
-    best_top = max((n for n in damaged if n.startswith("top")), key=lambda n: _mean(damaged[n], 0))
-    sections = [
-        Section("Results", _result_tables(clean, damaged, first, len(results), max_corrupted)),
-        Section("Does low importance point at damage?", (_auroc_table(results),), "Chance is 0.5, perfect is 1."),
-        Section("Answers", _answers(first, split), "Blue: what was asked. Green: right. Red: wrong."),
-        Section("One match explained", _explained(first, split, max_corrupted)),
-        Section("The world", (_sheet(split),)),
-        Section("Time and commands", _time_and_commands(results, seconds)),
-    ]
+
+def write_demo_report(path: Path, result: DemoResult) -> None:
+    """Write the report as one HTML page."""
+    clean, damaged = result.clean.scores, result.damaged.scores
+    best_clean, best_damaged = result.best_top(result.clean), result.best_top(result.damaged)
+    rate = result.max_corrupted
     lead = (
-        f"People that never lived were rendered, a model was trained on some of them, and it searched for others. With "
-        f"0 to {max_corrupted} of the 8 clips of every tracklet destroyed, learned importance keeps "
-        f"{map_damaged:.1f} % mAP of {map_clean:.1f} %; the best top-t % ({best_top}) keeps "
-        f"{_mean(damaged[best_top], 0):.1f} %. The model {DEFAULT} that comes with the package, trained on "
-        f"other people in other places, has {_mean(clean[SHIPPED], 0):.1f} % and "
-        f"keeps {_mean(damaged[SHIPPED], 0):.1f} %.",
+        f"The clip encoder of {DEFAULT}, trained on other synthetic people, is used as it is. The importance network "
+        f"was trained in this demo, on {len(by_person(result.dataset.train))} synthetic persons, and finds "
+        f"{len(by_person(result.dataset.query))} others.",
+        f"With 0 to {rate} of the 8 clips of every tracklet corrupted, learned importance has "
+        f"{100 * damaged[LEARNED].map:.1f} % mAP ({100 * clean[LEARNED].map:.1f} % on clean clips). The best top-t %, "
+        f"t chosen on the test set, has {100 * damaged[best_damaged].map:.1f} % ({100 * clean[best_clean].map:.1f} %), "
+        f"the mean of all clip pairs {100 * damaged[MEAN].map:.1f} % ({100 * clean[MEAN].map:.1f} %).",
     )
-    write_report(path, "Video person re-identification, from nothing", lead, sections, kicker="Resight demo")
+    sections = [
+        Section("Results", (_scores_table(result), _curves(result), _top_share_table(result))),
+        Section("Does low importance detect damage?", (_auroc_table(result),), "Chance is 0.5, perfect is 1."),
+        Section("Answers", _answers(result), "Blue: query. Green: correct. Red: wrong."),
+        Section("One match explained", _explained(result)),
+        Section("The synthetic world", (_sheet(result.dataset),)),
+        Section("Time and commands", _time_and_commands(result)),
+    ]
+    write_report(path, "Learned clip-pair importance on synthetic people", lead, sections, kicker="Resight demo")
 
 
-def summary(results: Sequence[SeedResult], pick: Callable[[SeedResult], Comparison]) -> dict[str, list[list[float]]]:
-    """Method to [mAP, rank-1, mINP], each a list over seeds, in percent."""
-    columns: tuple[Callable[[Scores], float], ...] = (lambda s: s.map, lambda s: s.rank(1), lambda s: s.minp)
-    return {
-        name: [[100 * column(pick(r).scores[name]) for r in results] for column in columns]
-        for name in pick(results[0]).scores
-    }
+def _cells(comparison: Comparison, name: str) -> tuple[float, float, float]:
+    scores: Scores = comparison.scores[name]
+    return 100 * scores.map, 100 * scores.rank(1), 100 * scores.minp
 
 
-def _mean(columns: Sequence[Sequence[float]], number: int) -> float:
-    return float(np.mean(columns[number]))
-
-
-def _result_tables(
-    clean: Mapping[str, list[list[float]]],
-    damaged: Mapping[str, list[list[float]]],
-    first: SeedResult,
-    n_seeds: int,
-    max_corrupted: int,
-) -> tuple[Block, ...]:
-    def best(rows: Mapping[str, Sequence[Sequence[float]]], projected: bool) -> str:
-        names = [n for n in rows if n.startswith("top") and n.endswith("no projection") != projected]
-        return max(names, key=lambda n: _mean(rows[n], 0))
-
-    names = [n for n in clean if not n.startswith("top")]
-    rows = [_row(n, clean[n], damaged[n]) for n in names]
-    chosen = [(best(clean, projected), best(damaged, projected)) for projected in (False, True)]
-    for (on_clean, on_damaged), name in zip(chosen, ("same features", "own trained projection"), strict=True):
-        top = _row(f"best top-t %, {name}", clean[on_clean], damaged[on_damaged])
-        rows.insert([row.name for row in rows].index(LEARNED), top)
-    spread = f"; mean ± standard deviation over {n_seeds} trainings" if n_seeds > 1 else "; one training"
-    note = (
-        f"{first.clean.scores[LEARNED].line()}; 8 clips of 4 frames; no re-ranking{spread}. Best top-t %: t chosen on "
-        f"the test set, in the baseline's favour ({', '.join(f'{c} | {d}' for c, d in chosen)})."
+def _scores_table(result: DemoResult) -> Table:
+    clean, damaged = result.clean, result.damaged
+    rows = [Row(name, (*_cells(clean, name), *_cells(damaged, name))) for name in (MEAN, "mean feature, l2", LEARNED)]
+    best = result.best_top(clean), result.best_top(damaged)
+    rows.insert(2, Row("best top-t %", (*_cells(clean, best[0]), *_cells(damaged, best[1]))))
+    return Table(
+        "Scores in percent",
+        ("mAP", "rank-1", "mINP", "mAP", "rank-1", "mINP"),
+        tuple(rows),
+        note=(
+            f"{clean.protocol_line}; one training run. Best top-t %: t chosen on the test set, in the baseline's "
+            f"favour ({best[0]} on clean clips, {best[1]} on corrupted ones)."
+        ),
+        groups=(("clean", 3), (f"M_c^max = {result.max_corrupted}", 3)),
+        best=(0, 1, 2, 3, 4, 5),
     )
-    headings = ("mAP", "rank-1", "mINP", "mAP", "rank-1", "mINP")
-    groups = (("clean", 3), (f"M_c^max = {max_corrupted}", 3))
-    title = "How well the right tracklets come first, in percent"
-    table = Table(title, headings, tuple(rows), note=note, groups=groups, best=(0, 1, 2, 3, 4, 5))
-    tops = [n for n in clean if n.startswith("top")]
-    every = Table("Every top-t %", headings, tuple(_row(n, clean[n], damaged[n]) for n in tops), groups=groups)
-    shown = ("colour histogram", "mean of pairs", chosen[1][1], LEARNED)
-    curves = Curves(
-        f"CMC, M_c^max = {max_corrupted}",
-        {n: first.damaged.scores[n].cmc[:20].tolist() for n in shown},
-        note=f"seed {first.recipe.seed}; {first.damaged.protocol_line}",
+
+
+def _top_share_table(result: DemoResult) -> Table:
+    names = [name for name in result.clean.scores if name.startswith("top")]
+    rows = tuple(
+        Row(name, (100 * result.clean.scores[name].map, 100 * result.damaged.scores[name].map)) for name in names
     )
-    return table, curves, every
+    return Table("mAP of every top-t %, in percent", ("clean", f"M_c^max = {result.max_corrupted}"), rows)
 
 
-def _row(name: str, clean: Sequence[Sequence[float]], damaged: Sequence[Sequence[float]]) -> Row:
-    return Row(name, tuple(tuple(seeds) for seeds in (*clean, *damaged)))
+def _curves(result: DemoResult) -> Curves:
+    scores = result.damaged.scores
+    shown = (MEAN, result.best_top(result.damaged), LEARNED)
+    return Curves(
+        f"CMC, M_c^max = {result.max_corrupted}",
+        {name: scores[name].cmc[:20].tolist() for name in shown},
+        note=result.damaged.protocol_line,
+    )
 
 
-def _auroc_table(results: Sequence[SeedResult]) -> Table:
-    faults = sorted({f for r in results for f in (*r.clean.auroc, *r.damaged.auroc)} - {CORRUPTED})
+def _auroc_table(result: DemoResult) -> Table:
     rows = []
-    for fault in (CORRUPTED, *faults):
-        found = [(r.damaged if fault == CORRUPTED else r.clean).auroc.get(fault) for r in results]
-        known = tuple(one.auroc for one in found if one is not None and one.auroc is not None)
-        clips = sum(one.damaged for one in found if one is not None)
-        rows.append(Row(fault.replace("_", " "), (known, clips)))
-    note = "AUROC of low weight of a query clip, over the query's five best answers; faults of tracking on clean clips."
-    return Table("AUROC by kind of damage", ("AUROC", "damaged clips"), tuple(rows), head="damage", note=note, digits=3)
+    for fault in (CORRUPTED, *sorted({*result.clean.auroc} - {CORRUPTED})):
+        figures = (result.damaged if fault == CORRUPTED else result.clean).auroc.get(fault)
+        if figures is not None:
+            rows.append(Row(fault.replace("_", " "), (figures.auroc, figures.damaged)))
+    note = (
+        "AUROC of low weight of a query clip, over the five best answers; faults other than corruption on clean clips."
+    )
+    return Table("", ("AUROC", "damaged clips"), tuple(rows), head="damage", note=note, digits=3)
 
 
-def _answers(result: SeedResult, split: Dataset) -> tuple[Block, ...]:
-    ranking = result.damaged.rankings[LEARNED]
-    queries, gallery = Labels.of(split.query), Labels.of(split.gallery)
-    match, junk = judge_pairs(default_protocol(split.name), queries, gallery, np.zeros(len(gallery.ids), bool))
+def _answers(result: DemoResult) -> tuple[Block, ...]:
+    """Two queries with a correct best answer and two with a wrong one."""
+    dataset, ranking = result.dataset, result.damaged.rankings[LEARNED]
+    queries, gallery = Labels.of(dataset.query), Labels.of(dataset.gallery)
+    match, junk = judge_pairs(default_protocol(dataset.name), queries, gallery, np.zeros(len(gallery.ids), bool))
     blocks: list[Block] = []
     shown = {True: 0, False: 0}
-    for q, tracklet in enumerate(split.query):
-        if not match[q].any():
-            continue
+    for q, tracklet in enumerate(dataset.query):
         best = [g for g in ranking.order[q].tolist() if not junk[q, g]][:4]
-        right = bool(match[q, best[0]])
-        if shown[right] == 2:
+        correct = bool(match[q, best[0]])
+        if not match[q].any() or shown[correct] == 2:
             continue
-        shown[right] += 1
+        shown[correct] += 1
         verdicts: list[Verdict] = ["right" if match[q, g] else "wrong" for g in best]
         score = dict(zip(ranking.order[q].tolist(), ranking.scores[q].tolist(), strict=True))
-        ranked = [(split.gallery[g], score[g], v) for g, v in zip(best, verdicts, strict=True)]
-        title = "The best answer is right" if right else "The best answer is wrong"
+        ranked = [(dataset.gallery[g], score[g], verdict) for g, verdict in zip(best, verdicts, strict=True)]
+        title = "The best answer is correct" if correct else "The best answer is wrong"
         blocks.append(Strips(title, (query_strip(tracklet), *ranked_strips(ranked))))
     return tuple(blocks)
 
 
-def _explained(result: SeedResult, split: Dataset, max_corrupted: int) -> tuple[Block, ...]:
-    """A right answer whose damaged clips were set aside most clearly."""
-    evidence = most_telling_match(result, split, max_corrupted, result.damaged.rankings[LEARNED])
+def _explained(result: DemoResult) -> tuple[Block, ...]:
+    evidence = clearest_match(result)
     if evidence is None:
-        return (Text(("No right answer had a damaged clip.",)),)
+        return (Text(("No correct answer had a corrupted clip.",)),)
     return Text(evidence.in_words()), *share_blocks(evidence), pair_blocks(evidence), *matrix_blocks(evidence)
 
 
-def most_telling_match(
-    result: SeedResult, split: Dataset, max_corrupted: int, ranking: Ranking, tries: int = 12
-) -> MatchEvidence | None:
-    """Of some right answers with damaged clips on both sides, the one whose importances differ most."""
-    model = load_checkpoint(result.model_path)
-    by_id = {t.id: t for t in split.gallery}
-    found: list[tuple[float, MatchEvidence]] = []
-    for q, query in enumerate(split.query):
-        others = [by_id[id_] for id_, _ in ranking.best(q, 20) if by_id[id_].camera != query.camera]
-        if not others or others[0].person != query.person:
+def clearest_match(result: DemoResult, tries: int = 12) -> MatchEvidence | None:
+    """Return the match with the widest range of importance among correct ones with corrupted clips on both sides."""
+    ranking, by_id = result.damaged.rankings[LEARNED], {t.id: t for t in result.dataset.gallery}
+    matches: list[MatchEvidence] = []
+    for q, query in enumerate(result.dataset.query):
+        candidates = [by_id[id_] for id_, _ in ranking.best(q, 20) if by_id[id_].camera != query.camera]
+        if not candidates or candidates[0].person != query.person:
             continue
-        pair = [query, others[0]]
-        features, damage = extract_damaged_features(
-            model.encoder, pair, model.recipe.clips, max_corrupted, model.recipe.seed
-        )
+        features, damage = result.model.corrupted_features([query, candidates[0]], result.max_corrupted)
         if not 0 < damage[0].sum() < damage.shape[1] or not damage[1].any():
             continue
-        evidence = explain_match(
-            query, others[0], features.rows([0]), features.rows([1]), model.aggregator,
-            query_corrupted=damage[0], gallery_corrupted=damage[1],
+        matches.append(
+            explain_match(
+                query,
+                candidates[0],
+                features.rows([0]), features.rows([1]), result.model.checkpoint.aggregator,
+                query_corrupted=damage[0], gallery_corrupted=damage[1],
+            )
         )  # fmt: skip
-        importance = evidence.scored.importance
-        found.append((float(importance.max() / importance.min()), evidence))
-        if len(found) == tries:
+        if len(matches) == tries:
             break
-    return max(found, key=lambda one: one[0])[1] if found else None
+    return max(matches, key=lambda match: _range(match), default=None)
 
 
-def _sheet(split: Dataset) -> Block:
-    persons = list(by_person(split.gallery).values())[:6]
-    tracklets: list[Tracklet] = [t for own in persons for t in own[:2]]
-    return contact_sheet("Six persons of the test set, two cameras each", tracklets, "Nobody here has ever lived.")
+def _range(match: MatchEvidence) -> float:
+    return float(match.scored.importance.max() / match.scored.importance.min())
 
 
-def _time_and_commands(results: Sequence[SeedResult], seconds: Mapping[str, float]) -> tuple[Block, ...]:
-    steps = {**seconds, **results[0].seconds}
-    facts = Facts(tuple((f"{s:.0f} s", name) for name, s in steps.items()))
-    kinds = ", ".join(READERS)
-    model = results[0].model_path
+def _sheet(dataset: Dataset) -> Block:
+    persons = list(by_person(dataset.gallery).values())[:6]
+    tracklets: list[Tracklet] = [tracklet for group in persons for tracklet in group[:2]]
+    return contact_sheet("Six test persons under two cameras each", tracklets, "All people are synthetic.")
+
+
+def _time_and_commands(result: DemoResult) -> tuple[Block, ...]:
+    facts = Facts(tuple((f"{seconds:.0f} s", step) for step, seconds in result.seconds.items()))
+    model, kinds = result.model.name, ", ".join(READERS)
     commands = (
         f"resight search path/to/frames folder:path/to/crops --model {model} --out answers.html",
         f"resight explain ID OTHER_ID folder:path/to/crops --model {model} --out why",

@@ -1,27 +1,23 @@
-"""Model files and other files of tensors: safetensors with a JSON header, checked when read and replaced atomically."""
+"""Model files: encoder, aggregator, recipe and metadata in one file."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
-from resight.version import __version__
 from resight.errors import CheckpointError, RecipeError
 from resight.models.aggregators import AGGREGATORS, Aggregator
 from resight.models.encoders import ClipEncoder, encoder_body, make_encoder
 from resight.models.frame_encoder import FrameEncoder
 from resight.recipe import Recipe
+from resight.tensor_files import read_tensors, write_tensors
+from resight.version import __version__
 
 MODEL_KIND = "resight model"
 
@@ -139,67 +135,3 @@ def _halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
                 f"{torch.finfo(torch.float16).max:g}, the range of float16: save the model in float32"
             )
     return halved
-
-
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], kind: str, header: Mapping[str, Any]) -> None:
-    """Write tensors with a header of JSON values, the kind of the file and a hash of its contents."""
-    plain = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    text = {k: json.dumps(v) for k, v in header.items()} | {"kind": kind, "hash": content_hash(plain)}
-    with replace_file(path) as temporary:
-        temporary.write_bytes(save(plain, text))  # save_file would make a file that only its owner can read
-
-
-def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return the tensors and the header of a file that `write_tensors` wrote.
-
-    Args:
-        path: The file.
-        kind: The kind of file that is expected.
-
-    Raises:
-        CheckpointError: If the file is missing, damaged, or of another kind.
-    """
-    if not path.is_file():
-        raise CheckpointError(f"there is no file {path}: expected a {kind} written by this package")
-    try:
-        with safe_open(path, framework="pt") as file:
-            header: dict[str, str] = dict(file.metadata() or {})
-            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path} is damaged or not a safetensors file ({error}): restore it from a copy or create it again"
-        ) from error
-    if header.get("kind") != kind:
-        raise CheckpointError(
-            f"{path} is a {header.get('kind', 'safetensors file of unknown kind')}, expected a {kind}"
-        )
-    if "hash" in header and header["hash"] != content_hash(tensors):
-        raise CheckpointError(
-            f"{path} is damaged: its contents do not match the hash in its header. Restore it from a copy or create it "
-            "again"
-        )
-    return tensors, header
-
-
-def content_hash(tensors: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 of the names, types, shapes and values of tensors, in alphabetical order."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-@contextmanager
-def replace_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path to write to; it replaces `path` at the end of the block unless an exception is raised."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

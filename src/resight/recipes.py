@@ -49,11 +49,12 @@ def importance() -> Recipe:
     return Recipe(
         name="importance",
         stage2=Stage2(
-            Optimisation(epochs=60, learning_rate=1e-3, schedule="cosine", persons=12, margin=1.0, validate_every=10),
+            Optimisation(epochs=24, learning_rate=1e-3, schedule="cosine", persons=12, margin=1.0, validate_every=8),
             hidden=128,
             max_corrupted=6,
             variants=2,
         ),
+        validation_share=0.2,
     )
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
+from resight.progress import note
 from resight.shipped import DEFAULT
 from resight.version import __version__
+
+if TYPE_CHECKING:
+    from resight.api.model import Model
 
 app = App(
     name="resight",
@@ -43,6 +47,23 @@ Precision = Annotated[
     Literal["float32", "half"],
     Parameter(help="half uses 16-bit matrix products: faster where the machine has them, accurate to about 1e-3."),
 ]
+
+
+def open_model(
+    model: Path, device: str = "auto", precision: Literal["float32", "half"] = "float32", workers: int = WORKERS
+) -> Model:
+    """Load a model, and say where its card is if it comes with the package."""
+    from resight.api.model import load_model
+
+    loaded = load_model(model, device=device, precision=precision, workers=workers)
+    note_card(model)
+    return loaded
+
+
+def note_card(model: Path) -> None:
+    """Say where the card of a model is, if it comes with the package."""
+    if len(model.parts) == 1 and not model.is_file():
+        note(f"`resight models {model}` shows what this model was trained on and its limits")
 
 
 def print_result(values: dict[str, Any], text: str, as_json: bool) -> None:

@@ -13,15 +13,15 @@ from resight.progress import progress_bar
 
 @app.command
 def synth(
-    out: Path, *, scale: Literal["tiny", "demo", "bench", "open-small", "open"] = "demo", seed: int = 0,
+    out: Path, *, scale: Literal["tiny", "small", "demo", "bench", "open-small", "open"] = "demo", seed: int = 0,
     layout: str = "mars", device: str = "cpu", workers: Annotated[int, ALL_CORES] = WORKERS, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Render video tracklets of synthetic people, in the layout of MARS or of another data set.
 
     Args:
         out: Folder to create; it must not exist, or be empty.
-        scale: tiny takes seconds, demo about two minutes; bench is for measurements; open-small and open are the
-            training data of the models of the same name.
+        scale: tiny takes seconds, small half a minute, demo two minutes; bench is for measurements; open-small and open
+            are the training data of the models of the same name.
         seed: Seed of the world. The same seed gives the same world.
         layout: Kind of data set to write, such as prid2011 or folder.
         device: Where to render: cpu or cuda.
@@ -104,7 +104,7 @@ def ingest(
         margin=margin, min_height=min_height, min_frames=min_frames, max_gap=max_gap, min_score=min_score,
         detector=detector,
     )  # fmt: skip
-    with progress_bar("ingesting", "pictures", not as_json) as progress:
+    with progress_bar("ingesting", "video frames", not as_json) as progress:
         report = run(sources, out, settings, progress)
     text = f"{report.to_text()}\nwrote {out} in {report.seconds:.0f} s: use it as manifest:{out}"
     print_result({"out": str(out), "seconds": round(report.seconds, 1), **report.to_json()}, text, as_json)

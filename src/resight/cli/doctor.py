@@ -31,8 +31,8 @@ def doctor(
     """
     from functools import partial
 
-    from resight.checkpoints import replace_file
     from resight.doctor.examine import examine
+    from resight.tensor_files import replace_file
 
     report, statistics = examine(name, everything=everything, stage=partial(progress_bar, shown=not as_json))
     if out is not None:

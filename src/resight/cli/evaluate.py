@@ -7,7 +7,18 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from resight.cli.app import SHIPPED, WORKERS, Cameras, DatasetName, Device, Json, Precision, app, print_result
+from resight.cli.app import (
+    SHIPPED,
+    WORKERS,
+    Cameras,
+    DatasetName,
+    Device,
+    Json,
+    Precision,
+    app,
+    note_card,
+    print_result,
+)
 
 Models = Annotated[
     Path,
@@ -40,6 +51,7 @@ def evaluate(
     from resight.api.evaluate import evaluate as run
     from resight.api.evaluation_page import write_evaluation_page
 
+    note_card(model)
     result = run(
         model, dataset, protocol=protocol, max_corrupted=max_corrupted, cameras=cameras, rerank=rerank,
         open_set=open_set, camera_pairs=out is not None, device=device, precision=precision, workers=WORKERS,

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from resight.cli.app import (
     SHIPPED,
-    WORKERS,
     Cameras,
     DatasetName,
     Device,
@@ -16,6 +15,7 @@ from resight.cli.app import (
     Precision,
     Top,
     app,
+    open_model,
     print_result,
 )
 
@@ -35,12 +35,11 @@ def search(
             Faster and approximate; by default the result is exact.
     """
     from resight.api.evaluate import select_cameras
-    from resight.api.model import load_model
     from resight.api.search import search as run
     from resight.api.sources import open_dataset
 
+    loaded = open_model(model, device, precision)
     data = select_cameras(open_dataset(dataset), cameras)
-    loaded = load_model(model, device=device, precision=precision, workers=WORKERS)
     answers = run(query, data, loaded, k=k, shortlist=shortlist, progress=not as_json)
     text = str(answers)
     if out is not None:
@@ -62,11 +61,11 @@ def explain(
         out: Folder for match.html, importance.png, clip_pairs.png and match.json.
     """
     from resight.api.explain import explain as run
-    from resight.api.model import load_model
-    from resight.checkpoints import replace_file
     from resight.explanation.plots import plot_clip_pairs, plot_importance, save_figure
+    from resight.tensor_files import replace_file
 
-    evidence = run(query, gallery, dataset, load_model(model, device=device))
+    loaded = open_model(model, device)
+    evidence = run(query, gallery, dataset, loaded)
     evidence.save(out / "match.html")
     save_figure(plot_importance(evidence), out / "importance.png")
     save_figure(plot_clip_pairs(evidence), out / "clip_pairs.png")

@@ -6,7 +6,18 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from resight.cli.app import SHIPPED, WORKERS, DatasetName, Device, Json, ModelFile, Workers, app, print_result
+from resight.cli.app import (
+    SHIPPED,
+    WORKERS,
+    DatasetName,
+    Device,
+    Json,
+    ModelFile,
+    Workers,
+    app,
+    open_model,
+    print_result,
+)
 
 
 @app.command
@@ -21,7 +32,7 @@ def train(
 
     Args:
         out: Folder of the run, for model.safetensors, logs and checkpoints.
-        recipe: paper, modern, demo, modern_small, open_small, open, or a TOML file.
+        recipe: paper, modern, demo, importance, modern_small, open_small, open, or a TOML file.
         stage: 1 stops after stage 1; 2 does only stage 2, with the stage 1 found in the folder.
         encoder: Model file or name of a model whose encoder is used as it is, instead of stage 1.
         init: Kinetics weights of the I3D (rgb_imagenet.pt of the public PyTorch port) to start stage 1 from.
@@ -54,12 +65,11 @@ def extract(
         role: Which tracklets.
         damage: Damage every clip first: corrupted as in the paper's Sec. 4.4, or with one of the faults of its Fig. 7.
     """
-    from resight.api.model import load_model
     from resight.api.sources import open_dataset
     from resight.features.view import View
 
+    loaded = open_model(model, device, workers=workers)
     data = open_dataset(dataset)
-    loaded = load_model(model, device=device, workers=workers)
     features = loaded.features(
         getattr(data, role), view=None if damage == "none" else View(damage=damage),
         donors=data.train if role == "train" else data.gallery, progress=True,

@@ -14,7 +14,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.checkpoints import replace_file
 from resight.errors import ProtocolError
 from resight.evaluation.matches import (
     FindMatches,
@@ -26,6 +25,7 @@ from resight.evaluation.matches import (
 )
 from resight.evaluation.protocols import PROTOCOLS, Labels, Protocol, judge_pairs
 from resight.ranking import Ranking
+from resight.tensor_files import replace_file
 from resight.tracklet import Tracklet
 
 AP_KIND = "mean precision at hits"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import jinja2
 
-from resight.checkpoints import replace_file
 from resight.explanation.blocks import Page, Section
 from resight.explanation.films import Strips, Verdict
 from resight.explanation.sections import default_camera_name, query_strip, ranked_strips
+from resight.tensor_files import replace_file
 from resight.tracklet import Tracklet
 from resight.version import __version__
 

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from resight.checkpoints import content_hash
 from resight.compute import Compute
 from resight.data.damage import ClipDamage
 from resight.features.view import View
 from resight.models.encoders import encoder_body
 from resight.recipe import ClipSpec
+from resight.tensor_files import content_hash
 from resight.tracklet import Tracklet
 
 READER_VERSION = 3

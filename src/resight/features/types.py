@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from resight.checkpoints import read_tensors, write_tensors
 from resight.errors import ShapeError
+from resight.tensor_files import read_tensors, write_tensors
 from resight.tracklet import Tracklet
 
 FEATURES_KIND = "resight clip features"

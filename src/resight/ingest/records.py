@@ -13,12 +13,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from resight.checkpoints import replace_file
 from resight.errors import DatasetError
 from resight.ingest.cameras import Source
 from resight.ingest.crops import PlannedTracklet
 from resight.ingest.settings import IngestSettings
 from resight.ingest.skipped import Skipped
+from resight.tensor_files import replace_file
 
 HIDDEN = ".ingest"
 MANIFEST = "manifest.jsonl"

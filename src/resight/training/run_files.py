@@ -11,9 +11,10 @@ from typing import Any, TextIO
 import torch
 from torch import Tensor, nn
 
-from resight.checkpoints import load_into, read_tensors, replace_file, write_tensors
+from resight.checkpoints import load_into
 from resight.errors import CheckpointError, RecipeError
 from resight.recipe import Recipe
+from resight.tensor_files import read_tensors, replace_file, write_tensors
 
 STATE_KIND = "resight training state"
 

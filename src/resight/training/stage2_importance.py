@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from resight.checkpoints import content_hash
 from resight.data.batches import BatchPlan, ClipBatches
 from resight.evaluation.evaluate import evaluate_among
 from resight.features.extract import encode_clips
@@ -17,6 +16,7 @@ from resight.losses import stage2_loss
 from resight.models.aggregators import Aggregator
 from resight.models.encoders import ClipEncoder, inference_copy
 from resight.recipe import Recipe
+from resight.tensor_files import content_hash
 from resight.training.loop import Batch, RunOptions, Task, fingerprint, run_training
 from resight.training.stage2_data import FeatureBatches, Stage2Data
 
