@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cyclopts import run
 
-from benchmarks import all_pairs, encoder, metrics, page, pixels, reading, rerank, search, stage2
+from benchmarks import all_pairs, encoder, feature_store, metrics, page, pixels, reading, rerank, search, stage2
 from benchmarks.timing import Row
 from resight.tensor_files import replace_file
 
@@ -22,6 +22,7 @@ TOPICS: dict[str, Callable[[int], Iterable[Row]]] = {
     "pixels": pixels.bench,
     "reading": reading.bench,
     "stage-2": stage2.bench,
+    "store": feature_store.bench,
 }
 
 

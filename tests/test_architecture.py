@@ -1,4 +1,4 @@
-"""The house stands: who may import whom, what imports nothing heavy, and that ARCHITECTURE.md says so."""
+"""Rules for imports between layers, modules that must not import heavy packages, and the lists in ARCHITECTURE.md."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FOLDERS = {"resight": ROOT / "src" / "resight", "experiments": ROOT / "experimen
 LONGEST = 400
 VAGUE = {"utils", "util", "common", "helpers", "helper", "misc"}
 
-FLOORS = {
+LAYERS = {
     "resight.errors": 0,
     "resight.version": 0,
     "resight.compute": 0,
@@ -68,12 +68,12 @@ FLOORS = {
     "experiments": 10,
     "benchmarks": 10,
 }
-"""Module, or package with all that is in it, to floor."""
+"""Layer of each module, or of each package with all of its modules."""
 
 
 @cache
 def modules() -> dict[str, Path]:
-    """Dotted name to file, of everything that is held to the floors."""
+    """Return the file of every module to which the rules apply, by dotted name."""
     found = {}
     for name, folder in FOLDERS.items():
         for path in sorted(folder.rglob("*.py")):
@@ -84,31 +84,31 @@ def modules() -> dict[str, Path]:
 
 @cache
 def imports(module: str) -> frozenset[str]:
-    """Modules of the house that a module imports, wherever in the file, also for types only."""
+    """Return our own modules that a module imports, anywhere in its file, including imports for type checkers only."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(modules()[module].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{module} imports by a relative name; write the whole one"
+            assert node.level == 0, f"{module} imports by a relative name; write the absolute name"
             inside = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= {name if name in modules() else str(node.module) for name in inside}
     return frozenset(found & modules().keys())
 
 
 def home(module: str) -> str:
-    """The line of `FLOORS` that a module stands under."""
+    """Return the key of `LAYERS` that covers a module."""
     parts = module.split(".")
     if module == "resight":
         return module
     names = [".".join(parts[: i + 1]) for i in range(len(parts))]
-    own = [name for name in names if name in FLOORS and name != "resight"]
-    assert len(own) == 1, f"{module} stands under {own}: name it, or its package, in FLOORS"
+    own = [name for name in names if name in LAYERS and name != "resight"]
+    assert len(own) == 1, f"{module} is covered by {own}, expected one key: add it, or its package, to LAYERS"
     return own[0]
 
 
 def cycle(edges: dict[str, set[str]]) -> list[str]:
-    """Some cycle of a graph, or nothing."""
+    """Return a cycle of a graph, or an empty list."""
     done: set[str] = set()
 
     def visit(node: str, path: list[str]) -> list[str]:
@@ -127,25 +127,25 @@ def cycle(edges: dict[str, set[str]]) -> list[str]:
 
 def wrong_import(module: str, imported: str) -> bool:
     mine, other = home(module), home(imported)
-    if mine == other or FLOORS[other] < FLOORS[mine]:
+    if mine == other or LAYERS[other] < LAYERS[mine]:
         return False
-    # The modules that lie directly in resight/ share that folder, and a floor if they have the same one.
+    # Modules directly in resight/ share a folder, but not necessarily a layer.
     alone = all(modules()[name].parent == FOLDERS["resight"] for name in (module, imported))
-    return not (alone and FLOORS[other] == FLOORS[mine])
+    return not (alone and LAYERS[other] == LAYERS[mine])
 
 
-def test_every_module_has_a_floor_and_every_line_a_module() -> None:
-    expected = {name for name in FLOORS if name not in FOLDERS or any(FOLDERS[name].rglob("*.py"))}
+def test_every_module_has_a_layer_and_every_key_a_module() -> None:
+    expected = {name for name in LAYERS if name not in FOLDERS or any(FOLDERS[name].rglob("*.py"))}
     assert {home(module) for module in modules()} == expected
 
 
 @pytest.mark.parametrize("module", modules())
-def test_a_module_imports_strictly_lower_floors_or_its_own_folder(module: str) -> None:
+def test_a_module_imports_lower_layers_or_its_own_folder(module: str) -> None:
     wrong = sorted(name for name in imports(module) if wrong_import(module, name))
-    assert not wrong, f"{module} (floor {FLOORS[home(module)]}) imports {wrong}"
+    assert not wrong, f"{module} (layer {LAYERS[home(module)]}) imports {wrong}"
 
 
-def test_the_rule_would_be_noticed() -> None:
+def test_a_wrong_import_is_detected() -> None:
     assert wrong_import("resight.models.i3d", "resight.data.clips")
     assert wrong_import("resight.errors", "resight.cli")
     assert not wrong_import("resight.ranking", "resight.errors")
@@ -171,12 +171,12 @@ def test_no_cycle_between_packages() -> None:
 @pytest.mark.parametrize(
     "module", [name for name in modules() if name.startswith("resight.models")] + ["resight.losses"]
 )
-def test_the_maths_is_blind_to_data(module: str) -> None:
+def test_models_and_losses_do_not_import_data(module: str) -> None:
     assert not {name for name in imports(module) if name.startswith("resight.data")}
 
 
 @pytest.mark.parametrize("module", modules())
-def test_names_say_something_and_files_are_short(module: str) -> None:
+def test_names_are_specific_and_files_are_short(module: str) -> None:
     assert not VAGUE & set(module.split("."))
     lines = modules()[module].read_text(encoding="utf-8").count("\n")
     assert lines <= LONGEST, f"{modules()[module]} has {lines} lines"
@@ -198,18 +198,18 @@ def test_importing_is_cheap(module: str, heavy: list[str]) -> None:
     assert not set(heavy) & set(answer.stdout.split())
 
 
-def floors_of_the_documentation() -> Iterator[tuple[int, str]]:
-    """(floor, file below src/resight) of every line of the trees in ARCHITECTURE.md."""
+def layers_of_the_documentation() -> Iterator[tuple[int, str]]:
+    """Yield (layer, file below src/resight) for every line of the lists in ARCHITECTURE.md."""
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    for floor, tree in re.findall(r"^### Floor (\d).*?\n```\n(.*?)```", text, re.MULTILINE | re.DOTALL):
+    for layer, tree in re.findall(r"^### Layer (\d).*?\n```\n(.*?)```", text, re.MULTILINE | re.DOTALL):
         for line in tree.splitlines():
-            yield int(floor), line.split()[0]
+            yield int(layer), line.split()[0]
 
 
-def test_architecture_lists_every_module_on_its_floor() -> None:
-    listed = list(floors_of_the_documentation())
+def test_architecture_lists_every_module_in_its_layer() -> None:
+    listed = list(layers_of_the_documentation())
     expected = {
-        (FLOORS[home(module)], str(path.relative_to(FOLDERS["resight"])))
+        (LAYERS[home(module)], str(path.relative_to(FOLDERS["resight"])))
         for module, path in modules().items()
         if module.startswith("resight") and (path.name != "__init__.py" or len(path.read_text().splitlines()) > 3)
     }

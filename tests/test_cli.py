@@ -20,7 +20,7 @@ from resight.ranking import Ranking
 from resight.synthetic.layout_writers import SPLITS
 from resight.synthetic.layouts import write_layout
 from resight.tensor_files import read_tensors
-from resight.training.loop import fingerprint
+from resight.tracklet import fingerprint
 
 RECIPE = """
 base = "demo"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -95,3 +96,11 @@ def by_person(tracklets: Iterable[Tracklet]) -> dict[int, list[Tracklet]]:
 
 def _of_camera(tracklets: Iterable[Tracklet], camera: int | None) -> Iterator[Tracklet]:
     return (t for t in tracklets if camera is None or t.camera == camera)
+
+
+def fingerprint(tracklets: Sequence[Tracklet]) -> str:
+    """Return a hash of the ids, persons, cameras and frame names of tracklets, to recognise the same training data."""
+    digest = hashlib.sha256()
+    for tracklet in tracklets:
+        digest.update(repr((tracklet.id, tracklet.person, tracklet.camera, tracklet.names)).encode())
+    return digest.hexdigest()[:16]

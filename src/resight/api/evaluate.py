@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -10,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.api.model import Model, load_model
+from resight.api.sources import select_cameras
 from resight.compute import Precision
 from resight.data.readers import read_splits
-from resight.errors import DatasetError, RecipeError
+from resight.errors import RecipeError
 from resight.evaluation.compare import Comparison, clip_faults, compare_aggregators, usual_aggregators
 from resight.evaluation.evaluate import labels_of
 from resight.evaluation.open_set import draw_impostors
@@ -23,8 +23,7 @@ from resight.features.types import ClipFeatures
 from resight.progress import note, progress_bar
 from resight.shipped import DEFAULT
 from resight.synthetic.faults import read_faults
-from resight.tracklet import Dataset
-from resight.training.loop import fingerprint
+from resight.tracklet import Dataset, fingerprint
 
 
 def evaluate(
@@ -92,30 +91,6 @@ def evaluate(
                 threshold=own.threshold(len(gallery)), notes=_seen_in_training(own, split, known), progress=report,
             )  # fmt: skip
     return SplitComparison(parts) if len(parts) > 1 else next(iter(parts.values()))
-
-
-def select_cameras(dataset: Dataset, cameras: str) -> Dataset:
-    """Return a data set with the queries and the gallery of some cameras.
-
-    Args:
-        dataset: Any data set.
-        cameras: ``Q:G``, numbers of the cameras of queries and gallery; an empty one keeps all.
-
-    Raises:
-        DatasetError: If `cameras` has another form, or no query or gallery tracklet is left.
-    """
-    form = re.fullmatch(r"(\d*):(\d*)", cameras)
-    if form is None:
-        raise DatasetError(f"cameras is {cameras!r}, expected Q:G with numbers of cameras, such as 1:2, 1: or :2")
-    query_camera, gallery_camera = (int(number) if number else None for number in form.groups())
-    chosen = dataset.between_cameras(query_camera, gallery_camera)
-    for role, tracklets, camera in (
-        ("query", chosen.query, query_camera), ("gallery", chosen.gallery, gallery_camera),
-    ):  # fmt: skip
-        if not tracklets:
-            known = sorted({tracklet.camera for tracklet in getattr(dataset, role)})
-            raise DatasetError(f"{dataset.root} has no {role} tracklet of camera {camera}; its cameras are {known}")
-    return chosen
 
 
 def _all_splits(name: str) -> tuple[Dataset, ...]:

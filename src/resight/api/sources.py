@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -71,6 +72,30 @@ def open_dataset(dataset: str | Dataset) -> Dataset:
     for text in opened.notes:
         note(text)
     return opened
+
+
+def select_cameras(dataset: Dataset, cameras: str) -> Dataset:
+    """Return a data set with the queries and the gallery of some cameras.
+
+    Args:
+        dataset: Any data set.
+        cameras: ``Q:G``, numbers of the cameras of queries and gallery; an empty one keeps all.
+
+    Raises:
+        DatasetError: If `cameras` has another form, or no query or gallery tracklet is left.
+    """
+    form = re.fullmatch(r"(\d*):(\d*)", cameras)
+    if form is None:
+        raise DatasetError(f"cameras is {cameras!r}, expected Q:G with numbers of cameras, such as 1:2, 1: or :2")
+    query_camera, gallery_camera = (int(number) if number else None for number in form.groups())
+    chosen = dataset.between_cameras(query_camera, gallery_camera)
+    for role, tracklets, camera in (
+        ("query", chosen.query, query_camera), ("gallery", chosen.gallery, gallery_camera),
+    ):  # fmt: skip
+        if not tracklets:
+            known = sorted({tracklet.camera for tracklet in getattr(dataset, role)})
+            raise DatasetError(f"{dataset.root} has no {role} tracklet of camera {camera}; its cameras are {known}")
+    return chosen
 
 
 def find_tracklet(source: Source, dataset: Dataset | None = None) -> Tracklet:

@@ -34,9 +34,8 @@ def search(
         shortlist: Compare only this many tracklets clip pair by clip pair, those with the most similar mean features.
             Faster and approximate; by default the result is exact.
     """
-    from resight.api.evaluate import select_cameras
     from resight.api.search import search as run
-    from resight.api.sources import open_dataset
+    from resight.api.sources import open_dataset, select_cameras
 
     loaded = open_model(model, device, precision)
     data = select_cameras(open_dataset(dataset), cameras)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import rankdata
 
 from resight.errors import ShapeError
 
@@ -37,5 +36,7 @@ def auroc(scores: ArrayLike, positives: ArrayLike) -> float | None:
     N = positive.size - P
     if P == 0 or N == 0:
         return None
+    from scipy.stats import rankdata  # scipy.stats takes a second to import, and a search does not need it
+
     ranks = rankdata(score.ravel())
     return float((ranks[positive.ravel()].sum() - P * (P + 1) / 2) / (P * N))

@@ -33,7 +33,8 @@ from resight.recipe import Optimisation, Recipe
 from resight.studies.framework.outcome import Claim, Outcome, table_of_scores
 from resight.studies.framework.steps import Steps
 from resight.tensor_files import content_hash
-from resight.training.loop import Batch, RunOptions, Task, fingerprint, run_training
+from resight.tracklet import fingerprint
+from resight.training.loop import Batch, RunOptions, Task, run_training
 
 FROZEN = "encoder frozen (the paper)"
 JOINT = "joint training"

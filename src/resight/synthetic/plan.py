@@ -85,7 +85,7 @@ SCALES: Mapping[str, WorldScale] = MappingProxyType(
         scale.name: scale
         for scale in (
             WorldScale("tiny", 64, 6, 6, (2, 3), 1.3, 3, 2, median_frames=14, spread=0.7, max_frames=24),
-            WorldScale("small", 128, 60, 40, (2, 4), 1.3, 24, 8, max_frames=60),
+            WorldScale("small", 128, 60, 60, (2, 4), 1.4, 30, 8, max_frames=60),
             WorldScale("demo", 128, 120, 50, (2, 4), 1.5, 60, 22, max_frames=100),
             WorldScale("bench", 256, 300, 300, (2, 5), 1.7, 470, 175),
             WorldScale(

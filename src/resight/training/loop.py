@@ -5,13 +5,12 @@ A resumed run computes the same losses as one that was never interrupted.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,6 @@ from resight.compute import Compute
 from resight.data.batches import load_batches
 from resight.progress import progress_bar
 from resight.recipe import Optimisation, Recipe
-from resight.tracklet import Tracklet
 from resight.training.run_files import RunFiles
 
 Batch = tuple[Tensor, Tensor]
@@ -163,14 +161,6 @@ def learning_rate_factor(optimisation: Optimisation, epoch: float) -> float:
         return float(0.1 ** sum(epoch >= milestone for milestone in optimisation.milestones))
     share = (epoch - optimisation.warm_up) / max(optimisation.epochs - optimisation.warm_up, 1e-9)
     return 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
-
-
-def fingerprint(tracklets: Sequence[Tracklet]) -> str:
-    """Return a hash of the ids, persons, cameras and frame names of tracklets, to recognise the same training data."""
-    digest = hashlib.sha256()
-    for t in tracklets:
-        digest.update(repr((t.id, t.person, t.camera, t.names)).encode())
-    return digest.hexdigest()[:16]
 
 
 def _train_step(

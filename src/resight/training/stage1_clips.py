@@ -16,7 +16,8 @@ from resight.features.extract import extract_clip_features
 from resight.models.aggregators import MeanPair
 from resight.models.encoders import ClipEncoder, NeckedEncoder
 from resight.recipe import Recipe, Stage2, TripletFeatures
-from resight.training.loop import Batch, RunOptions, Task, fingerprint, run_training
+from resight.tracklet import fingerprint
+from resight.training.loop import Batch, RunOptions, Task, run_training
 
 
 class ClipClassifier(nn.Module):

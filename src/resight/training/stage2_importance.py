@@ -17,7 +17,8 @@ from resight.models.aggregators import Aggregator
 from resight.models.encoders import ClipEncoder, inference_copy
 from resight.recipe import Recipe
 from resight.tensor_files import content_hash
-from resight.training.loop import Batch, RunOptions, Task, fingerprint, run_training
+from resight.tracklet import fingerprint
+from resight.training.loop import Batch, RunOptions, Task, run_training
 from resight.training.stage2_data import FeatureBatches, Stage2Data
 
 

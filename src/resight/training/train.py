@@ -19,8 +19,8 @@ from resight.models.encoders import ClipEncoder, kinetics_target, make_encoder
 from resight.models.kinetics import load_kinetics
 from resight.progress import progress_bar
 from resight.recipe import Recipe
-from resight.tracklet import Tracklet
-from resight.training.loop import RunOptions, fingerprint
+from resight.tracklet import Tracklet, fingerprint
+from resight.training.loop import RunOptions
 from resight.training.stage1_clips import train_encoder
 from resight.training.stage2_data import prepare_stage2
 from resight.training.stage2_importance import train_aggregator
