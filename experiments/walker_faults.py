@@ -1,4 +1,4 @@
-"""Hand-labelled faults of the real walkers, and functions to test whether low importance detects them.
+"""Hand-labelled faults of the real pedestrians, and functions to test whether low importance detects them.
 
 walker_faults.csv lists ranges of frames in which about a quarter of the person or more is hidden by an object (the sign
 and its post), hidden by another person, or cut off by the box. One person labelled them before any importance was

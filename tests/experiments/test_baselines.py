@@ -37,7 +37,7 @@ def test_the_histogram_counts_colours_of_stripes() -> None:
 def test_the_histogram_finds_most_of_the_real_walkers() -> None:
     root = os.environ.get("RESIGHT_WALKERS")
     if not root:
-        pytest.skip("RESIGHT_WALKERS does not name the folder of the real walkers' tracklets")
+        pytest.skip("RESIGHT_WALKERS does not name the folder of the real pedestrians' tracklets")
     split = read_folder(Path(root)).between_cameras(1, 2)
     assert len(split.query) == len(split.gallery) == 19 and len({t.person for t in split.gallery}) == 16
     features = extract_clip_features(ColourHistogram(), [*split.query, *split.gallery], ClipSpec(height=96, width=48))

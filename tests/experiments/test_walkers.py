@@ -143,7 +143,7 @@ def test_the_published_labels_have_the_form_that_they_must_have() -> None:
 def test_the_published_labels_fit_the_real_walkers() -> None:
     root = os.environ.get("RESIGHT_WALKERS")
     if not root:
-        pytest.skip("RESIGHT_WALKERS does not name the folder of the real walkers' tracklets")
+        pytest.skip("RESIGHT_WALKERS does not name the folder of the real pedestrians' tracklets")
     ranges, data = read_faulty_frames(LABELS), read_folder(Path(root))
     faults = faults_of_frames(ranges, data.gallery)
     assert sum(map(len, faults.values())) == sum(one.last - one.first + 1 for one in ranges)
