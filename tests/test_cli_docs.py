@@ -1,4 +1,4 @@
-"""docs/cli.md is the command line's own help. Run this file to write it again."""
+"""docs/cli.md contains the help texts of the commands. Run this file to write it again."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ EXIT_STATUS = """
 | status | meaning |
 |---|---|
 | 0 | done |
-| 1 | the data, the weights or the request is not as it must be; one line on stderr says what to do |
+| 1 | the data, the weights or the request cannot be used; one line on stderr says why and what to do |
 | 2 | the command line itself is wrong |
-| 130 | interrupted; run the same command again to go on |
+| 130 | interrupted; run the same command again to continue |
 """
 
 

@@ -20,7 +20,7 @@ def explain(
 
     Args:
         query: A `Tracklet`, a folder of pictures, a list of pictures, or the id of a tracklet of the data set.
-        gallery: The other tracklet, likewise.
+        gallery: The other tracklet, in any of these forms.
         dataset: Where ids are looked up, as ``KIND:PATH`` or as `read_dataset` returned it; None if none are given.
         model: A `Model`, its name or the path of its file; None is the default model.
 

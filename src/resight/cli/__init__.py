@@ -1,6 +1,6 @@
 """The command line: ``resight COMMAND``. docs/cli.md lists the commands.
 
-Exit status: 0 success; 1 the data, the weights or the request are not usable, and one line on stderr says what to do;
+Exit status: 0 success; 1 the data, the weights or the request cannot be used, and one line on stderr says what to do;
 2 the command line is wrong; 130 interrupted, and the same command continues.
 """
 
@@ -20,7 +20,7 @@ __all__ = ["app", "datasets", "doctor", "evaluate", "main", "models", "reproduce
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; the module's docstring lists the exit status."""
+    """Run the command line. The docstring of the module lists the exit statuses."""
     try:
         app(arguments, exit_on_error=False, print_error=True)
     except CycloptsError:

@@ -19,8 +19,8 @@ def synth(
     """Render video tracklets of synthetic people, in the layout of MARS or of another data set.
 
     Args:
-        out: Folder to create; it must not exist, or be empty.
-        scale: tiny takes seconds, small half a minute, demo two minutes; bench is for measurements; open-small and open
+        out: Folder to create, or an empty folder.
+        scale: tiny takes seconds, small half a minute, demo two minutes; bench is for benchmarks; open-small and open
             are the training data of the models of the same name.
         seed: Seed of the world. The same seed gives the same world.
         layout: Kind of data set to write, such as prid2011 or folder.
@@ -57,9 +57,9 @@ def splits(
     Args:
         dataset: Your own data, folder:PATH or manifest:PATH.
         number: Number of splits; scores are means over them.
-        test_share: Share of test persons.
-        queries: one-per-camera: one random tracklet of each test person and camera. all: every tracklet of the test
-            persons. camera:NAME: one random tracklet of each test person under that camera.
+        test_share: Share of the persons used for testing.
+        queries: one-per-camera: one random tracklet of each test person in each camera. all: every tracklet of the test
+            persons. camera:NAME: one random tracklet of each test person in that camera.
         min_frames: Tracklets with fewer frames are in no split.
         seed: Seed of the splits. The same seed gives the same splits.
         replace: Overwrite existing splits.
@@ -78,22 +78,22 @@ def ingest(
     detector: str = "hog", margin: float = 0.05, min_height: int = 48, min_frames: int = 8, max_gap: float = 1.0,
     min_score: float | None = None, as_json: Json = False,
 ) -> None:  # fmt: skip
-    """Cut people out of videos, with a tracker's boxes or by detecting and tracking them, and write tracklets.
+    """Cut tracklets of people from videos, with the boxes of a tracker, or by detecting and tracking people.
 
     Interrupt it at any time: the same command continues where it stopped.
 
     Args:
         source: A video, a folder of frames, or a TOML file of several cameras.
         out: Folder to create. Read it as manifest:OUT.
-        tracks: Boxes of a tracker as MOT-challenge text, or of a detector (ids are -1). Without it, people are
-            detected.
+        tracks: Boxes of a tracker, or of a detector (all ids -1), as MOT Challenge text. Without it, people are
+            detected and tracked.
         camera: Name of the camera; by default the name of the video.
-        detector: hog, or an ONNX file with its description beside it.
-        margin: Margin added to each side of a box, as a share of its size.
-        min_height: Boxes lower than this are left out, in pixels.
-        min_frames: Tracklets with fewer frames are left out.
-        max_gap: A track with a longer gap is split, in seconds.
-        min_score: Boxes with a lower score are left out.
+        detector: hog, or an ONNX file with its description in a TOML file next to it.
+        margin: Margin added to each side of a box, as a fraction of its width or height.
+        min_height: Minimum height of a box in pixels.
+        min_frames: Minimum number of frames of a tracklet.
+        max_gap: Maximum gap in a track, in seconds. A track is split at longer gaps.
+        min_score: Minimum score of a box.
     """
     from resight.ingest.cameras import find_sources
     from resight.ingest.ingest import ingest as run

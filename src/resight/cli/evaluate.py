@@ -41,11 +41,11 @@ def evaluate(
     Where damage is known, also measure how well low importance detects damaged clips.
 
     Args:
-        out: Folder for report.html, its pictures, scores.json, the result of each query (for `resight compare`) and
-            rankings.
+        out: Folder for report.html, figures, scores.json, the scores of each query (for `resight compare`), and the
+            ranking.
         protocol: Name of a protocol in docs/protocols.md, such as mars or cross-camera. By default the data set's own.
         rerank: Re-rank by k-reciprocal neighbours (Zhong et al. 2017) before scoring.
-        open_set: Also take half of the persons out of the gallery, and measure false alarms.
+        open_set: Also measure false alarms, with half of the persons removed from the gallery.
         max_corrupted: M_c^max of the paper's Sec. 4.4: corrupt 0 to this many clips of each tracklet.
     """
     from resight.api.evaluate import evaluate as run
@@ -67,12 +67,13 @@ def evaluate(
 
 @app.command
 def compare(first: Path, second: Path, *, method: str | None = None, as_json: Json = False) -> None:
-    """Compare two evaluations query by query, and report whether one is better.
+    """Compare two evaluations query by query, and report whether the difference is significant.
 
     Args:
         first: Folder written by `resight evaluate --out`, or one queries-....json in it.
         second: The other evaluation, of the same queries by the same protocol.
-        method: For folders, the row of the table, such as "mean of pairs". By default the last row, the trained model.
+        method: For folders, the row of the table to compare, such as "mean of pairs". By default the last row, which is
+            the trained model.
     """
     from resight.api.compare import compare as run
 

@@ -36,14 +36,14 @@ def models(name: str | None = None, *, as_json: Json = False) -> None:
 def cache(
     *, clear: Annotated[bool, Parameter(negative=())] = False, older_than: float = 0.0, as_json: Json = False
 ) -> None:
-    """Show size and age of the stored clip features, or erase them.
+    """Show the size and age of the stored clip features, or delete them.
 
     Commands keep the clip features of every tracklet that they encode, so that it is encoded only once. Set
     RESIGHT_CACHE to keep them in another folder.
 
     Args:
-        clear: Erase the features. They are computed again when needed.
-        older_than: With --clear, erase only features stored more than this many days ago.
+        clear: Delete the features. They are computed again when needed.
+        older_than: With --clear, delete only features stored more than this many days ago.
     """
     from resight.errors import RecipeError
     from resight.features.store import FeatureStore

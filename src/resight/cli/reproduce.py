@@ -32,14 +32,15 @@ def reproduce(
 
     Args:
         name: fig3 ... fig7, table2 ... table6, aggregators, damage, order, cost, recipes, joint, or all.
-        out: Folder of the results (JSON, CSV, Markdown, PNG, SVG, PDF) and of the training runs.
-        setting: small is for two cores; bench is full size, for a GPU; full is what the paper states.
+        out: Folder for the results (JSON, CSV, Markdown, PNG, SVG, PDF) and the training runs.
+        setting: small is for two cores; bench is full size, for a GPU; full has the settings of the paper.
         seeds: Number of training runs, with seeds 0, 1, ...; by default three.
-        jobs: Studies at a time. By default 1; for `all` on CPUs, one per core, at most four. Numbers repeat to the last
-            digit only for the same number of jobs on the same machine.
+        jobs: Number of studies that run at the same time. By default 1; for `all` on CPUs, one per core, at most four.
+            Results are identical to the last digit only for the same number of jobs on the same machine.
         init: Kinetics weights of the I3D (rgb_imagenet.pt of the public PyTorch port) to start from, as in the paper.
-        model: Model file, or name of a model that comes with Resight. Its encoder is used as it is, and only importance
-            network and baselines are trained. Studies that compare encoders (fig3, table6, recipes) are left out.
+        model: Model file, or name of a model that comes with Resight. Its encoder is used as it is, and only the
+            importance network and the baselines are trained. Studies that compare encoders (fig3, table6, recipes) are
+            skipped.
     """
     from resight.compute import Compute
     from resight.errors import RecipeError

@@ -29,10 +29,10 @@ def search(
     """Find the tracklets most similar to a query, and report whether the best match is above the model's threshold.
 
     Args:
-        query: A folder of frames, a picture, or the id of a tracklet of the data set.
+        query: A folder of frames, or the id of a tracklet of the data set.
         out: HTML page to write, with film strips of the query and the answers.
-        shortlist: Compare only this many tracklets clip pair by clip pair, those with the most similar mean features.
-            Faster and approximate; by default the result is exact.
+        shortlist: Compare only this many tracklets by their clip pairs: those with the most similar mean features.
+            Faster but approximate; by default the search is exact.
     """
     from resight.api.search import search as run
     from resight.api.sources import open_dataset, select_cameras
@@ -55,8 +55,8 @@ def explain(
     """Show which clip pairs decided how similar two tracklets are.
 
     Args:
-        query: A folder of frames, a picture, or the id of a tracklet of the data set.
-        gallery: The other tracklet, likewise.
+        query: A folder of frames, or the id of a tracklet of the data set.
+        gallery: The other tracklet, in either form.
         out: Folder for match.html, importance.png, clip_pairs.png and match.json.
     """
     from resight.api.explain import explain as run

@@ -31,14 +31,14 @@ def train(
     Interrupt it at any time: the same command continues from the last checkpoint, to the same losses.
 
     Args:
-        out: Folder of the run, for model.safetensors, logs and checkpoints.
+        out: Folder of the training run, for model.safetensors, logs and checkpoints.
         recipe: paper, modern, demo, importance, modern_small, open_small, open, or a TOML file.
-        stage: 1 stops after stage 1; 2 does only stage 2, with the stage 1 found in the folder.
+        stage: 1 stops after stage 1; 2 runs only stage 2, with the encoder of the stage 1 in the folder.
         encoder: Model file or name of a model whose encoder is used as it is, instead of stage 1.
         init: Kinetics weights of the I3D (rgb_imagenet.pt of the public PyTorch port) to start stage 1 from.
-        validate_on: Select weights and threshold on the training persons of this data set, as KIND:PATH, instead of
-            on a share of those of DATASET.
-        seed: Replaces the seed of the recipe.
+        validate_on: Data set as KIND:PATH whose training persons are used for validation, instead of a share of those
+            of DATASET.
+        seed: Seed to use instead of that of the recipe.
     """
     from resight.api.train import train as run
 
@@ -62,7 +62,7 @@ def extract(
 
     Args:
         out: File to write: values (T, M, D), ids, persons, cameras, frame numbers.
-        role: Which tracklets.
+        role: Which tracklets to encode.
         damage: Damage every clip first: corrupted as in the paper's Sec. 4.4, or with one of the faults of its Fig. 7.
     """
     from resight.api.sources import open_dataset

@@ -31,7 +31,7 @@ class PlannedTracklet:
         corners: (n, 4) Left, top, right and bottom of each crop in pixels, inside the video frame; right and bottom are
             exclusive.
         start: Time of the first frame, in seconds since the first video frame.
-        end: Time of the last frame, likewise.
+        end: Time of the last frame, in the same units.
     """
 
     person: str

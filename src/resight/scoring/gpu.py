@@ -61,7 +61,7 @@ def score_table(
 
     Args:
         query: (Q, M, D) clip features, not normalised, on any device.
-        gallery: (G, N, D), likewise.
+        gallery: (G, N, D), those of the gallery tracklets.
         recurrence: The recurrence of an aggregator, on any device; used as in evaluation mode, and not changed.
         order: See `score_tile`.
         compute: Device and precision.
@@ -123,7 +123,7 @@ def score_tile(
 
     Args:
         query: (Q, M, D) clip features on the device to compute on, not normalised.
-        gallery: (G, N, D), likewise.
+        gallery: (G, N, D), those of the gallery tracklets.
         weights: Folded importance network on any device: ``recurrence.importance.folded()``.
         first: How Eq. 1 is read for the first pair, see `Learned`.
         order: (T,) query-major numbers of the clip pairs in the order in which they are visited; None is query-major.
