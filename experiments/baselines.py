@@ -1,4 +1,4 @@
-"""What a learned encoder must beat."""
+"""A baseline for learned encoders: the colour histogram."""
 
 from __future__ import annotations
 

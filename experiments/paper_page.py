@@ -45,7 +45,7 @@ def paper_page() -> None:
 
 
 def page() -> str:
-    """Return the page for the present code."""
+    """Return the page for the current code."""
     frame = FRAME.read_text(encoding="utf-8")
     return frame.replace("<!-- equations -->", equations()).replace("<!-- studies -->", studies())
 

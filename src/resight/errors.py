@@ -1,4 +1,4 @@
-"""Every exception that Resight raises on purpose.
+"""The exceptions that Resight raises for unusable data, files and settings.
 
     ResightError
     ├── DatasetError      the layout, lists or frames of a data set are not as expected
@@ -15,7 +15,7 @@ command line turns them into one line and an exit status.
 
 
 class ResightError(Exception):
-    """Base class of all exceptions that Resight raises on purpose."""
+    """Base class of all exceptions that Resight defines."""
 
 
 class DatasetError(ResightError):

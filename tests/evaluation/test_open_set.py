@@ -170,10 +170,12 @@ def test_the_best_match_is_compared_with_the_threshold_in_words() -> None:
         "the threshold 0.500 (false-alarm rate 5 %, calibrated on 149 validation persons of the training data)"
     )
     assert chosen.judge(0.64) == f"The best match, 0.640, is above {calibration}."
-    assert chosen.judge(0.4) == f"No match is above {calibration}. The best candidate has 0.400."
+    assert chosen.judge(0.4) == f"No match is above {calibration}. The similarity of the best candidate is 0.400."
     impossible = replace(chosen, scale=0.1).for_gallery(100_000)
     assert impossible.similarity > 1 and not impossible.accepts(1.0)
-    assert impossible.judge(0.9).startswith("The best candidate has 0.900. In 100000 tracklets, no threshold below 1")
+    assert impossible.judge(0.9).startswith(
+        "The similarity of the best candidate is 0.900. In 100000 tracklets, no threshold below 1"
+    )
 
 
 @pytest.mark.parametrize("kind", ["normal", "exponential"])

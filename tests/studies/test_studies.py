@@ -195,7 +195,7 @@ def test_studies_that_compare_encoders_reject_a_model(world: Path, tmp_path: Pat
         RecipeError, match="table6 compares encoders that it trains, so it cannot use the encoder of open-small"
     ):
         reproduce("table6", given)
-    with pytest.raises(RecipeError, match="give one of them"):
+    with pytest.raises(RecipeError, match="give only one of them"):
         replace(given, init=Path("rgb_imagenet.pt"))
     with pytest.raises(CheckpointError, match="there is no model file or model 'nothing'"):
         reproduce("table2", replace(given, model=Path("nothing")))

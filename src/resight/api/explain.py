@@ -16,7 +16,7 @@ def explain(
     dataset: str | Dataset | None = None,
     model: Model | str | Path | None = None,
 ) -> MatchEvidence:
-    """Return the part of every clip pair in the similarity of two tracklets.
+    """Return the contribution of every clip pair to the similarity of two tracklets.
 
     Args:
         query: A `Tracklet`, a folder of pictures, a list of pictures, or the id of a tracklet of the data set.

@@ -202,14 +202,14 @@ class Model:
         return table[0] if q.ndim == 2 else table[:, 0] if g.ndim == 2 else table
 
     def explain(self, query: NDArray[np.floating], gallery: NDArray[np.floating]) -> PairScore:
-        """Return the account of one similarity: cosine, importance, weight and contribution of every clip pair.
+        """Return a breakdown of one similarity: cosine, importance, weight and contribution of every clip pair.
 
         Args:
             query: (M, D) clip features of one tracklet.
             gallery: (N, D) clip features of the other.
 
         Returns:
-            The account; its contributions add up to its score.
+            The breakdown. Its contributions add up to its score.
 
         Raises:
             ShapeError: If the features have another shape, or come from another model.

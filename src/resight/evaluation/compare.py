@@ -83,7 +83,7 @@ class Comparison:
 
     @property
     def interval_line(self) -> str:
-        """How the intervals were computed, in words."""
+        """How the intervals were computed, as text."""
         scores = self.scores[self.headline]
         units = "queries" if scores.persons is None else f"{len(np.unique(scores.persons[scores.counted]))} persons"
         return f"interval of the mAP from {SAMPLES:,} samples of {units}"

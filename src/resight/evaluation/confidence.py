@@ -183,7 +183,9 @@ def compare_runs(
                 f"{values}. Evaluate both on the same data by the same protocol"
             )
     if not np.array_equal(first.counted, second.counted) or not first.counted.any():
-        raise ProtocolError("two runs can only be compared if the same queries, at least one, have a match in both")
+        raise ProtocolError(
+            "two runs can only be compared if the same queries have a match in both, and at least one query has one"
+        )
     units = _units(first, groups)
     differences = _per_query(first) - _per_query(second)
     intervals = _intervals(differences, units, level, samples, seed)

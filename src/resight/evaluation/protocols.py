@@ -54,7 +54,7 @@ PROTOCOLS: dict[str, Protocol] = {
     for protocol in (
         Protocol(
             name="standard",
-            description="The same person in the query's camera is junk; everybody else in that camera stays.",
+            description="The query's person in the query's camera is junk; all other persons in that camera stay.",
             source="Zheng et al., Scalable Person Re-identification: A Benchmark, ICCV 2015, and its code",
         ),
         Protocol(

@@ -104,13 +104,13 @@ class Threshold:
         """Return a sentence that compares the best similarity of a search with the threshold."""
         if self.similarity > 1:
             return (
-                f"The best candidate has {best:.3f}. In {self.gallery} tracklets, no threshold below 1 is expected to "
-                f"keep the calibrated rate ({self._calibration()})."
+                f"The similarity of the best candidate is {best:.3f}. In {self.gallery} tracklets, no threshold below "
+                f"1 is expected to keep the calibrated rate ({self._calibration()})."
             )
         threshold = f"the threshold {self.similarity:.3f} ({self._calibration()})"
         if self.accepts(best):
             return f"The best match, {best:.3f}, is above {threshold}."
-        return f"No match is above {threshold}. The best candidate has {best:.3f}."
+        return f"No match is above {threshold}. The similarity of the best candidate is {best:.3f}."
 
     def line(self) -> str:
         """Return threshold, gallery size and calibration in one line."""

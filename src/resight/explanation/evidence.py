@@ -20,18 +20,18 @@ from resight.tracklet import Tracklet
 
 
 class MatchEvidence(MatchNumbers):
-    """One match with the part of each clip pair in the similarity, which can be saved as a page. Paper: Eq. 3, Fig. 7.
+    """One match with the contribution of each clip pair to the similarity. Paper: Eq. 3, Fig. 7.
 
-    For the attributes see `MatchNumbers`.
+    `save` writes it as an HTML page. For the attributes see `MatchNumbers`.
     """
 
     def save(self, path: Path | str, *, verdict: Verdict = "unknown", k: int = 2) -> None:
-        """Write a self-contained HTML page: summary, deciding clips and clip pairs, and all numbers as JSON.
+        """Write a self-contained HTML page: summary, weights of clips, clip pairs, and all numbers as JSON.
 
         Args:
             path: ``.html`` file; its folder is created if necessary.
             verdict: Whether both tracklets show the same person, if known.
-            k: Number of clip pairs shown at either end of the importance.
+            k: Number of clip pairs of highest and of lowest importance to show.
         """
         sections = (
             Section(
@@ -41,7 +41,7 @@ class MatchEvidence(MatchNumbers):
             ),
             Section("Clip pairs", (pair_blocks(self, k),), "Green outline: query clip. Orange outline: gallery clip."),
             Section("All clip pairs", matrix_blocks(self), "Rows: query clips. Columns: gallery clips."),
-            Section("Clips in numbers", (SideBySide((clip_table("query", self), clip_table("gallery", self))),)),
+            Section("Numbers for each clip", (SideBySide((clip_table("query", self), clip_table("gallery", self))),)),
         )
         page = Page(
             title=f"{self.query.id} and {self.gallery.id}",

@@ -1,4 +1,4 @@
-"""The numbers behind one similarity: the part of every clip pair, and a summary in words."""
+"""The numbers behind one similarity: the contribution of every clip pair, and a summary in sentences."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOW_SHARE = 0.25
 
 @dataclass(frozen=True, eq=False)
 class MatchNumbers:
-    """A query and a gallery tracklet, with the part of each of their M x N clip pairs in the similarity.
+    """A query and a gallery tracklet, with the contribution of each of their M x N clip pairs to the similarity.
 
     Attributes:
         query: Query tracklet.

@@ -51,7 +51,7 @@ def load_tiles(
     """Return frames of a tracklet as small images.
 
     A frame that is missing or cannot be decoded becomes a labelled placeholder. The numbers on a page were computed
-    when the frame was available, so the page is still worth writing.
+    when the frame was available, so they are still valid.
 
     Args:
         tracklet: Tracklet to read frames from.

@@ -45,7 +45,7 @@ def extract_clip_features(
         encoder: Maps (B, 3, L, H, W) in [-1, 1] to (B, D). It runs in evaluation mode; its own mode is restored.
         tracklets: T tracklets.
         spec: How they are cut into clips.
-        view: How frames are changed first; by default not at all.
+        view: How frames are changed before encoding; by default they are not changed.
         donors: Tracklets whose frames damage is made of, see `Donors`: training persons in training, the gallery in
             tests.
         store: Where features are looked up first, and kept as they are encoded; None keeps nothing.

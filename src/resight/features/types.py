@@ -47,7 +47,7 @@ class ClipFeatures:
         return len(self.ids)
 
     def rows(self, positions: Sequence[int] | NDArray[np.int64]) -> ClipFeatures:
-        """Some of the tracklets, in the order given."""
+        """Return the features of some of the tracklets, in the given order."""
         chosen = np.asarray(positions, np.int64)
         return ClipFeatures(
             tuple(self.ids[i] for i in chosen),
@@ -62,7 +62,7 @@ class ClipFeatures:
         return self.rows(self.places(tracklets))
 
     def places(self, tracklets: Sequence[Tracklet]) -> list[int]:
-        """In which rows these tracklets are."""
+        """Return the rows of these tracklets."""
         place = {id_: i for i, id_ in enumerate(self.ids)}
         return [place[t.id] for t in tracklets]
 
@@ -90,7 +90,7 @@ class ClipFeatures:
 
     @property
     def frames(self) -> str:
-        """What was looked at of each tracklet, in words."""
+        """The frames used of each tracklet, as text."""
         _, clips, frames = self.frame_numbers.shape
         return f"{clips} clip{'s' * (clips > 1)} of {frames} frame{'s' * (frames > 1)}"
 

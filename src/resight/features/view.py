@@ -10,7 +10,7 @@ from resight.recipe import Damage, Stage1
 
 @dataclass(frozen=True)
 class View:
-    """How frames are changed before they are encoded: not at all, damaged, or augmented as in training.
+    """How frames are changed before they are encoded: unchanged, damaged, or augmented as in training.
 
     Attributes:
         damage: The damage of every clip, one of `DAMAGES`, or None. To damage some clips only, mix the features with

@@ -119,8 +119,8 @@ class Laboratory:
     def __post_init__(self) -> None:
         if self.init is not None and self.model is not None:
             raise RecipeError(
-                "both init and model are given: init is the start of encoders to train, model has a trained encoder; "
-                "give one of them"
+                "init and model cannot be combined: init has initial weights for encoders to train, and model has a "
+                "trained encoder; give only one of them"
             )
 
     @cached_property

@@ -63,7 +63,7 @@ class Task:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How to run a training: nothing here changes what is trained.
+    """Options of a training run that do not change its result.
 
     Attributes:
         folder: Folder for logs and checkpoints.

@@ -81,7 +81,7 @@ def train_model(
     if encoder_of is not None:
         if init is not None or 2 not in stages:
             raise RecipeError(
-                "the encoder of another model replaces stage 1: do not combine it with initial weights; train stage 2"
+                "the encoder of another model replaces stage 1: omit initial weights, and train stage 2 only"
             )
         stages = (2,)
         recipe = replace(recipe, clips=encoder_of.recipe.clips, stage1=encoder_of.recipe.stage1)

@@ -133,12 +133,15 @@ def _adopt_by_hand(root: Path, file: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (_grow, r"made for other tracklets .*: 1 were added \(the first: zoe/door/1\); .*--replace\), or delete"),
-        (_shrink, r"made for other tracklets .*: 1 were removed \(the first: anna/door/1\); restore the data"),
+        (
+            _grow,
+            r"does not match the tracklets of .*: 1 were added \(the first: zoe/door/1\); .*--replace\), or delete",
+        ),
+        (_shrink, r"does not match the tracklets of .*: 1 were removed \(the first: anna/door/1\); restore the data"),
         (_overlap, r"in split 2, 1 persons are in both training and test.* --replace"),
-        (_name_a_stranger, r"lists 1 tracklets that folder:.* never had \(the first: zoe/door/1\)"),
+        (_name_a_stranger, r"lists 1 tracklets that are not in folder:.* \(the first: zoe/door/1\)"),
         (_take_a_query_out, "split 1 has no query"),
-        (_adopt_by_hand, r"if you edited these on purpose, set made_for to sha256:[0-9a-f]{64}"),
+        (_adopt_by_hand, r"if you edited the lists on purpose, set it to sha256:[0-9a-f]{64}"),
     ],
 )
 def test_splits_that_do_not_fit_are_explained(

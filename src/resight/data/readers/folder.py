@@ -43,7 +43,7 @@ def read_folder(root: Path) -> Dataset:
                 elif folders:
                     raise DatasetError(
                         f"{root / person / camera / tracklet} should hold the frames of one tracklet but holds folders "
-                        f"({folders[0]}): {LAYOUT.description}; perhaps {root / person} is the folder to read"
+                        f"({folders[0]}): {LAYOUT.description}; perhaps the data set is {root / person}"
                     )
                 else:
                     notes.append(f"{person}/{camera}/{tracklet} holds no picture and is left out")
@@ -98,5 +98,7 @@ def read_tracklet(folder: Path) -> Tracklet:
 def _folders_above_tracklets(folder: Path) -> list[str]:
     folders, pictures = list_folder(folder)
     if pictures:
-        raise DatasetError(f"the picture {folder / pictures[0]} lies too high in the folders: {LAYOUT.description}")
+        raise DatasetError(
+            f"the picture {folder / pictures[0]} is not deep enough in the folders: {LAYOUT.description}"
+        )
     return folders

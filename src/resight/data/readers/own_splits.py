@@ -102,15 +102,17 @@ def apply_own_splits(whole: Dataset, path: Path, name: str) -> tuple[Dataset, ..
             for changed, what in ((removed, "were removed"), (added, "were added"))
             if changed
         ]
-        changes = changes or [f"but its lists match them; if you edited these on purpose, set made_for to {made_for}"]
+        changes = changes or [
+            f"its lists match, but made_for does not; if you edited the lists on purpose, set it to {made_for}"
+        ]
         raise DatasetError(
-            f"{path} was made for other tracklets than {name} has: {' and '.join(changes)}; restore the data, draw new "
+            f"{path} does not match the tracklets of {name}: {' and '.join(changes)}; restore the data, draw new "
             f"splits (resight splits {name} --replace), or delete the file to use the data without splits"
         )
     if removed:
         raise DatasetError(
-            f"{path} lists {len(removed)} tracklets that {name} never had ({first_few(removed)}); correct the list, or "
-            f"draw new splits: resight splits {name} --replace"
+            f"{path} lists {len(removed)} tracklets that are not in {name} ({first_few(removed)}); correct the list, "
+            f"or draw new splits: resight splits {name} --replace"
         )
     splits = own.of(whole)
     for number, split in enumerate(splits, start=1):
