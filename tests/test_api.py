@@ -1,4 +1,4 @@
-"""The public API: what it exports, what docs/api.md promises, and what happens with unusable input."""
+"""The public API: its exports, the code in docs/api.md, and unusable input."""
 
 from __future__ import annotations
 

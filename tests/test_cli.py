@@ -1,4 +1,4 @@
-"""The whole path as a user walks it: every verb on a tiny world, and what is said when something is wrong."""
+"""All commands on a tiny world, and their messages when something is wrong."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ CONDITIONS = {"protocol", "frames", "reranking"}
 
 
 def unnamed_scores(values: Any, known: frozenset[str] = frozenset(), where: str = "") -> list[str]:
-    """Where plain values hold a score without saying, there or above, what it is worth."""
+    """Return the places in plain values that have a score whose conditions are stated neither there nor above."""
     if isinstance(values, list):
         return [found for item in values for found in unnamed_scores(item, known, where)]
     if not isinstance(values, dict):
@@ -141,7 +141,7 @@ def unnamed_scores(values: Any, known: frozenset[str] = frozenset(), where: str 
     return found + [one for name, value in values.items() for one in unnamed_scores(value, known, f"{where}/{name}")]
 
 
-def test_a_score_without_conditions_would_be_noticed() -> None:
+def test_a_score_without_conditions_is_detected() -> None:
     told = {"protocol": "mars", "ap_kind": "k", "frames": "f", "reranking": "none", "valid_queries": 3, "map": 0.5}
     assert unnamed_scores({"scores": {"a": told}}) == []
     for name in ("protocol", "ap_kind", "frames", "reranking", "valid_queries"):
@@ -212,7 +212,7 @@ def test_a_cache_that_cannot_be_written_is_noted(
 
 
 @pytest.mark.parametrize("reranked", [False, True])
-def test_every_score_printed_or_saved_names_its_conditions(
+def test_every_printed_or_saved_score_states_its_conditions(
     world: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], reranked: bool
 ) -> None:
     out = tmp_path / "e"
@@ -246,7 +246,7 @@ def prid(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_several_splits_are_a_mean_and_a_deviation(
+def test_several_splits_give_a_mean_and_a_deviation(
     prid: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model, out = str(run / "model.safetensors"), tmp_path / "e"
@@ -342,7 +342,7 @@ def test_search_compares_the_best_match_with_the_threshold(
             assert "false-alarm rate 5 %" in answer and f"calibrated on {kept['persons']} validation persons" in answer
 
 
-def test_a_single_camera_is_told_how_to_be_searched(
+def test_the_error_for_a_single_camera_says_how_to_search_it(
     world: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     frames = sorted((world / "bbox_test").rglob("0001C1*.jpg"))[:2] or sorted((world / "bbox_test").rglob("0*.jpg"))[:2]

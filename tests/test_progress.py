@@ -19,7 +19,7 @@ class Clock:
 
 
 def drawn(bar: ProgressBar, width: int = 80) -> list[str]:
-    """The lines of a bar on a terminal of that width, without colours."""
+    """Return the lines of a bar on a terminal of that width, without colours."""
     console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
     with console.capture() as capture:
         console.print(bar.bar(width))

@@ -59,7 +59,7 @@ def test_a_person_with_few_tracklets_repeats_them() -> None:
         assert len(own) == 4 and len(set(own)) == 3
 
 
-def test_neighbours_are_drawn_together_in_runs_that_begin_elsewhere_in_each_epoch() -> None:
+def test_successive_persons_stay_together_in_groups_that_differ_by_epoch() -> None:
     data = tracklets(persons=13, each=2)
     plan = BatchPlan(data, Optimisation(persons=13, tracklets=2, together=3, epochs=8), seed=0)
     begins = set()
@@ -78,7 +78,7 @@ def test_targets_number_the_persons() -> None:
     assert plan.targets.tolist() == [-1, -1, -1, -1, 0, 0, 1, 1, 2, 2]
 
 
-def test_a_batch_depends_on_the_step_alone(make_tracklets: MakeTracklets) -> None:
+def test_a_batch_depends_only_on_the_step(make_tracklets: MakeTracklets) -> None:
     data = make_tracklets(persons=4, frames=9)
     plan = BatchPlan(data, Optimisation(persons=2, tracklets=2), seed=3)
     spec = ClipSpec(length=2, count=3, height=32, width=16)
@@ -178,7 +178,7 @@ def alive(process: int) -> bool:
     return not (status.exists() and ") Z " in status.read_text())
 
 
-def test_the_next_batch_is_on_its_way_before_the_one_at_hand_is_used() -> None:
+def test_the_next_batch_is_copied_before_the_current_one_is_used() -> None:
     done: list[str] = []
 
     def source() -> Iterator[tuple[Tensor, Tensor]]:
@@ -197,7 +197,7 @@ def test_the_next_batch_is_on_its_way_before_the_one_at_hand_is_used() -> None:
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_memory_is_pinned_for_a_gpu_only(monkeypatch: pytest.MonkeyPatch, device: str) -> None:
+def test_memory_is_pinned_only_for_a_gpu(monkeypatch: pytest.MonkeyPatch, device: str) -> None:
     asked: dict[str, Any] = {}
 
     def loader(dataset: Dataset[Tensor], **options: Any) -> list[Tensor]:

@@ -50,7 +50,7 @@ def test_one_clip_samplers(sampler: Sampler, n: int, length: int, seed: int) -> 
 
 @given(n=st.integers(1, 300), length=st.integers(1, 16), count=st.integers(1, 12), stride=st.integers(1, 12))
 @settings(deadline=None)
-def test_strides_are_kept_where_they_fit(n: int, length: int, count: int, stride: int) -> None:
+def test_strides_are_kept_if_they_fit(n: int, length: int, count: int, stride: int) -> None:
     fits = max(s for s in range(1, stride + 1) if s == 1 or (length - 1) * s < n)
     for sampler, clips in (("spaced", count), ("consec", 1)):
         spec = ClipSpec(length, clips, sampler, stride=stride)  # type: ignore[arg-type]
@@ -73,7 +73,7 @@ def test_every_start_of_a_stride_can_be_drawn() -> None:
 
 @given(n=st.integers(1, 300), length=st.integers(1, 8), count=st.integers(1, 12), stride=st.integers(1, 12))
 @settings(deadline=None)
-def test_cover_sees_the_whole_tracklet_evenly(n: int, length: int, count: int, stride: int) -> None:
+def test_cover_samples_the_whole_tracklet_evenly(n: int, length: int, count: int, stride: int) -> None:
     clips = sample_clips(n, ClipSpec(length, count, "cover", stride=stride))
     assert clips.shape == (count, length)
     frames, times = np.unique(clips, return_counts=True)
@@ -85,7 +85,7 @@ def test_cover_sees_the_whole_tracklet_evenly(n: int, length: int, count: int, s
     assert (np.diff(clips, axis=1) >= 0).all()
 
 
-def test_cover_keeps_as_near_to_the_stride_as_can_be() -> None:
+def test_cover_is_as_close_to_the_stride_as_possible() -> None:
     for n, stride, steps in ((256, 8, {8}), (128, 8, {8}), (64, 8, {8}), (32, 8, {8}), (32, 3, {2}), (320, 8, {10})):
         assert set(np.diff(sample_clips(n, ClipSpec(4, 8, "cover", stride=stride)), axis=1).ravel().tolist()) == steps
 
@@ -102,7 +102,7 @@ def test_all_takes_every_frame() -> None:
     assert sample_clips(5, ClipSpec(4, 1, "all")).tolist() == [[0, 1, 2, 3, 4]]
 
 
-def test_impossible_requests_say_why() -> None:
+def test_impossible_requests_are_explained() -> None:
     with pytest.raises(DatasetError, match="0 frames"):
         sample_clips(0, ClipSpec())
     with pytest.raises(RecipeError, match="cuts one clip"):

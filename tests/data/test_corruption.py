@@ -5,7 +5,7 @@ import numpy as np
 from resight.data.corruption import choose_corrupted, corrupt_frame
 
 
-def test_corruption_keeps_the_shape_and_loses_the_detail() -> None:
+def test_corruption_keeps_the_shape_and_removes_detail() -> None:
     rng = np.random.default_rng(0)
     frame = rng.integers(0, 256, (256, 128, 3), np.uint8)
     damaged = corrupt_frame(frame)
@@ -18,7 +18,7 @@ def test_corruption_keeps_the_shape_and_loses_the_detail() -> None:
     assert corrupt_frame(frame[:3, :2]).shape == (3, 2, 3)
 
 
-def test_number_of_corrupted_clips_is_uniform_and_their_choice_even() -> None:
+def test_the_number_of_corrupted_clips_and_their_choice_are_uniform() -> None:
     ids = [str(i) for i in range(4000)]
     chosen = choose_corrupted(ids, 8, 6, seed=1)
     counts = np.bincount(chosen.sum(1), minlength=9)

@@ -58,7 +58,7 @@ def test_damage_is_drawn_from_its_seed_and_keeps_shape_and_original(kind: str, c
         assert damage_clip(tiny, kind, rng(1), donor).shape == tiny.shape
 
 
-def test_something_in_front_covers_its_share_in_one_piece_and_moves_a_little(clip: Pixels, donor: Pixels) -> None:
+def test_an_occluder_covers_its_share_in_one_piece_and_moves_a_little(clip: Pixels, donor: Pixels) -> None:
     long, other = np.tile(clip, (5, 1, 1, 1)), np.tile(donor, (5, 1, 1, 1))
     moved, shares = 0, []
     for seed in range(20):
@@ -83,7 +83,7 @@ def test_something_in_front_covers_its_share_in_one_piece_and_moves_a_little(cli
     assert moved >= 19
 
 
-def test_nobody_is_the_side_of_the_frames_stretched(clip: Pixels) -> None:
+def test_an_empty_box_shows_the_stretched_side_of_the_frames(clip: Pixels) -> None:
     clip[:, :, 2:-2] = 255  # a person in the middle
     for seed in range(6):
         damaged = show_background(clip, rng(seed))
@@ -118,11 +118,11 @@ def test_bad_crops_shift_zoom_or_both_and_repeat_the_edges() -> None:
     assert kinds == {"shift", "zoom", "both"}
 
 
-def test_the_papers_damage_is_the_same_as_ever(clip: Pixels) -> None:
+def test_the_corruption_of_the_paper_has_not_changed(clip: Pixels) -> None:
     assert (damage_clip(clip, "corrupted", rng(0)) == corrupt_frames(clip)).all()
 
 
-def test_another_person_is_what_the_donor_shows(clip: Pixels, donor: Pixels) -> None:
+def test_frames_of_another_person_come_from_the_donor(clip: Pixels, donor: Pixels) -> None:
     assert (damage_clip(clip, "other-person", rng(0), donor) == donor).all()
     large = np.repeat(np.repeat(donor, 2, 1), 2, 2)
     assert (damage_clip(clip, "other-person", rng(0), large) == resize_frames(large, (H, W))).all()
@@ -161,7 +161,7 @@ def test_donors_are_other_persons_of_the_same_camera_first() -> None:
         ClipDamage.of_kind("occluded", 2).drawn(alone, 0, 4)
 
 
-def test_each_clip_has_damage_of_its_own_that_depends_on_nothing_else() -> None:
+def test_the_damage_of_a_clip_does_not_depend_on_other_clips() -> None:
     everyone = [tracklet(p, 1, n, frames=f) for p in range(1, 9) for n, f in ((0, 3), (1, 30))]
     damage = ClipDamage.of_kind("other-person", 8, seed=5, donors=Donors(everyone))
     drawn = []
@@ -180,7 +180,7 @@ def test_each_clip_has_damage_of_its_own_that_depends_on_nothing_else() -> None:
     assert source is not None and (source[0].id, tuple(source[1].tolist())) != drawn[2]
 
 
-def test_it_is_known_whom_damage_brings_in() -> None:
+def test_persons_added_by_damage_are_known() -> None:
     everyone = [tracklet(person, camera) for person in range(1, 9) for camera in (1, 2)]
     donors = Donors(everyone)
     for kind in ("occluded", "other-person"):
@@ -191,7 +191,7 @@ def test_it_is_known_whom_damage_brings_in() -> None:
     assert persons_brought_in(everyone[3], 6, "empty", 5, donors).tolist() == [JUNK] * 6
 
 
-def test_kinds_hit_the_clips_that_corruption_hits_and_are_drawn_evenly() -> None:
+def test_kinds_of_damage_use_the_clips_of_corruption_and_are_drawn_evenly() -> None:
     ids = [str(i) for i in range(500)]
     hit = choose_corrupted(ids, 8, 6, seed=1)
     assert (choose_damage(ids, 8, 6, ("empty",), 1) == np.where(hit, "empty", "")).all()

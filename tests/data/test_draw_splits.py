@@ -35,7 +35,7 @@ shares = st.floats(0.15, 0.85)
 
 @settings(max_examples=80, deadline=None)
 @given(worlds, shares, queries, st.integers(0, 5), st.integers(0, 2))
-def test_what_holds_of_every_split(seen: list[list[int]], share: float, queries: str, seed: int, unknown: int) -> None:
+def test_properties_of_every_split(seen: list[list[int]], share: float, queries: str, seed: int, unknown: int) -> None:
     whole, rule = make_set(seen, unknown), SplitRule(3, share, queries, seed=seed)
     try:
         own = draw_splits(whole, rule)
@@ -88,7 +88,7 @@ def test_another_seed_gives_other_splits() -> None:
     assert len({own.made_for for own in drawn}) == 1
 
 
-def test_all_divisions_can_be_had_but_not_one_more() -> None:
+def test_as_many_splits_as_divisions_can_be_drawn_but_no_more() -> None:
     whole = make_set([[1, 2]] * 4)
     own = draw_splits(whole, SplitRule(6))
     assert len({split.query for split in own.splits}) == 6
@@ -126,7 +126,7 @@ def test_short_tracklets_are_in_no_split() -> None:
         (PAIRS, SplitRule(queries="camera:hall"), "0 of 8 persons .* in camera hall and another camera"),
     ],
 )
-def test_why_there_are_no_splits(whole: Dataset, rule: SplitRule, message: str) -> None:
+def test_impossible_splits_are_explained(whole: Dataset, rule: SplitRule, message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         draw_splits(whole, rule)
 
@@ -144,12 +144,12 @@ def test_why_there_are_no_splits(whole: Dataset, rule: SplitRule, message: str) 
         ({"queries": "camera:"}, "camera:NAME"),
     ],
 )
-def test_a_rule_that_cannot_work(values: dict[str, float | int | str], message: str) -> None:
+def test_an_invalid_rule_is_refused(values: dict[str, float | int | str], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         SplitRule(**values)  # type: ignore[arg-type]
 
 
-def test_other_splits_are_overwritten_on_purpose_only(tmp_path: Path) -> None:
+def test_existing_splits_are_overwritten_only_on_request(tmp_path: Path) -> None:
     path = tmp_path / "splits.json"
     first, second = (draw_splits(PAIRS, SplitRule(seed=seed)) for seed in (0, 1))
     write_splits(path, first)

@@ -36,7 +36,7 @@ def test_a_grey_picture_becomes_rgb(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"), [(None, "No such file"), (b"", "0 bytes"), (b"\xff\xd8\xff junk", "not a readable picture")]
 )
-def test_a_bad_frame_is_named(tmp_path: Path, content: bytes | None, message: str) -> None:
+def test_an_unreadable_frame_is_named_in_the_error(tmp_path: Path, content: bytes | None, message: str) -> None:
     path = tmp_path / "0001C1T0001F001.jpg"
     if content is not None:
         path.write_bytes(content)
@@ -45,7 +45,7 @@ def test_a_bad_frame_is_named(tmp_path: Path, content: bytes | None, message: st
     assert str(path) in str(caught.value)
 
 
-def test_load_clips_resizes_and_corrupts_only_what_it_is_told(make_tracklets: MakeTracklets) -> None:
+def test_load_clips_resizes_and_corrupts_only_the_requested_clips(make_tracklets: MakeTracklets) -> None:
     tracklet: Tracklet = make_tracklets(persons=1, cameras=1, frames=4)[0]
     numbers = np.array([[0, 1], [1, 2]])
     clean = load_clips(tracklet, numbers, (64, 32))
@@ -59,7 +59,7 @@ def test_load_clips_resizes_and_corrupts_only_what_it_is_told(make_tracklets: Ma
     assert (same_size[1, 0] == corrupt_frame(read_frame(tracklet.frame(1)))).all()
 
 
-def test_augmentation_draws_once_a_clip(make_tracklets: MakeTracklets) -> None:
+def test_augmentation_is_drawn_once_per_clip(make_tracklets: MakeTracklets) -> None:
     tracklet: Tracklet = make_tracklets(persons=1, cameras=1, frames=1)[0]
     numbers = np.zeros((6, 4), np.int64)  # the same frame in every place
     clips = load_augmented(
@@ -82,7 +82,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_blocks_hold_what_single_frames_do(pictures: Path) -> None:
+def test_blocks_contain_the_same_pixels_as_single_frames(pictures: Path) -> None:
     names = ["0.jpg", "1.png", "2.jpg", "3.jpg", "3.png", "0.jpg", "5.jpg"]
     blocks = read_frames([pictures / name for name in names])
     assert [block.shape for block in blocks] == [(3, 32, 16, 3), (2, 16, 32, 3), (1, 32, 16, 3), (1, 7, 3, 3)]
@@ -107,7 +107,7 @@ def slowly_loaded(
 
 @given(data=st.data())
 @settings(max_examples=40, deadline=None)
-def test_fast_loading_is_loading_frame_by_frame(pictures: Path, data: st.DataObject) -> None:
+def test_fast_loading_equals_loading_frame_by_frame(pictures: Path, data: st.DataObject) -> None:
     names = sorted(path.name for path in pictures.iterdir())
     chosen = data.draw(st.lists(st.sampled_from(names), min_size=1, max_size=9))
     tracklet = Tracklet("t", 1, 1, pictures, tuple(chosen))

@@ -75,7 +75,7 @@ def test_crop_flip_and_tint() -> None:
     assert np.abs(tinted - expected).max() <= 1
 
 
-def test_erasing_paints_one_rectangle_in_every_frame_and_leaves_the_source_alone() -> None:
+def test_erasing_paints_one_rectangle_in_every_frame_of_a_copy() -> None:
     clip = np.random.default_rng(0).integers(0, 100, (3, 20, 10, 3), np.uint8)
     before = clip.copy()
     for out in (None, np.empty_like(clip)):
@@ -87,7 +87,7 @@ def test_erasing_paints_one_rectangle_in_every_frame_and_leaves_the_source_alone
     assert abs(prepare_clips(torch.full((1, 1, 1, 1, 3), GREY, dtype=torch.uint8)).max().item()) < 0.01
 
 
-def test_erasing_is_drawn_as_often_as_asked_and_changes_no_other_draw() -> None:
+def test_erasing_has_its_probability_and_changes_no_other_draw() -> None:
     drawn = [draw_augmentation(Stage1(erasing=0.5), np.random.default_rng(n)) for n in range(500)]
     plain = [draw_augmentation(Stage1(), np.random.default_rng(n)) for n in range(500)]
     assert [(d.crop, d.flip, d.gain, d.contrast) for d in drawn] == [
@@ -101,7 +101,7 @@ def test_erasing_is_drawn_as_often_as_asked_and_changes_no_other_draw() -> None:
     assert (height * width).min() > 0.015 and (height * width).max() <= 0.4 + 1e-9
 
 
-def test_draws_cover_the_room_and_flip_half() -> None:
+def test_draws_cover_all_offsets_and_flip_half() -> None:
     rng = np.random.default_rng(0)
     drawn = [draw_augmentation(Stage1(), rng) for _ in range(500)]
     assert 0.4 < np.mean([d.flip for d in drawn]) < 0.6

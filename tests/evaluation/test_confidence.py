@@ -1,4 +1,4 @@
-"""Intervals and paired tests against loops, and against what they promise."""
+"""Intervals and paired tests, compared with loops and with their nominal rates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ZERO = replace(PROTOCOLS["standard"], name="zero", without_match="zero")
 
 
 def run(strength: float, seed: int = 0, queries: int = 60, zero: bool = False) -> tuple[Scores, NDArray[np.int64]]:
-    """Scores of drawn similarities, stronger for the same person; two queries of nobody; and the persons asked for."""
+    """Return scores of random similarities, with two queries that have no match, and the persons of the queries."""
     rng = np.random.default_rng(0)
     persons = rng.integers(1, 13, queries)
     query = Labels(tuple(f"q{place}" for place in range(queries)), persons, np.ones(queries, int))
@@ -30,7 +30,7 @@ def run(strength: float, seed: int = 0, queries: int = 60, zero: bool = False) -
     return score_similarities(similarity, query, gallery, ZERO if zero else PROTOCOLS["standard"]), query.persons
 
 
-def test_intervals_are_those_of_resampling_in_a_loop() -> None:
+def test_intervals_equal_those_of_resampling_in_a_loop() -> None:
     scores, persons = run(1.0)
     found = confidence_intervals(scores, samples=4000)
     rng = np.random.default_rng(1)
@@ -47,7 +47,7 @@ def test_intervals_are_those_of_resampling_in_a_loop() -> None:
     np.testing.assert_allclose(grouped["map"][1:], np.quantile(draws, [0.025, 0.975]), atol=0.006)
 
 
-def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
+def test_intervals_have_about_their_nominal_coverage() -> None:
     truth = run(1.0, queries=6000)[0].only(np.arange(6000) > 1).map
     covered = []
     for start in range(0, 6000, 60):
@@ -74,7 +74,7 @@ def test_seed_level_and_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
         assert interval == pytest.approx(first[name])
 
 
-def test_queries_without_a_match_count_as_the_protocol_says() -> None:
+def test_queries_without_a_match_count_as_defined_by_the_protocol() -> None:
     scores, _ = run(1.0, zero=True)
     assert scores.valid_queries == 58
     for name, interval in confidence_intervals(scores, samples=50).items():
@@ -83,13 +83,13 @@ def test_queries_without_a_match_count_as_the_protocol_says() -> None:
     assert all(np.isnan(interval).all() for interval in confidence_intervals(nobody).values())
 
 
-def test_a_run_is_no_better_than_itself() -> None:
+def test_a_run_does_not_differ_from_itself() -> None:
     scores, _ = run(1.0)
     for one in compare_runs(scores, scores, samples=100).differences.values():
         assert (one.interval, one.p_value, one.better, one.worse) == ((0, 0, 0), 1.0, 0, 0)
 
 
-def test_a_clear_difference_is_found_and_chance_is_not() -> None:
+def test_a_clear_difference_is_significant_and_a_random_one_is_not() -> None:
     (weak, persons), (strong, _) = run(0.5), run(2.0)
     for groups in (None, persons):
         found = compare_runs(strong, weak, groups=groups, samples=500)
@@ -106,7 +106,7 @@ def test_a_clear_difference_is_found_and_chance_is_not() -> None:
     assert 0.35 < np.mean(p_values) < 0.65
 
 
-def test_the_p_value_is_that_of_every_pattern_of_signs() -> None:
+def test_the_p_value_equals_that_of_all_sign_patterns() -> None:
     first, second = (scores.only(np.arange(60) < 10) for scores in (run(1.2, 1)[0], run(1.0, 2)[0]))
     difference = (first.ap - second.ap)[2:]
     patterns = np.array(np.meshgrid(*[[-1, 1]] * 8)).reshape(8, -1)

@@ -9,7 +9,7 @@ from resight.errors import ShapeError
 from resight.evaluation.damage import DamageAuroc, auroc_by_fault, clip_fault
 
 
-def test_each_fault_against_the_clean_clips_only() -> None:
+def test_each_fault_is_compared_only_with_clean_clips() -> None:
     importance = np.array([[0.1, 0.9, 0.8], [0.7, 0.95, 0.75]])
     fault = np.array([["dark", "", ""], ["", "blur", "blur"]])
     assert auroc_by_fault(importance, fault) == {
@@ -19,7 +19,7 @@ def test_each_fault_against_the_clean_clips_only() -> None:
     }
 
 
-def test_nothing_to_compare_with() -> None:
+def test_without_clean_or_damaged_clips_there_is_no_auroc() -> None:
     assert auroc_by_fault(np.ones((2, 3)), np.full((2, 3), "")) == {}
     assert auroc_by_fault(np.ones((1, 2)), np.full((1, 2), "dark")) == {"dark": DamageAuroc(None, 2, 0)}
 
@@ -42,7 +42,7 @@ def test_errors() -> None:
         ("A...", ""),
         ("A.A.", "A"),
         ("AAAA", "A"),
-        ("AB..", "A"),  # half are faulty, neither fault reaches half: the earliest
+        ("AB..", "A"),  # half of the frames are faulty but neither fault reaches half: the earliest fault
         ("ABB.", "B"),
         ("BBAA", "B"),
         ("A.", "A"),
@@ -56,7 +56,7 @@ def test_clip_fault(faults: str, expected: str) -> None:
     assert clip_fault(names, {name: f.strip(".") for name, f in zip(names, faults, strict=True)}) == expected
 
 
-def test_a_looped_frame_counts_each_time() -> None:
+def test_a_repeated_frame_counts_each_time() -> None:
     assert clip_fault(["1.jpg", "2.jpg", "1.jpg", "2.jpg"], {"1.jpg": "dark"}) == "dark"
     assert clip_fault(["1.jpg", "2.jpg", "3.jpg", "1.jpg", "2.jpg"], {"3.jpg": "dark"}) == ""
     assert clip_fault([], {}) == ""

@@ -15,7 +15,7 @@ from resight.studies.rivals.symmetric import Symmetric
 
 
 def made(count: int, camera: int, seed: int) -> ClipFeatures:
-    """Tracklets of ten persons, two clips of four frames each."""
+    """Return features of tracklets of ten persons, two clips of four frames each."""
     rng = np.random.default_rng(seed)
     persons = np.arange(count) % 10 + 1
     centres = np.random.default_rng(0).normal(size=(11, 16))
@@ -24,7 +24,7 @@ def made(count: int, camera: int, seed: int) -> ClipFeatures:
     return ClipFeatures(ids, persons, np.full(count, camera), values, np.zeros((count, 2, 4), np.int64))
 
 
-def test_reranking_is_that_of_the_whole_matrix_and_says_so() -> None:
+def test_reranking_equals_that_of_the_whole_matrix_and_is_reported() -> None:
     query, gallery = made(6, 1, seed=1), made(40, 2, seed=2)
     aggregator = MeanPair()
     ranking, scores = evaluate_features(query, gallery, aggregator, PROTOCOLS["standard"], reranked=True)
@@ -38,12 +38,12 @@ def test_reranking_is_that_of_the_whole_matrix_and_says_so() -> None:
     assert "k-reciprocal" in scores.line() and "2 clips of 4 frames" in scores.line()
 
 
-def test_without_reranking_the_scores_say_so() -> None:
+def test_scores_without_reranking_are_reported_as_such() -> None:
     _, scores = evaluate_features(made(6, 1, seed=1), made(40, 2, seed=2), MeanPair(), PROTOCOLS["standard"])
     assert "no re-ranking" in scores.line()
 
 
-def test_joined_features_hold_each_tracklet_once() -> None:
+def test_joined_features_contain_each_tracklet_once() -> None:
     first, second = made(5, 1, seed=1), made(3, 2, seed=2)
     joined = first.joined_with(second.joined_with(first))
     assert joined.ids == first.ids + second.ids
@@ -59,7 +59,7 @@ def aggregator_by(name: str) -> Aggregator:
 
 
 @pytest.mark.parametrize("name", [*AGGREGATORS, *RIVALS, "symmetric"])
-def test_the_weight_of_a_clip_is_its_share_in_the_best_answers_one_after_the_other(name: str) -> None:
+def test_the_weight_of_a_clip_is_its_mean_share_in_the_best_answers(name: str) -> None:
     query, gallery, aggregator = made(6, 1, seed=1), made(20, 2, seed=2), aggregator_by(name)
     gallery.cameras[::3] = 1
     gallery.persons[4] = -1
@@ -75,7 +75,7 @@ def test_the_weight_of_a_clip_is_its_share_in_the_best_answers_one_after_the_oth
         np.testing.assert_allclose(found[q], np.mean(shares, axis=0), rtol=1e-5, atol=1e-7)
 
 
-def test_a_query_that_meets_its_own_camera_only_is_weighed_by_it() -> None:
+def test_answers_of_the_own_camera_are_used_if_there_are_no_others() -> None:
     query, gallery = made(3, 1, seed=1), made(7, 1, seed=2)
     found = clip_weights(query, gallery, rank_features(query, gallery, MeanPair()), MeanPair())
     np.testing.assert_allclose(found, 0.5)

@@ -1,8 +1,8 @@
-"""The rules of the official MARS code, one step after another, against the fast code, on the official lists.
+"""Compare the fast code with a plain implementation of the official MARS code, on the official lists.
 
-The rules are written down anew from ``evaluation_mars.m``, ``compute_AP.m``, ``compute_AP_multiCam.m``,
-``compute_r1_multiCam.m`` and ``draw_confusion_matrix.m``, quirks included. ``RESIGHT_MARS_QUERIES=1980`` checks all
-queries, which takes minutes; otherwise some are drawn.
+The rules are implemented again from ``evaluation_mars.m``, ``compute_AP.m``, ``compute_AP_multiCam.m``,
+``compute_r1_multiCam.m`` and ``draw_confusion_matrix.m``, including their peculiarities.
+``RESIGHT_MARS_QUERIES=1980`` checks all queries, which takes minutes; otherwise a random sample is checked.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ EXACT = 1e-12
 
 
 def area(order: Sequence[int], good: set[int], ignored: set[int]) -> float:
-    """Trapezoids under precision over recall, one ranked tracklet after another."""
+    """Return the area under the precision-recall curve by trapezoids, in a loop over the ranking."""
     total, recall, precision, hits, seen = 0.0, 0.0, 1.0, 0, 0
     for position in order:
         if position in ignored:
@@ -44,7 +44,7 @@ def area(order: Sequence[int], good: set[int], ignored: set[int]) -> float:
 
 
 def precision_at_hits(order: Sequence[int], good: set[int], ignored: set[int]) -> tuple[float, int]:
-    """Mean precision at the good ones, and the rank of the first of them."""
+    """Return the mean precision at the matches, and the rank of the first match."""
     total, hits, seen, first = 0.0, 0, 0, 0
     for position in order:
         if position in ignored:
@@ -62,7 +62,7 @@ def precision_at_hits(order: Sequence[int], good: set[int], ignored: set[int]) -
 def plain(
     similarity: NDArray[np.float32], query: Labels, gallery: Labels, cameras: int
 ) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64]]:
-    """Means as the official code takes them, and its two matrices with the number of queries behind each cell."""
+    """Return the means of the official code, and its two matrices with the number of queries of each cell."""
     G = len(gallery.ids)
     persons, seen_by = gallery.persons.tolist(), gallery.cameras.tolist()
     unknown = {position for position in range(G) if persons[position] == JUNK}
@@ -78,7 +78,7 @@ def plain(
         areas.append(area(order, good, same_camera | unknown))
         curves.append([0.0] * (first - 1) + [1.0] * (50 - first + 1) if first <= 50 else [0.0] * 50)
 
-        # The code takes the first answer for the query itself; person -1 is not handed to these two functions.
+        # The official code assumes that the first answer is the query. Person -1 is not passed to these two functions.
         cells = {camera: (same_camera - {order[0]}, good | {order[0]})}
         for other in sorted({seen_by[position] for position in good}):
             there = {position for position in good if seen_by[position] == other}
@@ -99,7 +99,7 @@ def plain(
 
 
 def seeded_similarity(query: Labels, gallery: Labels, columns: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Cosines of features drawn around a point for each person and each camera: neither hopeless nor perfect."""
+    """Return cosines of random features around a point for each person and camera, for scores between 0 and 1."""
     rng = np.random.default_rng(0)
     person = rng.standard_normal((gallery.persons.max() + 2, 64))[gallery.persons]
     camera = rng.standard_normal((gallery.cameras.max() + 1, 64))[gallery.cameras]
@@ -107,7 +107,7 @@ def seeded_similarity(query: Labels, gallery: Labels, columns: NDArray[np.int64]
     values[gallery.persons <= DISTRACTOR] = rng.standard_normal((int((gallery.persons <= DISTRACTOR).sum()), 64)) * 1.2
     values /= np.linalg.norm(values, axis=1, keepdims=True)
     similarity: NDArray[np.float32] = (values[columns] @ values.T).round(3).astype(np.float32)  # rounded: many ties
-    similarity[np.arange(len(columns)), columns] = 1.5  # nothing is more like a tracklet than itself
+    similarity[np.arange(len(columns)), columns] = 1.5  # every tracklet is most similar to itself
     return similarity
 
 

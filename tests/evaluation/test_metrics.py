@@ -1,4 +1,4 @@
-"""Scores re-derived in plain loops, and cases worked by hand."""
+"""Scores computed again in plain loops, and small cases computed by hand."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def tracklet(name: str, person: int, camera: int) -> Tracklet:
 def score(
     query: list[Tracklet], gallery: list[Tracklet], scores: list[list[float]], protocol: Protocol = MARS, **how: int
 ) -> Scores:
-    """Score a ranking; and score the similarities without it, which must be the same to the last bit."""
+    """Score a ranking, and check that the similarities without a ranking give exactly the same scores."""
     k = how.pop("k", None)
     similarity = np.array(scores, np.float32)
     ranking = Ranking.from_scores(similarity, [t.id for t in query], [t.id for t in gallery], k)
@@ -138,7 +138,7 @@ def test_against_plain_loops(data: st.DataObject, protocol: Protocol, budget: in
         ("++--", 1.0, 1.0, 1.0),
         ("-+", 1 / 2, (0 + 1 / 2) / 2, 1 / 2),
         ("+-+", (1 + 2 / 3) / 2, (1 + (1 / 2 + 2 / 3) / 2) / 2, 2 / 3),
-        ("jj+sj-+", (1 + 2 / 3) / 2, (1 + (1 / 2 + 2 / 3) / 2) / 2, 2 / 3),  # junk and own camera leave no trace
+        ("jj+sj-+", (1 + 2 / 3) / 2, (1 + (1 / 2 + 2 / 3) / 2) / 2, 2 / 3),  # junk and the own camera have no effect
         ("d+", 1 / 2, 1 / 4, 1 / 2),  # a distractor is wrong, not junk
     ],
 )
@@ -155,7 +155,7 @@ def test_cmc_counts_from_one_and_stays_flat() -> None:
             found.rank(k)
 
 
-def test_a_query_does_not_answer_itself() -> None:
+def test_a_query_is_not_a_match_of_itself() -> None:
     gallery = [tracklet("q", 1, 1), tracklet("other", 2, 2), tracklet("right", 1, 2)]
     assert score([gallery[0]], gallery, [[1.0, 0.9, 0.8]]).map == pytest.approx(1 / 2)
 
@@ -178,7 +178,7 @@ def test_a_query_without_a_match_is_excluded_and_counted() -> None:
     assert (found.map, found.map_trapezoid, found.minp, found.rank(50), found.valid_queries) == (0.5, 0.5, 0.5, 0.5, 1)
 
 
-def test_a_cut_ranking_is_refused_or_a_lower_bound() -> None:
+def test_a_cut_ranking_is_refused_or_gives_lower_bounds() -> None:
     with pytest.raises(ProtocolError, match="keeps 2 of 4 gallery tracklets"):
         one_query("+--+", k=2)
     found = one_query("+--+", k=2, allow_cut=True)
@@ -213,7 +213,7 @@ def test_similarities_must_be_numbers_of_the_right_shape() -> None:
         score_similarities(np.zeros((1, 1)), query, gallery[1:], MARS)
 
 
-def test_both_ways_agree_on_many_tracklets_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rankings_and_similarities_give_the_same_scores_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     persons, cameras = rng.integers(JUNK, 12, 300), rng.integers(1, 4, 300)
     gallery = Labels(tuple(f"g{place}" for place in range(300)), persons, cameras)
@@ -258,7 +258,7 @@ def test_further_pairs_can_be_junk() -> None:
     assert (fewer.first.tolist(), fewer.ap.tolist()) == ([1], [1])
 
 
-def test_json_and_line_say_what_the_scores_are_worth() -> None:
+def test_json_and_text_state_the_conditions_of_the_scores() -> None:
     found = one_query("-+")
     values = json.loads(json.dumps(found.to_json()))
     assert values["protocol"] == "mars"
@@ -277,7 +277,7 @@ def test_json_and_line_say_what_the_scores_are_worth() -> None:
     }  # fmt: skip
 
 
-def test_scores_that_cannot_stand_beside_published_ones_say_so() -> None:
+def test_scores_that_are_not_comparable_with_published_ones_say_so() -> None:
     message = one_query("-+").deviation()
     assert message is not None and "1,980 queries and 12,180 gallery tracklets; these use 1 and 2" in message
     assert replace(one_query("-+"), queries=1980, gallery=12_180).deviation() is None
@@ -291,7 +291,7 @@ def some_queries(protocol: Protocol = MARS) -> Scores:
 
 
 @pytest.mark.parametrize("protocol", [MARS, ZERO])
-def test_some_of_the_queries_have_scores_of_their_own(protocol: Protocol) -> None:
+def test_a_subset_of_the_queries_can_be_scored(protocol: Protocol) -> None:
     whole = some_queries(protocol)
     part = whole.only(np.array([False, True, True]))
     assert (part.query_ids, part.queries, part.valid_queries) == (("stranger", "b"), 2, 1)

@@ -101,7 +101,7 @@ def test_rates_worked_by_hand() -> None:
 
 
 @pytest.mark.parametrize(("rate", "alarms"), [(0.0, 0), (0.2, 0), (0.25, 1), (0.5, 1), (0.74, 1), (0.75, 3)])
-def test_a_threshold_keeps_to_its_rate_whatever_the_ties(rate: float, alarms: int) -> None:
+def test_a_threshold_keeps_its_rate_also_with_ties(rate: float, alarms: int) -> None:
     at = BY_HAND.threshold_at(rate)
     assert BY_HAND.false_alarm_rate(at) == alarms / 4 <= rate
     lower = np.nextafter(at, -np.inf)
@@ -140,7 +140,7 @@ def test_impostors_are_drawn_by_seed() -> None:
         draw_impostors(query.rows(slice(0, 2)))
 
 
-def test_a_threshold_is_kept_as_plain_numbers() -> None:
+def test_a_threshold_is_stored_as_plain_numbers() -> None:
     chosen = fitted(np.random.default_rng(0).gumbel(0.5, 0.05, 40), rate=0.25)
     assert Threshold.from_json(json.loads(json.dumps(chosen.to_json()))) == chosen
     at = chosen.similarity
@@ -164,7 +164,7 @@ def test_a_threshold_from_few_persons_is_called_a_rough_estimate() -> None:
     assert "rough" not in fitted(best, persons=FEW_PERSONS).line()
 
 
-def test_the_best_match_is_compared_with_the_threshold_in_words() -> None:
+def test_a_sentence_compares_the_best_match_with_the_threshold() -> None:
     chosen = Threshold(0.5, 0.0, 10, 40, 149, VALIDATION, 0.05, 10)
     calibration = (
         "the threshold 0.500 (false-alarm rate 5 %, calibrated on 149 validation persons of the training data)"
@@ -180,7 +180,7 @@ def test_the_best_match_is_compared_with_the_threshold_in_words() -> None:
 
 @pytest.mark.parametrize("kind", ["normal", "exponential"])
 @pytest.mark.parametrize(("rate", "times"), [(0.05, 1), (0.05, 10), (0.2, 10)])
-def test_the_promise_is_kept_where_similarities_are_independent(kind: str, rate: float, times: int) -> None:
+def test_the_rate_holds_if_similarities_are_independent(kind: str, rate: float, times: int) -> None:
     rng = np.random.default_rng(3)
     draw = getattr(rng, kind)
     best = draw(size=(2000, 100)).max(axis=1)
@@ -189,7 +189,7 @@ def test_the_promise_is_kept_where_similarities_are_independent(kind: str, rate:
     assert 0.5 * rate < alarms < 1.5 * rate
 
 
-def test_a_larger_gallery_and_a_lower_rate_want_a_higher_threshold() -> None:
+def test_a_larger_gallery_and_a_lower_rate_need_a_higher_threshold() -> None:
     best = np.random.default_rng(0).gumbel(0.5, 0.05, 40)
     similarity = [fitted(best, rate, 10).for_gallery(size).similarity for rate in (0.2, 0.05) for size in (10, 1000)]
     assert similarity[0] < similarity[1] < similarity[3] and similarity[0] < similarity[2] < similarity[3]
@@ -200,7 +200,7 @@ def test_a_larger_gallery_and_a_lower_rate_want_a_higher_threshold() -> None:
         fitted(best[:1])
 
 
-def test_json_and_text_say_what_the_rates_are_worth() -> None:
+def test_json_and_text_state_the_conditions_of_the_rates() -> None:
     chosen = Threshold(0.5, 0.0, 10, 4, 4, "persons of a test", 0.25, 10)
     values = json.loads(json.dumps(BY_HAND.to_json(replace(chosen, location=0.6))))
     counts = values["mated_queries"], values["impostor_queries"], values["gallery"]
@@ -217,7 +217,7 @@ def test_json_and_text_say_what_the_rates_are_worth() -> None:
     assert "at_threshold" not in BY_HAND.to_json()
 
 
-def test_calibration_takes_each_person_out_once() -> None:
+def test_calibration_removes_each_person_once() -> None:
     rng = np.random.default_rng(0)
     persons = np.repeat(np.arange(1, 9), 4)
     values = rng.normal(size=(9, 1, 16))[persons] + 0.5 * rng.normal(size=(32, 2, 16))
@@ -239,7 +239,7 @@ def test_calibration_takes_each_person_out_once() -> None:
     assert np.mean(own.max(axis=1) >= chosen.similarity) > 0.9
 
 
-def test_the_ranking_must_be_whole_and_of_these_tracklets() -> None:
+def test_the_ranking_must_be_complete_and_of_these_tracklets() -> None:
     labels = some_labels(np.random.default_rng(0), 4)
     with pytest.raises(ShapeError, match="the ranking has 3 query tracklets"):
         search_open_set(Ranking.from_scores(np.zeros((3, 4)), labels.ids[:3], labels.ids), labels, labels, MARS)

@@ -1,4 +1,4 @@
-"""Which pairs match and which are junk, against one rule at a time, and the official MARS numbers."""
+"""Matches and junk, compared with one rule at a time, and the official MARS counts."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_every_rule(protocol: list[str], right: set[str], wrong: set[str]) -> No
 
 
 @pytest.mark.parametrize("person", [DISTRACTOR, JUNK])
-def test_nobody_in_particular_matches_nobody(person: int) -> None:
+def test_junk_and_distractors_never_match(person: int) -> None:
     for protocol in PROTOCOLS.values():
         match, _ = judge_pairs(protocol, labels(("q", person, 1)), labels(("g", person, 2)), np.array([False]))
         assert not match.any()

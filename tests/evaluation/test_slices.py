@@ -37,7 +37,7 @@ def test_slices_are_the_scores_of_their_queries() -> None:
         slice_scores(scores, ["a"])
 
 
-def test_lengths_fall_into_about_equal_parts() -> None:
+def test_length_groups_have_about_equal_size() -> None:
     lengths = np.random.default_rng(0).permutation(np.arange(1, 101))
     groups = length_groups(lengths)
     assert {name: int((groups == name).sum()) for name in set(groups)} == {
@@ -49,12 +49,12 @@ def test_lengths_fall_into_about_equal_parts() -> None:
     assert names == ["2-5 frames", "6-8 frames", "9-11 frames"]  # by number, not by letter
 
 
-def test_a_query_has_the_commonest_fault_of_its_clips() -> None:
+def test_the_fault_of_a_query_is_the_most_common_one_of_its_clips() -> None:
     clips = np.array([["", "", ""], ["", "blur", ""], ["empty", "blur", "blur"], ["empty", "blur", ""]])
     assert fault_groups(clips).tolist() == [CLEAN, "blur", "blur", "empty"]
 
 
-def test_splits_have_mean_and_spread() -> None:
+def test_splits_have_a_mean_and_a_standard_deviation() -> None:
     parts = tuple(replace(some_scores("prid2011", seed)[0], frames="4 clips", reranking="none") for seed in range(3))
     found = SplitScores(parts)
     maps = [one.map for one in parts]
@@ -71,8 +71,8 @@ def test_splits_have_mean_and_spread() -> None:
         SplitScores(parts[:1])
 
 
-def test_a_cell_of_the_camera_matrix_by_hand() -> None:
-    # The query, its person in its own camera, in camera 2 (twice) and 3; somebody else; person -1.
+def test_a_cell_of_the_camera_matrix_computed_by_hand() -> None:
+    # The query, its person in its own camera, in camera 2 (twice) and 3; another person; person -1.
     names = ("q", "own", "two", "two again", "three", "other", "junk")
     gallery = Labels(names, np.array([1, 1, 1, 1, 1, 2, -1]), np.array([1, 1, 2, 2, 3, 3, 2]))
     query = gallery.rows(slice(0, 1))

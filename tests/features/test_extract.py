@@ -29,7 +29,7 @@ SPEC = ClipSpec(length=2, count=3, height=32, width=16)
 
 
 class Colours(nn.Module):
-    """Mean colour of a clip; counts how often it is asked."""
+    """An encoder that returns the mean colour of a clip and counts its calls."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ def test_features_are_those_of_each_clip(make_tracklets: MakeTracklets) -> None:
             assert features.values[t, m] == pytest.approx(expected.numpy(), abs=1e-5)
 
 
-def test_workers_and_batches_change_nothing(make_tracklets: MakeTracklets) -> None:
+def test_features_do_not_depend_on_workers_and_batches(make_tracklets: MakeTracklets) -> None:
     tracklets = make_tracklets(persons=2)
     view = View(augmentation=Stage1(colour=0.3), seed=4)
     one = extract_clip_features(Colours(), tracklets, SPEC, view=view)
@@ -64,7 +64,7 @@ def test_workers_and_batches_change_nothing(make_tracklets: MakeTracklets) -> No
     assert not np.allclose(one.values, straight.values)
 
 
-def test_the_store_knows_what_it_holds(make_tracklets: MakeTracklets, tmp_path: Path) -> None:
+def test_features_are_stored_until_their_inputs_change(make_tracklets: MakeTracklets, tmp_path: Path) -> None:
     tracklets = make_tracklets(persons=2)
     encoder, store = Colours(), FeatureStore(tmp_path)
 
@@ -127,9 +127,7 @@ def test_damage_is_mixed_per_clip(make_tracklets: MakeTracklets) -> None:
         clean.mixed_with(corrupted.rows([0]), damage)
 
 
-def test_damage_of_several_kinds_is_mixed_and_made_of_other_persons(
-    make_tracklets: MakeTracklets, tmp_path: Path
-) -> None:
+def test_several_kinds_of_damage_are_mixed_and_use_other_persons(make_tracklets: MakeTracklets, tmp_path: Path) -> None:
     tracklets = make_tracklets(persons=4, cameras=1)
     clean = extract_clip_features(Colours(), tracklets, SPEC)
 
@@ -143,7 +141,7 @@ def test_damage_of_several_kinds_is_mixed_and_made_of_other_persons(
     for t, m in np.ndindex(chosen.shape):
         source = kinds[str(chosen[t, m])] if chosen[t, m] else clean
         assert np.array_equal(mixed.values[t, m], source.values[t, m])
-    # With one donor, everybody else's clips show that one, and the donor's cannot be made.
+    # With one donor, the clips of all other tracklets show its person. Its own clips cannot be damaged.
     (*others, donor) = tracklets
     shown = extract_clip_features(Colours(), others, SPEC, view=View(damage="other-person"), donors=[donor])
     assert np.abs(shown.values - clean.values[3].mean(0)).max() < 0.02
@@ -194,7 +192,7 @@ def test_saved_features_come_back(make_tracklets: MakeTracklets, tmp_path: Path)
         ClipFeatures.load(tmp_path / "f.safetensors")
 
 
-def test_equal_weights_with_and_without_instance_norm_are_cached_apart(
+def test_equal_weights_with_and_without_instance_norm_have_different_keys(
     make_tracklets: MakeTracklets, tmp_path: Path
 ) -> None:
     tracklets, off, on = make_tracklets(persons=2), I3D(0.125), I3D(0.125, instance_norm=True)
@@ -205,7 +203,9 @@ def test_equal_weights_with_and_without_instance_norm_are_cached_apart(
     assert not np.array_equal(first.values, second.values)
 
 
-def test_an_i3d_is_folded_once_and_precisions_are_cached_apart(make_tracklets: MakeTracklets, tmp_path: Path) -> None:
+def test_an_i3d_is_folded_once_and_precisions_have_different_keys(
+    make_tracklets: MakeTracklets, tmp_path: Path
+) -> None:
     tracklets, encoder = make_tracklets(persons=2), I3D(0.125).train()
     store = FeatureStore(tmp_path)
     exact = extract_clip_features(encoder, tracklets, SPEC, store=store)

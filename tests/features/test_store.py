@@ -50,7 +50,7 @@ def test_info_and_clear_by_age(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert store.clear() == 2 and store.info().tracklets == 0
 
 
-def test_clearing_erases_the_bytes(tmp_path: Path) -> None:
+def test_clearing_overwrites_the_deleted_bytes(tmp_path: Path) -> None:
     store = FeatureStore(tmp_path)
     store.write({key(n): entry(n) for n in range(20)})
     secret = entry(7).tobytes()
@@ -99,7 +99,7 @@ def test_the_folder_is_chosen_by_the_environment(tmp_path: Path, monkeypatch: py
     assert cache_folder() == tmp_path / "mine"
 
 
-def test_the_cache_is_where_each_system_keeps_such_things(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_folder_follows_the_operating_system(monkeypatch: pytest.MonkeyPatch) -> None:
     for platform, variable, folder in (
         ("linux", "XDG_CACHE_HOME", ".cache"),
         ("darwin", "XDG_CACHE_HOME", "Library/Caches"),
@@ -132,7 +132,7 @@ def writer(folder: Path, first: int, end: int) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_two_processes_write_into_one_store(tmp_path: Path) -> None:
+def test_two_processes_can_write_to_one_store(tmp_path: Path) -> None:
     writers = [writer(tmp_path, first, 200) for first in (0, 1)]
     for one in writers:
         _, errors = one.communicate(timeout=120)

@@ -111,7 +111,7 @@ def test_a_frame_encoder_trains_from_a_folder(make_tracklets: MakeTracklets, tmp
 
 @pytest.mark.parametrize("variants", [0, 2])
 @pytest.mark.parametrize("kind", ["learned", "top-share"])
-def test_stage_2_trains_the_aggregator_alone(
+def test_stage_2_trains_only_the_aggregator(
     make_tracklets: MakeTracklets, tmp_path: Path, kind: str, variants: int
 ) -> None:
     tracklets = make_tracklets(persons=7)
@@ -137,7 +137,7 @@ def test_cached_features_are_drawn_with_damage(make_tracklets: MakeTracklets, tm
     assert (first.clean.values != other.clean.values).any()
 
     class Plan:
-        """Always the first four tracklets."""
+        """A batch plan that always has the first four tracklets."""
 
         targets = torch.zeros(20, dtype=torch.int64).numpy()
         n_steps = 50

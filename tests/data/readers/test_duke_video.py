@@ -77,7 +77,7 @@ def test_what_is_left_out_is_noted(root: Path) -> None:
 
 
 @pytest.mark.parametrize("role", ["train", "query", "gallery"])
-def test_a_missing_folder_is_named_and_nobody_is_sent_anywhere(root: Path, role: str) -> None:
+def test_a_missing_folder_is_named_with_the_withdrawal(root: Path, role: str) -> None:
     shutil.rmtree(root / role)
     with pytest.raises(DatasetError, match=rf"no folder .*{role}: .*withdrew it in 2019"):
         read_duke_video(root)
@@ -108,7 +108,7 @@ def _frame_of_another_camera(tracklet: Path) -> None:
         (_frame_of_another_camera, r"under one camera, but '.*_F9999_X99999.jpg' is different"),
     ],
 )
-def test_a_frame_that_does_not_belong_is_named(root: Path, damage: Callable[[Path], None], message: str) -> None:
+def test_a_frame_in_the_wrong_folder_is_named(root: Path, damage: Callable[[Path], None], message: str) -> None:
     damage(first_tracklet(root, "query"))
     with pytest.raises(DatasetError, match=message):
         read_duke_video(root)

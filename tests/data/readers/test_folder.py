@@ -60,7 +60,7 @@ def test_an_empty_tracklet_is_noted_and_its_camera_not_counted(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("path", ["1.jpg", "a/1.jpg", "a/c/1.PNG"])
-def test_a_picture_too_high_is_an_error(tmp_path: Path, path: str) -> None:
+def test_a_picture_above_the_tracklet_folders_is_an_error(tmp_path: Path, path: str) -> None:
     touch(tmp_path, "a/c/1/1.jpg", path)
     with pytest.raises(DatasetError, match=r"is not deep enough.*<person>/<camera>/<tracklet>"):
         read_folder(tmp_path)

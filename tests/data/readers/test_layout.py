@@ -20,13 +20,13 @@ def test_every_reader_has_a_layout() -> None:
 
 
 @pytest.mark.parametrize("above", ["", "unpacked", "unpacked/again"])
-def test_finds_what_an_archive_put_deeper(tmp_path: Path, above: str) -> None:
+def test_finds_data_in_extra_folders(tmp_path: Path, above: str) -> None:
     (tmp_path / above / "query").mkdir(parents=True)
     (tmp_path / "__MACOSX" / "query").mkdir(parents=True)
     assert QUERY.find_home(tmp_path) == tmp_path / above
 
 
-def test_says_what_is_missing_where(tmp_path: Path) -> None:
+def test_reports_what_is_missing_and_where(tmp_path: Path) -> None:
     (tmp_path / "query").mkdir()
     (tmp_path / "too" / "deep" / "below" / "query").mkdir(parents=True)
     (tmp_path / "too" / "deep" / "below" / "train").mkdir(parents=True)
@@ -36,7 +36,7 @@ def test_says_what_is_missing_where(tmp_path: Path) -> None:
         QUERY.find_home(tmp_path / "nowhere")
 
 
-def test_does_not_choose_between_two(tmp_path: Path) -> None:
+def test_refuses_to_choose_between_two_copies(tmp_path: Path) -> None:
     for name in ("old", "new"):
         (tmp_path / name / "query").mkdir(parents=True)
     with pytest.raises(DatasetError, match=r"more than one such data set, .*new and .*old; give the path of one"):

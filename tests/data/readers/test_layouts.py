@@ -39,7 +39,7 @@ def test_every_tracklet_shows_the_frames_of_one_person_in_order(layouts: MakeLay
 
 
 @pytest.mark.parametrize("kind", ["duke-video", "duke-video-old", "ls-vid"])
-def test_nothing_but_junk_is_lost(layouts: MakeLayout, world: Path, kind: str) -> None:
+def test_only_junk_is_lost(layouts: MakeLayout, world: Path, kind: str) -> None:
     expected = {frames for frames, tracklet in known(read_mars(world)).items() if tracklet.person != JUNK}
     assert set(known(read(layouts, kind)[0])) == expected
 
@@ -67,7 +67,9 @@ def test_ids_are_unique_and_queries_have_matches(layouts: MakeLayout, kind: str)
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "mars"])
-def test_an_archive_that_unpacked_too_deep_is_read(layouts: MakeLayout, world: Path, tmp_path: Path, kind: str) -> None:
+def test_an_archive_unpacked_with_extra_folders_is_read(
+    layouts: MakeLayout, world: Path, tmp_path: Path, kind: str
+) -> None:
     root = world if kind == "mars" else layouts(kind)
     (tmp_path / "unpacked").mkdir()
     (tmp_path / "unpacked" / root.name).symlink_to(root, target_is_directory=True)
@@ -77,7 +79,7 @@ def test_an_archive_that_unpacked_too_deep_is_read(layouts: MakeLayout, world: P
 
 
 @pytest.mark.parametrize("kind", READERS)
-def test_a_folder_that_is_not_there_or_empty_is_named(tmp_path: Path, kind: str) -> None:
+def test_a_missing_or_empty_folder_is_named(tmp_path: Path, kind: str) -> None:
     for root in (tmp_path / "nowhere", tmp_path):
         with pytest.raises(DatasetError, match=r"there is n|no tracklet") as caught:
             read_splits(f"{kind}:{root}")

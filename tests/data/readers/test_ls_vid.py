@@ -73,7 +73,7 @@ def test_one_tracklet_does_not_take_the_frames_of_a_longer_name(tmp_path: Path) 
     assert dataset.query == dataset.gallery[1:]
 
 
-def test_copies_with_both_in_info_are_read(root: Path) -> None:
+def test_copies_with_both_folders_in_info_are_read(root: Path) -> None:
     before = read_ls_vid(root)
     (root / "info").mkdir(exist_ok=True)
     (root / "list_sequence").rename(root / "info" / "list_sequence")
@@ -82,7 +82,7 @@ def test_copies_with_both_in_info_are_read(root: Path) -> None:
     assert (after.train, after.query, after.gallery) == (before.train, before.query, before.gallery)
 
 
-def test_lists_may_say_the_camera_and_name_folders(root: Path) -> None:
+def test_lists_may_have_cameras_and_name_folders(root: Path) -> None:
     before = read_ls_vid(root)
     for part, tracklets in (("train", before.train), ("test", before.gallery)):
         for tracklet in tracklets:
@@ -106,7 +106,7 @@ def test_persons_and_cameras_that_begin_at_0_are_counted_from_1(root: Path) -> N
     assert (after.train, after.gallery) == (before.train, before.gallery)
 
 
-def test_what_has_no_frame_is_left_out_and_noted(root: Path) -> None:
+def test_tracklets_without_frames_are_left_out_and_noted(root: Path) -> None:
     before = read_ls_vid(root)
     lost = before.query[0]
     for number in range(len(lost)):

@@ -56,7 +56,7 @@ def test_a_line_per_frame(pictures: Path) -> None:
     assert (second.id, second.person, second.names) == ("b", JUNK, ("1.jpg",))
 
 
-def test_without_person_nobody_and_without_camera_one_of_its_own(pictures: Path) -> None:
+def test_without_person_it_is_unknown_and_without_camera_it_has_its_own(pictures: Path) -> None:
     dataset = read_manifest(
         write(
             pictures,
@@ -76,7 +76,7 @@ def test_without_person_nobody_and_without_camera_one_of_its_own(pictures: Path)
     )
 
 
-def test_it_is_read_by_its_kind_and_by_its_own_name(pictures: Path) -> None:
+def test_a_manifest_is_found_in_its_folder_and_by_its_file_name(pictures: Path) -> None:
     write(pictures, {"frames": "x"}).joinpath("manifest.jsonl").rename(pictures / "mine.jsonl")
     assert read_dataset(f"manifest:{pictures / 'mine.jsonl'}").gallery[0].frame(0) == pictures / "x" / "1.jpg"
 
@@ -93,13 +93,13 @@ def test_it_is_read_by_its_kind_and_by_its_own_name(pictures: Path) -> None:
         ({"frames": "x", "person": ["anna"]}, "expected person to be a name"),
     ],
 )
-def test_a_line_that_cannot_be_meant_is_named(pictures: Path, line: dict[str, Any], message: str) -> None:
+def test_an_invalid_line_is_named(pictures: Path, line: dict[str, Any], message: str) -> None:
     with pytest.raises(DatasetError, match=message) as caught:
         read_manifest(write(pictures, {"frames": "anna/door"}, line))
     assert "manifest.jsonl, line 2" in str(caught.value)
 
 
-def test_tracklets_must_agree_with_themselves(pictures: Path) -> None:
+def test_lines_of_a_tracklet_must_agree(pictures: Path) -> None:
     with pytest.raises(DatasetError, match="second tracklet 'x'"):
         read_manifest(write(pictures, {"frames": "x"}, {"frames": "x"}))
     frame = {"frame": "x/1.jpg", "tracklet": "a"}

@@ -161,7 +161,7 @@ def test_damaged_tables_are_named(root: Path, damage: Callable[[Path], None], me
 
 
 @pytest.mark.parametrize("extra", [False, True])
-def test_without_name_lists_every_frame_must_be_there(root: Path, extra: bool) -> None:
+def test_without_name_lists_all_frames_must_exist(root: Path, extra: bool) -> None:
     if extra:
         (root / "bbox_test" / "0004" / "0004C6T0001F004.jpg").touch()
     else:
@@ -178,14 +178,14 @@ def test_a_row_outside_the_list_is_an_error(row: tuple[int, int, int, int]) -> N
 
 
 @pytest.mark.parametrize("wrong", [frame_name(2, 1, 1, 2), frame_name(1, 2, 1, 2), "frame.jpg"])
-def test_frames_of_somebody_else_are_an_error(wrong: str) -> None:
+def test_frames_of_another_person_are_an_error(wrong: str) -> None:
     right = frame_name(1, 1, 1, 1)
     for names in ([right, wrong], [wrong, right]):
         with pytest.raises(DatasetError, match=rf"row 1 .*person 1, camera 1.*0001C1T.*'{wrong}' is among them"):
             tracklets_from_rows(np.array([(1, 2, 1, 1)]), names, Path("bbox"))
 
 
-def test_what_is_no_frame_is_ignored(root: Path) -> None:
+def test_other_files_are_ignored(root: Path) -> None:
     before = read_mars(root)
     for name in ("Thumbs.db", "._0002C1T0001F001.jpg", "0002C1T0001F001.jpg.part"):
         (root / "bbox_test" / "0002" / name).touch()
@@ -193,7 +193,7 @@ def test_what_is_no_frame_is_ignored(root: Path) -> None:
     assert read_mars(root) == before
 
 
-def test_two_rows_of_one_prefix_get_two_ids() -> None:
+def test_two_rows_with_the_same_prefix_get_different_ids() -> None:
     names = [frame_name(1, 1, 1, frame) for frame in (1, 2, 17, 18)]
     tracklets = tracklets_from_rows(np.array([(1, 2, 1, 1), (3, 4, 1, 1)]), names, Path("bbox"))
     assert [t.id for t in tracklets] == ["0001C1T0001", "0001C1T0001F017"]

@@ -44,7 +44,7 @@ def test_both_kinds_give_the_same_table(tmp_path: Path, header: bytes) -> None:
 
 
 @pytest.mark.parametrize("write", [write_old, write_hdf5])
-def test_what_is_wrong_is_said(tmp_path: Path, write: Callable[[Path], Path]) -> None:
+def test_errors_are_explained(tmp_path: Path, write: Callable[[Path], Path]) -> None:
     path = write(tmp_path / "table.mat")
     with pytest.raises(DatasetError, match=r"expected a variable rows, found broken, group, table; use"):
         read_table(path, "rows", "a layout")
@@ -58,7 +58,7 @@ def test_what_is_wrong_is_said(tmp_path: Path, write: Callable[[Path], Path]) ->
         read_table(tmp_path / "nowhere.mat", "table", "a layout")
 
 
-def test_without_h5py_it_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_h5py_is_reported_with_the_install_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_hdf5(tmp_path / "table.mat")
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(DatasetError, match=r"table.mat is an HDF5 file.*pip install 'resight\[h5\]'"):

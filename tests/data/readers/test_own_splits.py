@@ -54,7 +54,7 @@ def test_a_folder_is_read_as_its_splits(crops: Path, shuffled_disk: None) -> Non
     assert read_splits(name) == (before,)
 
 
-def test_a_manifest_has_splits_of_its_own(crops: Path) -> None:
+def test_a_manifest_has_its_own_splits(crops: Path) -> None:
     made = make_splits(f"manifest:{crops}", SplitRule(1))
     assert made.path == crops / "manifest.splits.json"
     (split,) = read_splits(f"manifest:{crops}")
@@ -68,7 +68,7 @@ def test_a_manifest_has_splits_of_its_own(crops: Path) -> None:
     assert make_splits(f"manifest:{crops / 'night.jsonl'}", SplitRule(2)).path == crops / "night.splits.json"
 
 
-def test_somebody_who_was_named_since_is_found_on_both_sides(crops: Path) -> None:
+def test_a_person_named_after_splitting_is_found_on_both_sides(crops: Path) -> None:
     """The ids do not change, so the overlap shows only in the persons."""
     manifest = crops / "manifest.jsonl"
     make_splits(f"manifest:{crops}", SplitRule(1))
@@ -80,7 +80,7 @@ def test_somebody_who_was_named_since_is_found_on_both_sides(crops: Path) -> Non
         read_splits(f"manifest:{crops}")
 
 
-def test_names_may_be_any_that_files_have(tmp_path: Path) -> None:
+def test_any_file_name_is_allowed(tmp_path: Path) -> None:
     odd = ("Zoë", "bad\udcff", "張", "a b")
     for person in odd:
         for camera in ("1", "2"):
@@ -159,7 +159,7 @@ def test_splits_that_do_not_fit_are_explained(
     assert len(read_splits(f"folder:{crops}")) == 2
 
 
-def test_a_correction_by_hand_is_taken(crops: Path) -> None:
+def test_a_file_corrected_by_hand_is_accepted(crops: Path) -> None:
     path = make_splits(f"folder:{crops}", SplitRule(1)).path
     file = json.loads(path.read_text())
     gone = file["splits"][0]["train"].pop()

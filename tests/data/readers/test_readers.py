@@ -46,7 +46,7 @@ def test_a_number_chooses_one_of_several_splits(layouts: MakeLayout) -> None:
         read_splits(f"{name}#11")
 
 
-def test_the_first_of_several_splits_says_that_it_is_one(layouts: MakeLayout) -> None:
+def test_using_the_first_of_several_splits_is_noted(layouts: MakeLayout) -> None:
     name = f"prid2011:{layouts('prid2011')}"
     dataset = read_dataset(name)
     assert dataset.query == read_splits(name)[0].query
