@@ -133,7 +133,7 @@ def test_encode_takes_every_form_of_a_tracklet(crops: Path, model: resight.Model
     assert model.encode(scattered).shape == (3, model.dim)
 
 
-def test_encode_refuses_what_is_no_tracklet(tmp_path: Path, model: resight.Model) -> None:
+def test_encode_refuses_input_that_is_not_a_tracklet(tmp_path: Path, model: resight.Model) -> None:
     grey = np.zeros((5, 4), np.uint8)
     for source, error in (
         ([], DatasetError), ([[]], DatasetError), (tmp_path / "missing", DatasetError), (tmp_path, DatasetError),
@@ -188,7 +188,7 @@ def test_search_reads_everything_from_one_ranking(crops: Path, model: resight.Mo
         _ = answers[3]
 
 
-def test_requests_that_cannot_work_are_refused(crops: Path, model: resight.Model, tmp_path: Path) -> None:
+def test_invalid_requests_are_refused(crops: Path, model: resight.Model, tmp_path: Path) -> None:
     dataset = f"folder:{crops / 'crops'}"
     with pytest.raises(RecipeError, match="k is 0"):
         resight.search("anna/door/0001", dataset, model, k=0)

@@ -176,7 +176,7 @@ def test_float16_weights_give_nearly_the_same_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [7e4, -7e4, float("nan")])
-def test_what_is_too_large_for_float16_is_refused(tmp_path: Path, value: float) -> None:
+def test_weights_too_large_for_float16_are_refused(tmp_path: Path, value: float) -> None:
     model = small_model()
     with torch.no_grad():
         next(model.encoder.parameters()).view(-1)[0] = value

@@ -407,7 +407,7 @@ def test_explain_adds_up(world: Path, run: Path, tmp_path: Path, capsys: pytest.
         (["sing"], 2, "sing"),
     ],
 )
-def test_mistakes_are_one_line_and_a_status(
+def test_errors_are_one_line_and_an_exit_status(
     arguments: list[str], status: int, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as stop:
@@ -427,9 +427,7 @@ def test_a_world_is_not_overwritten(world: Path, capsys: pytest.CaptureFixture[s
     assert sorted(p.name for p in world.rglob("*")) == before
 
 
-def test_damage_to_the_data_is_named_or_noted(
-    world: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_damaged_data_is_reported(world: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     broken = tmp_path / "broken"
     shutil.copytree(world, broken)
     model = str(run / "model.safetensors")

@@ -15,7 +15,7 @@ def gpus(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int
     return count
 
 
-def test_auto_takes_a_gpu_if_there_is_one(gpus: int) -> None:
+def test_auto_uses_a_gpu_if_there_is_one(gpus: int) -> None:
     assert Compute.resolve() == Compute("cuda" if gpus else "cpu")
     assert Compute.resolve("AUTO", "half") == Compute("cuda" if gpus else "cpu", "half")
 
@@ -37,7 +37,7 @@ def test_names_of_devices(gpus: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["mps", "tpu", "", "cuda:", "cuda:x", "cpu:1", "-1", "cuda:-1", "cuda:7"])
-def test_what_is_no_device_is_refused(gpus: int, name: str) -> None:
+def test_an_unknown_device_is_refused(gpus: int, name: str) -> None:
     with pytest.raises(RecipeError, match="device is"):
         Compute.resolve(name)
 

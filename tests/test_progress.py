@@ -85,7 +85,7 @@ def test_the_time_left_follows_the_recent_speed() -> None:
     assert bar.seconds_left == pytest.approx(350 * 5)
 
 
-def test_without_a_terminal_there_is_a_line_a_minute_a_first_and_a_last() -> None:
+def test_without_a_terminal_lines_are_printed_at_start_every_minute_and_at_the_end() -> None:
     clock, output = Clock(), io.StringIO()
     console = Console(file=output, width=20, force_terminal=False)
     with progress_bar("encoding", "tracklets", console=console, clock=clock) as progress:
@@ -100,7 +100,7 @@ def test_without_a_terminal_there_is_a_line_a_minute_a_first_and_a_last() -> Non
     ]
 
 
-def test_the_last_line_of_work_that_failed_says_how_far_it_came() -> None:
+def test_the_last_line_of_failed_work_shows_how_far_it_got() -> None:
     clock, output = Clock(), io.StringIO()
     console = Console(file=output, force_terminal=False)
     with pytest.raises(KeyboardInterrupt), progress_bar("x", "frames", console=console, clock=clock) as progress:

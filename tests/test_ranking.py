@@ -52,7 +52,7 @@ def test_the_order_is_that_of_a_stable_sort_over_all_magnitudes(
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_score_that_is_no_number_is_named(bad: float) -> None:
+def test_a_score_that_is_not_a_number_is_named(bad: float) -> None:
     scores = np.array([[0.0, 0.0], [0.0, bad]])
     with pytest.raises(ShapeError, match="query q against b"):
         Ranking.from_scores(scores, ["p", "q"], ["a", "b"])

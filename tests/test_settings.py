@@ -24,7 +24,7 @@ class Outer:
     inner: Inner = field(default_factory=Inner)
 
 
-def test_values_are_put_in_where_they_belong() -> None:
+def test_values_replace_those_of_nested_settings() -> None:
     assert replaced(Outer(), {}, "here") == Outer()
     made = replaced(Outer(kind="two"), {"number": 3, "inner": {"share": 1, "steps": [2, 3]}}, "here")
     assert made == Outer(3, "two", Inner(1.0, (2, 3)))
@@ -40,7 +40,7 @@ def test_values_are_put_in_where_they_belong() -> None:
         ({"inner": {"share": "a"}}, "here: inner: share is 'a', expected a number"),
     ],
 )
-def test_what_does_not_belong_is_refused(values: dict[str, object], message: str) -> None:
+def test_unknown_and_invalid_values_are_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         replaced(Outer(), values, "here")
 

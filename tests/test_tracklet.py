@@ -64,7 +64,7 @@ def test_find_looks_in_every_role() -> None:
     assert make_dataset().find("c1") is None
 
 
-def test_by_person_leaves_nobody_in_particular_out_and_sorts() -> None:
+def test_by_person_omits_junk_and_distractors_and_sorts() -> None:
     nobody = [make("junk", JUNK, 1), make("distractor", DISTRACTOR, 2)]
     groups = by_person([B2, *nobody, A1, B1, A2])
     assert list(groups) == [1, 2]

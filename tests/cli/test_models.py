@@ -51,7 +51,7 @@ def test_models_are_listed_and_their_cards_printed(comes_with: Path, capsys: pyt
     assert "one of open-small" in capsys.readouterr().err
 
 
-def test_without_a_model_the_shipped_one_answers(
+def test_without_a_model_the_shipped_one_is_used(
     comes_with: Path, tmp_path: Path, make_tracklets: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_tracklets(persons=3)
@@ -74,7 +74,7 @@ def test_without_a_model_the_shipped_one_answers(
     assert "open-small is damaged" in capsys.readouterr().err
 
 
-def test_with_no_model_at_all_it_is_said_what_to_do(comes_with: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_shipped_models_the_error_says_what_to_do(comes_with: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path in comes_with.iterdir():
         path.unlink()
     main(["models"])

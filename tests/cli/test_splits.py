@@ -38,7 +38,7 @@ def test_splits_are_drawn_and_read(crops: Path, capsys: pytest.CaptureFixture[st
     assert {t.camera for split in read_splits(name) for t in split.query} == {2}
 
 
-def test_what_is_printed(crops: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_rule_and_the_counts_are_printed(crops: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name = f"folder:{crops}"
     main(["splits", name])
     lines = capsys.readouterr().out.splitlines()
@@ -62,7 +62,7 @@ def test_what_is_printed(crops: Path, capsys: pytest.CaptureFixture[str]) -> Non
         (["--min-frames", "2"], "0 of 0 persons"),
     ],
 )
-def test_what_cannot_be_drawn_is_said(
+def test_splits_that_cannot_be_drawn_are_explained(
     crops: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit, match="1"):

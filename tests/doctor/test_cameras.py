@@ -118,14 +118,14 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str, str]] = {
 }  # fmt: skip
 
 
-def test_a_healthy_camera_has_no_finding(site: Path) -> None:
+def test_an_intact_camera_has_no_finding(site: Path) -> None:
     report = examine(site / "cameras.toml")
     assert report.findings == ()
     assert report.looked_at == {"cameras": 1, "pictures": 24, "pictures decoded": 24, "tracklets to cut": 2}
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_what_is_broken_is_found_and_ingest_does_not_fall_over(case: str, site: Path) -> None:
+def test_faults_are_found_and_ingestion_reports_them(case: str, site: Path) -> None:
     break_it, finding, words = BROKEN[case]
     break_it(site)
     report = examine(site / "cameras.toml")
@@ -147,13 +147,13 @@ def test_one_bad_camera_does_not_hide_the_others(site: Path) -> None:
     assert report.looked_at["tracklets to cut"] == 2
 
 
-def test_every_reason_to_leave_something_out_is_a_kind_of_finding() -> None:
+def test_every_reason_for_skipping_is_a_kind_of_finding() -> None:
     source = Path(__file__).parents[2] / "src" / "resight" / "ingest"
     said = "".join((source / name).read_text() for name in ("mot.py", "crops.py"))
     assert all(reason in said for reason in REASONS)
 
 
-def test_a_video_that_is_even_is_healthy(make_video: MakeVideo, tmp_path: Path) -> None:
+def test_a_video_of_constant_rate_has_no_finding(make_video: MakeVideo, tmp_path: Path) -> None:
     make_video("door.mp4")
     (tmp_path / "door.txt").write_text(tracks_text(range(30)))
     (tmp_path / "cameras.toml").write_text(TABLE.replace('video = "door"', 'video = "door.mp4"'))
@@ -162,7 +162,7 @@ def test_a_video_that_is_even_is_healthy(make_video: MakeVideo, tmp_path: Path) 
     assert report.looked_at["pictures"] == 30
 
 
-def test_a_variable_rate_matters_where_frames_are_counted(make_video: MakeVideo, tmp_path: Path) -> None:
+def test_a_variable_rate_is_a_warning_if_the_tracker_counts_frames(make_video: MakeVideo, tmp_path: Path) -> None:
     make_video("door.mp4", ticks=[n + n // 3 for n in range(30)])
     (tmp_path / "door.txt").write_text(tracks_text(range(30)))
     text = TABLE.replace('video = "door"', 'video = "door.mp4"')
@@ -172,7 +172,7 @@ def test_a_variable_rate_matters_where_frames_are_counted(make_video: MakeVideo,
         assert found["variable-frame-rate"].severity == severity
 
 
-def test_a_video_that_was_cut_off(make_video: MakeVideo) -> None:
+def test_a_truncated_video_is_found(make_video: MakeVideo) -> None:
     whole = make_video("door.avi", 60)
     whole.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     kinds = {finding.kind for finding in examine(whole).findings}
@@ -180,13 +180,13 @@ def test_a_video_that_was_cut_off(make_video: MakeVideo) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"not a video", b"\0" * 5000])
-def test_a_file_that_is_no_video(make_video: MakeVideo, tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_video_is_found(make_video: MakeVideo, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.mp4"
     path.write_bytes(content)
     assert "video-unreadable" in {finding.kind for finding in examine(path).findings}
 
 
-def test_a_picture_that_cannot_be_decoded(make_video: MakeVideo) -> None:
+def test_a_frame_that_cannot_be_decoded_is_found(make_video: MakeVideo) -> None:
     av = pytest.importorskip("av", exc_type=ImportError)
     path = make_video("door.mp4")
     with av.open(str(path)) as container:

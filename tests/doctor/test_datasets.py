@@ -16,7 +16,7 @@ from resight.doctor.report import Finding, Findings, Report
 
 
 @pytest.mark.parametrize("kind", DATASETS)
-def test_a_healthy_data_set_has_nothing_but_notes(kind: str, healthy: dict[str, Path]) -> None:
+def test_an_intact_data_set_has_only_notes(kind: str, healthy: dict[str, Path]) -> None:
     report = examine(kind, healthy[kind])
     assert [f for f in report.findings if f.severity != "note"] == []
     assert report.status(strict=True) == 0
@@ -29,13 +29,13 @@ def test_a_synthetic_world_is_not_the_published_data_set(healthy: dict[str, Path
     assert kinds >= {"not-published", "size-not-published"}
 
 
-def test_every_kind_says_what_it_means_and_what_to_do() -> None:
+def test_every_kind_has_a_meaning_and_a_remedy() -> None:
     for name, kind in KINDS.items():
         assert name == name.lower() and " " not in name
         assert kind.meaning and kind.remedy and not kind.remedy.endswith(".")
 
 
-def test_every_kind_is_provoked_by_a_test() -> None:
+def test_every_kind_occurs_in_a_test() -> None:
     cases = {case.finding for case in (*PUBLIC, *OWN)} | {finding for _, finding, _ in CAMERAS.values()}
     tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
     assert {name for name in KINDS if name not in cases and tests.count(f'"{name}"') < 1} == set()

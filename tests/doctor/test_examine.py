@@ -29,12 +29,12 @@ def test_the_page_has_every_kind() -> None:
     assert text.split(BEGIN)[1].split(END)[0] == table(), "old: run `python -m tests.doctor.test_examine`"
 
 
-def test_the_page_says_the_exit_statuses() -> None:
+def test_the_page_lists_the_exit_statuses() -> None:
     assert re.search(r"\| 0 \|.*\n\| 1 \|.*--strict", PAGE.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("kind", ["mars", "duke-video", "ls-vid", "prid2011", "ilids-vid", "manifest"])
-def test_a_kind_that_is_not_said_is_guessed(kind: str, healthy: dict[str, Path]) -> None:
+def test_a_missing_kind_is_guessed(kind: str, healthy: dict[str, Path]) -> None:
     report, statistics = examine(str(healthy[kind]), stage=silent)
     assert report.kind == kind
     assert statistics is not None
@@ -46,34 +46,34 @@ def test_a_folder_of_pictures_is_a_camera(healthy: dict[str, Path]) -> None:
     assert report.kind == "cameras"
 
 
-def test_a_number_of_a_split_is_not_looked_at(healthy: dict[str, Path]) -> None:
+def test_the_number_of_a_split_is_ignored(healthy: dict[str, Path]) -> None:
     report, _ = examine(f"prid2011:{healthy['prid2011']}#3", stage=silent)
     assert report.status() == 0
 
 
 @pytest.mark.parametrize("name", ["market:/data", "/nowhere/at/all", "mars"])
-def test_a_name_without_meaning_is_an_error(name: str) -> None:
+def test_an_unknown_name_is_an_error(name: str) -> None:
     with pytest.raises(DatasetError):
         examine(name, stage=silent)
 
 
-def test_a_path_where_nothing_is_gets_a_report(tmp_path: Path) -> None:
+def test_a_missing_path_is_reported(tmp_path: Path) -> None:
     report, _ = examine(f"mars:{tmp_path}/nothing", stage=silent)
     assert [finding.kind for finding in report.findings] == ["path-missing"]
 
 
-def test_an_archive_in_place_of_a_folder(tmp_path: Path) -> None:
+def test_an_archive_instead_of_a_folder_is_found(tmp_path: Path) -> None:
     (tmp_path / "MARS.zip").write_bytes(b"PK")
     report, _ = examine(f"mars:{tmp_path}/MARS.zip", stage=silent)
     assert [finding.kind for finding in report.findings] == ["not-unpacked"]
 
 
-def test_a_part_of_a_data_set(healthy: dict[str, Path]) -> None:
+def test_a_part_of_a_data_set_is_found(healthy: dict[str, Path]) -> None:
     report, _ = examine(f"mars:{healthy['mars']}/bbox_train", stage=silent)
     assert report.findings[0].kind == "named-too-deep"
 
 
-def test_a_withdrawn_data_set_is_said_to_be_and_nobody_is_named(healthy: dict[str, Path]) -> None:
+def test_a_withdrawn_data_set_is_noted_without_a_source(healthy: dict[str, Path]) -> None:
     report, _ = examine(f"duke-video:{healthy['duke-video']}", stage=silent)
     text = report.to_text()
     assert "withdrew" in KINDS["withdrawn"].meaning and "withdrawn" in text

@@ -191,7 +191,7 @@ def a_row_that_is_too_short(root: Path) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_what_is_broken_is_found_and_no_reader_falls_over(case: Broken, copy: Copy) -> None:
+def test_faults_are_found_and_readers_report_them(case: Broken, copy: Copy) -> None:
     check(case, copy(case.kind))
 
 

@@ -357,7 +357,7 @@ def read_as_another(root: Path) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_what_is_broken_is_found_and_no_reader_falls_over(case: Broken, copy: Copy) -> None:
+def test_faults_are_found_and_readers_report_them(case: Broken, copy: Copy) -> None:
     check(case, copy(case.kind))
 
 
@@ -372,7 +372,7 @@ def kinds_of(root: Path) -> set[str]:
     return {finding.kind for finding in examine("prid2011", root).findings}
 
 
-def test_persons_of_duke_need_no_zeros(copy: Copy) -> None:
+def test_person_folders_of_duke_need_no_leading_zeros(copy: Copy) -> None:
     root = copy("duke-video")
     person = min((root / "train").iterdir())
     person.rename(person.with_name(str(int(person.name))))

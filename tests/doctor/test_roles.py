@@ -33,7 +33,7 @@ def test_a_query_whose_person_is_in_its_own_camera_only_has_no_match() -> None:
     assert find_unmatched(dataset, PROTOCOLS["mars"]) == ["t2c1"]
 
 
-def test_all_pairs_are_judged_in_parts_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pairs_in_parts_and_at_once_give_the_same_findings(monkeypatch: pytest.MonkeyPatch) -> None:
     gallery = tuple(tracklet(person, camera) for person in range(1, 9) for camera in range(1, 2 + person % 2))
     dataset = Dataset("mars", ROOT, (), gallery, gallery)
     whole = find_unmatched(dataset, PROTOCOLS["mars"])
@@ -41,7 +41,7 @@ def test_all_pairs_are_judged_in_parts_as_at_once(monkeypatch: pytest.MonkeyPatc
     assert find_unmatched(dataset, PROTOCOLS["mars"]) == whole == [f"t{n}c1" for n in (2, 4, 6, 8)]
 
 
-def test_queries_belong_into_the_gallery_of_mars() -> None:
+def test_queries_belong_in_the_gallery_of_mars() -> None:
     gallery = tracklet(2, 1), tracklet(2, 2)
     dataset = Dataset("mars", ROOT, (tracklet(1, 1),), (gallery[0], tracklet(2, 3)), gallery)
     assert kinds(dataset, "mars")["query-not-in-gallery"] == "warning"
@@ -49,7 +49,7 @@ def test_queries_belong_into_the_gallery_of_mars() -> None:
     assert "query-not-in-gallery" not in kinds(apart, "duke-video")
 
 
-def test_nobody_to_answer_is_an_error_in_a_public_data_set_and_a_warning_in_your_own() -> None:
+def test_no_match_is_an_error_in_a_public_data_set_and_a_warning_in_your_own() -> None:
     alone = tracklet(2, 1), tracklet(3, 1)
     dataset = Dataset("x", ROOT, (tracklet(1, 1),), alone, alone)
     assert kinds(dataset, "mars")["no-match"] == "error"

@@ -34,7 +34,7 @@ def test_the_histogram_counts_colours_of_stripes() -> None:
     assert ColourHistogram()(torch.ones(1, 3, 1, 6, 4)).square().sum() == pytest.approx(1)  # the brightest colour
 
 
-def test_the_histogram_finds_most_of_the_real_walkers() -> None:
+def test_the_histogram_finds_most_of_the_real_pedestrians() -> None:
     root = os.environ.get("RESIGHT_WALKERS")
     if not root:
         pytest.skip("RESIGHT_WALKERS does not name the folder of the real pedestrians' tracklets")

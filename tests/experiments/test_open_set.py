@@ -37,7 +37,7 @@ def test_the_table_has_desired_and_measured_rates(
     assert lines[8].startswith("Area under the ROC: ")
 
 
-def test_thresholds_from_few_persons_keep_to_the_rate_only_where_impostors_are_alike() -> None:
+def test_thresholds_from_few_persons_keep_the_rate_only_if_impostors_are_similar() -> None:
     persons, cameras = np.repeat(np.arange(1, 41), 2), np.tile([1, 2], 40)
     labels = Labels(tuple(f"{p}-{c}" for p, c in zip(persons, cameras, strict=True)), persons, cameras)
     noise = np.random.default_rng(0).random((80, 80))

@@ -15,7 +15,7 @@ from resight.synthetic.world import SCALES
 
 
 @pytest.mark.parametrize("variant", VARIANTS[1:], ids=lambda variant: variant.name)
-def test_a_variant_differs_from_everything_in_what_it_says_and_nothing_else(variant: Variant) -> None:
+def test_a_variant_differs_only_in_its_own_settings(variant: Variant) -> None:
     worlds = asdict(variant.scale()), asdict(EVERYTHING.scale())
     styles = worlds[0].pop("style"), worlds[1].pop("style")
     assert {name for name in styles[0] if styles[0][name] != styles[1][name]} == set(variant.style)
@@ -28,7 +28,7 @@ def test_a_variant_differs_from_everything_in_what_it_says_and_nothing_else(vari
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
-def test_all_trainings_have_as_many_steps_within_an_epoch(variant: Variant) -> None:
+def test_all_training_runs_have_nearly_the_same_number_of_steps(variant: Variant) -> None:
     optimisation = variant.recipe(0, STEPS).stage1.optimisation
     per_epoch = variant.persons // optimisation.persons
     assert abs(optimisation.epochs * per_epoch - STEPS) <= per_epoch / 2
@@ -52,7 +52,7 @@ def test_costs_are_measured_seed_by_seed_and_the_best_is_first() -> None:
     assert table.row(EVERYTHING.name).cells == ((50, 30), (0, 0), (30, 10), (0, 0))
 
 
-def test_a_small_study_from_worlds_to_table_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_small_study_is_run_and_repeated_from_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny, whole = SCALES["tiny"], open_small()
     few = replace(whole.stage1.optimisation, persons=2, tracklets=2)
     small = replace(whole, stage1=replace(whole.stage1, optimisation=few))

@@ -25,7 +25,7 @@ def test_the_page_in_the_docs_is_what_the_saved_results_give() -> None:
         assert (results_page.PAGE.parent / picture).is_file()
 
 
-def test_results_of_a_run_are_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_of_a_run_are_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RESULTS", "IMAGES"):
         monkeypatch.setattr(results_page, name, tmp_path / name.lower())
     monkeypatch.setattr(results_page, "REMARKS", tmp_path / "remarks.md")

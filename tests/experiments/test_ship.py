@@ -79,7 +79,7 @@ def test_nothing_is_shipped_with_an_incomplete_card(shipped_folder: Path, tmp_pa
     assert list((tmp_path / "new").iterdir()) == []
 
 
-def test_weights_that_changed_are_noticed(shipped_folder: Path) -> None:
+def test_changed_weights_are_detected(shipped_folder: Path) -> None:
     full, half = (load_checkpoint(shipped_folder / "open-small.safetensors") for _ in range(2))
     with torch.no_grad():
         for weights in half.encoder.parameters():

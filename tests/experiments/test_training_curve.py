@@ -15,7 +15,7 @@ def write_log(path: Path, steps: int) -> None:
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
-def test_losses_are_averaged_and_validations_stand_at_their_steps(tmp_path: Path) -> None:
+def test_losses_are_averaged_and_validation_is_drawn_at_its_steps(tmp_path: Path) -> None:
     write_log(tmp_path / "log", 100)
     losses, validations = plot_training({"stage1": read_log(tmp_path / "log")}).axes
     x, y = (np.asarray(one) for one in losses.lines[0].get_data())

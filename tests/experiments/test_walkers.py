@@ -62,7 +62,7 @@ def write_labels(path: Path, rows: Sequence[Sequence[object]]) -> Path:
     return path
 
 
-def test_tables_and_file_say_the_same(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tables_and_file_have_the_same_values(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model, data = tiny_model(tmp_path / "model.safetensors"), read_folder(world)
     first, second = data.between_cameras(1, 2).query[0], data.between_cameras(2, 1).query[1]
     whole = [first.id, number(first.names[0]), number(first.names[-1]), "occluded_by_person"]
@@ -131,7 +131,7 @@ def test_importance_by_hand() -> None:
     assert (only.auroc, only.tracklets, only.damaged_weight, only.clean_weight) == (None, 0, None, None)
 
 
-def test_the_published_labels_have_the_form_that_they_must_have() -> None:
+def test_the_published_labels_are_valid() -> None:
     ranges = read_faulty_frames(LABELS)
     assert ranges == sorted(ranges) and len(ranges) > 50
     assert all(re.fullmatch(r"\d{4}/c[12]/\d{4}", one.tracklet) for one in ranges)
@@ -140,7 +140,7 @@ def test_the_published_labels_have_the_form_that_they_must_have() -> None:
         assert before.tracklet != after.tracklet or before.last < after.first
 
 
-def test_the_published_labels_fit_the_real_walkers() -> None:
+def test_the_published_labels_match_the_real_pedestrians() -> None:
     root = os.environ.get("RESIGHT_WALKERS")
     if not root:
         pytest.skip("RESIGHT_WALKERS does not name the folder of the real pedestrians' tracklets")
@@ -161,7 +161,7 @@ def test_the_published_labels_fit_the_real_walkers() -> None:
         ([HEADER, ["a", 1, 2, "tired"]], "'tired' is not a fault, expected one of occluded_by_object, "),
     ],
 )
-def test_labels_of_another_form_are_refused(rows: list[list[object]], message: str, tmp_path: Path) -> None:
+def test_invalid_labels_are_refused(rows: list[list[object]], message: str, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=message):
         read_faulty_frames(write_labels(tmp_path / "labels.csv", rows))
 

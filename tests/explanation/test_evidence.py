@@ -33,14 +33,14 @@ def test_pairs_are_ordered_by_importance(evidence: MatchEvidence) -> None:
     assert evidence.strongest_pairs(6)[0] == evidence.weakest_pairs(6)[-1]
 
 
-def test_shares_sum_to_one_even_where_weights_do_not(evidence: MatchEvidence) -> None:
+def test_shares_sum_to_one_even_if_weights_do_not(evidence: MatchEvidence) -> None:
     doubled = replace(evidence, scored=replace(evidence.scored, weight=evidence.scored.weight * 2))
     for one in (evidence, doubled):
         assert one.query_shares == pytest.approx(np.array([5.5, 2.51]) / 8.01)
         assert one.gallery_shares.sum() == pytest.approx(1)
 
 
-def test_words_name_the_clips_that_decided(evidence: MatchEvidence) -> None:
+def test_the_summary_names_the_clips_that_decided(evidence: MatchEvidence) -> None:
     words = " ".join(evidence.in_words())
     assert f"Similarity {evidence.scored.score:.2f}." in words
     assert "In the query, the model relied on clip 1 (69% of the weight)." in words
@@ -49,7 +49,7 @@ def test_words_name_the_clips_that_decided(evidence: MatchEvidence) -> None:
     assert "The unweighted mean over all clip pairs is 0.74." in words
 
 
-def test_words_for_even_and_for_ignored_clips(evidence: MatchEvidence) -> None:
+def test_the_summary_describes_equal_and_ignored_clips(evidence: MatchEvidence) -> None:
     even = " ".join(with_importance(evidence, [[1, 1, 1], [1, 1, 1]]).in_words())
     assert "All 3 clips of the gallery tracklet have about the same weight." in even
     ignoring = " ".join(with_importance(evidence, [[1, 1, 0.01], [1, 1, 0.01]]).in_words())

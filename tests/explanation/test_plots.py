@@ -31,7 +31,7 @@ def outlines(figure: Figure) -> list[str]:
     return [to_hex(axes.spines["left"].get_edgecolor()) for axes in figure.axes]
 
 
-def test_cmc_draws_a_line_a_method() -> None:
+def test_cmc_draws_one_line_per_method() -> None:
     figure = plot_cmc({"mean": np.array([0.5, 0.7]), "a $ sign": [0.6, 0.8, 0.9]}, "protocol mars, 9 queries")
     (axes,) = figure.axes
     assert [line.get_ydata().tolist() for line in axes.lines] == [[0.5, 0.7], [0.6, 0.8, 0.9]]  # type: ignore[union-attr]
@@ -52,7 +52,7 @@ def test_the_open_set_is_drawn_over_false_alarms() -> None:
     figure.canvas.draw()
 
 
-def test_camera_pairs_are_cells_with_their_number() -> None:
+def test_camera_pairs_are_cells_with_numbers() -> None:
     shares = np.array([[np.nan, 1.0], [0.25, np.nan]])
     figure = plot_camera_pairs((1, 4), shares, np.array([[0, 3], [8, 0]]), "rank-1", "protocol mars")
     figure.canvas.draw()
@@ -60,7 +60,7 @@ def test_camera_pairs_are_cells_with_their_number() -> None:
     assert "protocol mars" in written(figure)
 
 
-def test_importance_has_four_panels_a_matrix(evidence: MatchEvidence) -> None:
+def test_each_matrix_of_importance_has_four_panels(evidence: MatchEvidence) -> None:
     figure = plot_importance(evidence)
     assert len(figure.axes) == 12
     drawn = [axes.images[0].get_array() for axes in figure.axes if len(axes.images) == 1]
@@ -69,7 +69,7 @@ def test_importance_has_four_panels_a_matrix(evidence: MatchEvidence) -> None:
         assert any(a.shape == values.shape and np.allclose(a, values) for a in shown)
 
 
-def test_clip_pairs_stand_side_by_side(evidence: MatchEvidence) -> None:
+def test_clip_pairs_are_drawn_side_by_side(evidence: MatchEvidence) -> None:
     figure = plot_clip_pairs(evidence, k=2)
     assert outlines(figure) == [COLOURS["query"], COLOURS["gallery"]] * 4
     words = written(figure)
@@ -80,7 +80,7 @@ def test_clip_pairs_stand_side_by_side(evidence: MatchEvidence) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])
-def test_figures_are_written_whole_or_not_at_all(suffix: str, tmp_path: Path, evidence: MatchEvidence) -> None:
+def test_figures_are_written_in_one_step(suffix: str, tmp_path: Path, evidence: MatchEvidence) -> None:
     path = tmp_path / "new" / f"figure.{suffix}"
     save_figure(plot_clip_pairs(evidence, k=1), path)
     assert [p.name for p in path.parent.iterdir()] == [path.name]
@@ -91,7 +91,7 @@ def test_figures_are_written_whole_or_not_at_all(suffix: str, tmp_path: Path, ev
         assert "<svg" in path.read_text()
 
 
-def test_a_failed_figure_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_figure_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "figure.png"
     path.write_bytes(b"old")
 

@@ -80,7 +80,7 @@ def parse(path: Path) -> Parsed:
     return page
 
 
-def test_match_page_holds_its_numbers(tmp_path: Path, evidence: MatchEvidence) -> None:
+def test_the_page_of_a_match_contains_its_numbers(tmp_path: Path, evidence: MatchEvidence) -> None:
     path = tmp_path / "pages" / "match.html"
     evidence.save(path, verdict="right", k=2)
     page = parse(path)
@@ -119,7 +119,7 @@ def test_search_page_ranks_and_links(tmp_path: Path, query: Tracklet, gallery: T
     assert json.loads(page.scripts[0])["ranked"][1]["id"] == other.id
 
 
-def test_search_page_calls_cameras_by_their_names(tmp_path: Path, query: Tracklet, gallery: Tracklet) -> None:
+def test_the_search_page_shows_names_of_cameras(tmp_path: Path, query: Tracklet, gallery: Tracklet) -> None:
     names = {query.camera: "back door", gallery.camera: "gate"}
     path = tmp_path / "search.html"
     write_search_page(path, query, [(gallery, 0.5, "unknown")], camera_name=names.__getitem__)
@@ -133,7 +133,7 @@ def test_search_page_without_answers(tmp_path: Path, query: Tracklet) -> None:
     assert "There are no candidates in the gallery." in parse(tmp_path / "search.html").text
 
 
-def test_hostile_names_stay_text(tmp_path: Path, evidence: MatchEvidence) -> None:
+def test_markup_in_names_is_escaped(tmp_path: Path, evidence: MatchEvidence) -> None:
     path = tmp_path / "page.html"
     query, gallery = replace(evidence.query, id=HOSTILE), replace(evidence.gallery, id="</script><b>")
     replace(evidence, query=query, gallery=gallery).save(path)
@@ -193,7 +193,9 @@ def test_report_renders_every_part(tmp_path: Path, evidence: MatchEvidence) -> N
     assert not page.scripts
 
 
-def test_a_page_is_replaced_whole(tmp_path: Path, evidence: MatchEvidence, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_is_replaced_in_one_step(
+    tmp_path: Path, evidence: MatchEvidence, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "report.html"
     write_report(path, "First", [], [])
     write_report(path, "Second", [], [])
@@ -209,7 +211,7 @@ def test_a_page_is_replaced_whole(tmp_path: Path, evidence: MatchEvidence, monke
     assert [p.name for p in tmp_path.glob("*.*") if p.is_file()] == ["report.html"]
 
 
-def test_a_missing_frame_leaves_a_page_with_a_marked_hole(tmp_path: Path, evidence: MatchEvidence) -> None:
+def test_a_missing_frame_is_marked_on_the_page(tmp_path: Path, evidence: MatchEvidence) -> None:
     evidence.query.frame(1).unlink()
     path = tmp_path / "match.html"
     evidence.save(path)
@@ -218,7 +220,7 @@ def test_a_missing_frame_leaves_a_page_with_a_marked_hole(tmp_path: Path, eviden
     assert all(i["alt"] == "0001C1T0001, frame 2 of 6: cannot be read" for i in holes)
 
 
-def test_parts_that_do_not_fit_are_refused() -> None:
+def test_invalid_parts_are_refused() -> None:
     with pytest.raises(ShapeError, match="expected a data:image/ address"):
         Picture("p", "https://example.org/p.png", "x")
 

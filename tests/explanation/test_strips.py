@@ -11,7 +11,7 @@ from resight.features.types import PADDING
 from resight.tracklet import Tracklet
 
 
-def test_tiles_show_the_frames_asked_for(query: Tracklet) -> None:
+def test_tiles_show_the_requested_frames(query: Tracklet) -> None:
     tiles = load_tiles(query, [0, 5, 0])
     assert [t.pixels.shape for t in tiles] == [(*TILE_SIZE, 3)] * 3
     assert tiles[0] is tiles[2]
@@ -19,7 +19,7 @@ def test_tiles_show_the_frames_asked_for(query: Tracklet) -> None:
     assert tiles[1].label == "0001C1T0001, frame 6 of 6"
 
 
-def test_a_tile_carries_itself(query: Tracklet) -> None:
+def test_a_tile_contains_its_image_data(query: Tracklet) -> None:
     kind, _, content = load_tiles(query, [2])[0].uri.partition(",")
     assert kind == "data:image/jpeg;base64"
     assert simplejpeg.decode_jpeg(base64.b64decode(content)).shape == (*TILE_SIZE, 3)
@@ -48,7 +48,7 @@ def test_padding_is_never_shown(query: Tracklet) -> None:
     assert clip_middles(query, clips, np.array([False]))[0].label.startswith("0001C1T0001, frame 5")
 
 
-def test_long_tracklets_are_thinned_to_both_ends() -> None:
+def test_long_tracklets_are_sampled_including_both_ends() -> None:
     long = Tracklet("t", 1, 1, Path(), tuple(f"{n}.jpg" for n in range(100)))
     numbers = tracklet_frames(long, 7)
     assert len(numbers) == 7
