@@ -1,6 +1,6 @@
 """Compare the false-alarm rate of a threshold on the test set with the rate that it was calibrated for.
 
-``python -m experiments.open_set mars:demo/world --model demo/seed0/model.safetensors`` prints the table of
+``python -m experiments.open_set mars:worlds/demo --model runs/demo/model.safetensors`` prints the table of
 docs/protocols.md.
 """
 

@@ -1,6 +1,6 @@
 """Measure the effect of common protocol mistakes: the same similarities, scored with correct and wrong rules.
 
-``python -m experiments.protocol_mistakes mars:demo/world --model demo/seed0/model.safetensors`` prints the table of
+``python -m experiments.protocol_mistakes mars:worlds/demo --model runs/demo/model.safetensors`` prints the table of
 docs/protocols.md.
 """
 

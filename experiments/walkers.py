@@ -101,7 +101,7 @@ def walkers(
     Args:
         model: The model to evaluate; the shipped model by default.
         tracklets: Folder with the tracklets of the pedestrians.
-        demo_model: A model of `python -m experiments.demo` to compare with.
+        demo_model: A model trained with the recipe `demo`, to compare with.
         labels: CSV file of faulty frames: tracklet, first, last, fault.
         results: JSON file to write the same results to.
         workers: Number of processes that read frames.

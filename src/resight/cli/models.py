@@ -27,7 +27,7 @@ def models(name: str | None = None, *, as_json: Json = False) -> None:
         + (" (default)" if card.name == DEFAULT else "")
         for card in cards
     ]
-    none = "no model comes with this copy of Resight: train one with `resight train` or `make demo`"
+    none = "no model comes with this copy of Resight: train one with `resight train`"
     values = {"default": DEFAULT, "models": [card.to_json() for card in cards]}
     print_result(values, "\n".join(lines) or none, as_json)
 

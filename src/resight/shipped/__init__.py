@@ -33,7 +33,7 @@ def shipped_card(name: str, folder: Path = FOLDER) -> Card:
     if not cards:
         raise CheckpointError(
             f"there is no model file {name!r}, and no model comes with this copy of Resight: train one with "
-            "`resight train` or `make demo`, and give its file as --model PATH"
+            "`resight train`, and give its file as --model PATH"
         )
     if name not in cards:
         raise CheckpointError(
