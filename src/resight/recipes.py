@@ -45,7 +45,7 @@ def demo() -> Recipe:
 
 
 def importance() -> Recipe:
-    """Return settings for stage 2 alone, on the encoder of an existing model: minutes on two cores."""
+    """Return settings for stage 2 alone, on the encoder of an existing model; it trains in minutes on two cores."""
     return Recipe(
         name="importance",
         stage2=Stage2(
@@ -59,7 +59,7 @@ def importance() -> Recipe:
 
 
 def modern() -> Recipe:
-    """Return current practice for inflated image networks, 83 mAP on MARS without aggregation (docs/recipes.md)."""
+    """Return a recipe that follows current practice in video re-identification; docs/recipes.md names the sources."""
     return Recipe(
         name="modern",
         clips=ClipSpec(sampler="cover", stride=8),

@@ -1,4 +1,4 @@
-"""What a search returns: the best gallery tracklets, read from one ranking."""
+"""The result of a search: the best gallery tracklets, read from one ranking."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Answers:
         ranking: The result itself: one query, K gallery tracklets. Everything else is read from it.
         model: The model that compared the tracklets.
         dataset: The data set that was searched.
-        threshold: Similarity from which a match is reported, for a gallery of this size; None if the model has none.
+        threshold: Threshold for a gallery of this size; None if the model has none.
         searched: Number of gallery tracklets.
-        scored: Number of them that were compared clip pair by clip pair; bounds proved that the others are not among
-            the best K, unless a shortlist was used.
+        scored: Number of them that were compared by their clip pairs. The others are not among the best K, as bounds
+            prove, unless a shortlist was used.
         shortlist: Size of the shortlist, or None if the result is exact.
         query_features: Clip features of the query.
         gallery_features: Clip features of the gallery.
@@ -91,8 +91,8 @@ class Answers:
         lines = [f"{answer.rank:3}. {answer.similarity:.3f}  {answer.id}  {answer.camera}" for answer in self]
         lines.insert(0, self.verdict)
         if self.shortlist is not None:
-            lines.append(f"approximate: only a shortlist of {self.shortlist} was compared clip pair by clip pair")
-        lines.append(f"{self.searched} tracklets searched, {self.scored} compared clip pair by clip pair")
+            lines.append(f"approximate: only a shortlist of {self.shortlist} tracklets was compared by clip pairs")
+        lines.append(f"{self.searched} tracklets searched, {self.scored} of them compared by clip pairs")
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
@@ -110,7 +110,7 @@ class Answers:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """One gallery tracklet of a search.
+    """One answer of a search: a gallery tracklet with its similarity.
 
     Attributes:
         rank: 1 for the best.

@@ -84,7 +84,7 @@ class Model:
 
     @property
     def card(self) -> dict[str, Any]:
-        """What is known about the model, as plain values.
+        """Description of the model, as plain values.
 
         The card in the model file (aggregator, validation scores, threshold, version), and for a model that comes with
         the package its use, limits, training data, licence and scores.
@@ -96,7 +96,7 @@ class Model:
             return dict(known)
 
     def threshold(self, gallery: int) -> Threshold | None:
-        """Return the similarity from which a match is reported in a gallery of that many tracklets.
+        """Return the threshold for a gallery of that many tracklets; matches below it are not reported as such.
 
         Args:
             gallery: Number of gallery tracklets, 1 or more.

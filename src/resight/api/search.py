@@ -31,7 +31,7 @@ def search(
         dataset: What to search, as ``KIND:PATH`` or as `read_dataset` returned it.
         model: A `Model`, its name or the path of its file; None is the default model.
         k: Number of answers, 1 or more.
-        shortlist: Compare only this many tracklets clip pair by clip pair, those with the most similar mean features.
+        shortlist: Compare only this many tracklets by their clip pairs: those with the most similar mean features.
             Faster and approximate; None is exact.
         progress: Whether to show progress bars.
 
