@@ -1,4 +1,4 @@
-# The same commands that CI runs. `make demo` needs nothing but Python and five to ten minutes on two cores.
+# The same commands that CI runs. `make demo` needs nothing but Python, and takes about four minutes on two cores.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat
 
 from resight.errors import DatasetError
 
@@ -34,6 +33,8 @@ def read_table(path: Path, variable: str, layout: str) -> NDArray[np.int64]:
     """
     if not path.is_file():
         raise DatasetError(f"there is no table {path}: {layout}")
+    from scipy.io import loadmat  # slow to import, and most commands read no MATLAB file
+
     with path.open("rb") as file:
         is_hdf5 = file.read(32).startswith(_HDF5)
     try:
