@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 import resight
+from resight.api.sources import find_tracklet
 from resight.checkpoints import Checkpoint, make_aggregator
 from resight.errors import CheckpointError, DatasetError, FrameError, RecipeError, ShapeError
 from resight.models.encoders import make_encoder
@@ -216,3 +218,21 @@ def test_a_data_set_of_another_layout_is_searched(tmp_path: Path, model: resight
     assert all(answer.tracklet.camera != dataset.query[0].camera for answer in answers)
     result = resight.evaluate(model, dataset, progress=False)
     assert result.to_text() == str(result)
+
+
+def test_a_picture_or_a_folder_outside_the_data_set_is_a_query(
+    crops: Path, model: resight.Model, tmp_path: Path
+) -> None:
+    dataset = resight.read_dataset(f"folder:{crops / 'crops'}")
+    tracklet = dataset.gallery[0]
+    picture = tracklet.frame(3)
+    answers = resight.search(str(picture), dataset, model, progress=False)
+    assert answers.query.names == (picture.name,) and answers.searched == len(dataset.gallery)
+    # A folder that holds the frames of several tracklets is none of them.
+    (tmp_path / "mixed").mkdir()
+    for number in (0, 1):
+        (tmp_path / "mixed" / f"{number}.jpg").write_bytes(dataset.gallery[4 * number].frame(0).read_bytes())
+    one_of_two = replace(tracklet, folder=tmp_path / "mixed", names=("0.jpg",))
+    shared = resight.Dataset("mars", tmp_path, (), (), (one_of_two,))
+    assert find_tracklet(tmp_path / "mixed", shared).names == ("0.jpg", "1.jpg")
+    assert find_tracklet(tracklet.folder, dataset) is tracklet

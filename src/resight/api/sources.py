@@ -102,9 +102,10 @@ def find_tracklet(source: Source, dataset: Dataset | None = None) -> Tracklet:
     """Return the tracklet that `source` describes.
 
     Args:
-        source: A `Tracklet`, the id of a tracklet of the data set, a folder of pictures, or a list of pictures.
-        dataset: Where ids are looked up. A folder that belongs to it is its own tracklet, so that person and camera
-            are known.
+        source: A `Tracklet`, the id of a tracklet of the data set, a folder of pictures, one picture, or a list of
+            pictures.
+        dataset: Where ids are looked up. If the frames in a folder are exactly those of one of its tracklets, this
+            tracklet is returned, so that person and camera are known.
 
     Raises:
         DatasetError: If there is no such tracklet, folder or picture.
@@ -112,17 +113,19 @@ def find_tracklet(source: Source, dataset: Dataset | None = None) -> Tracklet:
     if isinstance(source, str) and dataset is not None:
         if (found := dataset.find(source)) is not None:
             return found
-        if not Path(source).expanduser().is_dir():
+        if not Path(source).expanduser().exists():
             example = f" (ids look like {dataset.gallery[0].id!r})" if dataset.gallery else ""
             raise DatasetError(
-                f"{source!r} is neither a folder of frames nor the id of a tracklet in {dataset.root}{example}"
+                f"{source!r} is neither a folder of frames, nor a picture, nor the id of a tracklet in "
+                f"{dataset.root}{example}"
             )
     tracklet = _one(source)
     if isinstance(tracklet, ArrayTracklet):
         raise DatasetError("expected a tracklet whose frames are files, found arrays: use Model.encode for arrays")
     if dataset is not None and isinstance(source, (str, PathLike)):
-        folder = tracklet.folder.resolve()
-        return next((own for own in dataset.gallery if own.folder.resolve() == folder), tracklet)
+        folder, names = tracklet.folder.resolve(), set(tracklet.names)
+        same = (own for own in dataset.gallery if set(own.names) == names and own.folder.resolve() == folder)
+        return next(same, tracklet)
     return tracklet
 
 

@@ -29,7 +29,7 @@ def search(
     """Find the tracklets most similar to a query, and report whether the best match is above the model's threshold.
 
     Args:
-        query: A folder of frames, or the id of a tracklet of the data set.
+        query: A folder of frames, one picture, or the id of a tracklet of the data set.
         out: HTML page to write, with film strips of the query and the answers.
         shortlist: Compare only this many tracklets by their clip pairs: those with the most similar mean features.
             Faster but approximate; by default the search is exact.
@@ -55,7 +55,7 @@ def explain(
     """Show which clip pairs decided how similar two tracklets are.
 
     Args:
-        query: A folder of frames, or the id of a tracklet of the data set.
+        query: A folder of frames, one picture, or the id of a tracklet of the data set.
         gallery: The other tracklet, in either form.
         out: Folder for match.html, importance.png, clip_pairs.png and match.json.
     """
