@@ -168,6 +168,13 @@ def test_similarity_of_tracklets_and_batches(model: resight.Model) -> None:
         model.similarity(q[..., :5], g)
     with pytest.raises(ShapeError, match="one tracklet"):
         model.explain(q, g)
+    broken = q.copy()
+    broken[1, 2, 3] = np.nan
+    for wrong in (broken, q.astype(np.int64), q[:0], q[:, :0], "features"):
+        with pytest.raises(ShapeError):
+            model.similarity(wrong, g)  # type: ignore[arg-type]
+    with pytest.raises(ShapeError, match="not finite"):
+        model.explain(broken[1], g[0])
 
 
 def test_search_reads_everything_from_one_ranking(crops: Path, model: resight.Model, tmp_path: Path) -> None:
@@ -202,6 +209,8 @@ def test_invalid_requests_are_refused(crops: Path, model: resight.Model, tmp_pat
         resight.load_model("no model")
     with pytest.raises(RecipeError, match="device"):
         resight.load_model(device="toaster")
+    with pytest.raises(RecipeError, match="workers is -1"):
+        resight.load_model(workers=-1)
     with pytest.raises(RecipeError, match="max_corrupted is 9"):
         resight.evaluate(model, dataset, max_corrupted=9, progress=False)
     with pytest.raises(DatasetError, match="cameras is"):

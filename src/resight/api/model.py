@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from resight.checkpoints import Checkpoint, load_checkpoint
 from resight.compute import Compute, Precision
 from resight.data.clips import sample_clips, tracklet_rng
 from resight.data.transforms import resize_frames
-from resight.errors import CheckpointError, ShapeError
+from resight.errors import RecipeError, ShapeError
 from resight.evaluation.threshold import Threshold
 from resight.features.damaged import extract_damaged_features
 from resight.features.extract import encode_clips, extract_clip_features
@@ -44,6 +43,7 @@ class Model:
         checkpoint: Encoder, aggregator and recipe.
         compute: Device and precision.
         store: Where features of tracklets on disk are kept; None keeps none.
+        shipped: Whether the model comes with the package, so that it has a full model card.
         workers: Processes that decode frames; 0 decodes in this process.
     """
 
@@ -55,8 +55,10 @@ class Model:
         compute: Compute = Compute(),
         store: FeatureStore | None = None,
         workers: int = 0,
+        shipped: bool = False,
     ) -> None:
         self.name = name
+        self.shipped = shipped
         self.checkpoint = checkpoint
         self.compute = compute
         self.store = store
@@ -89,11 +91,8 @@ class Model:
         The card in the model file (aggregator, validation scores, threshold, version), and for a model that comes with
         the package its use, limits, training data, licence and scores.
         """
-        known = self.checkpoint.metadata
-        try:
-            return {**known, **shipped_card(self.name).to_json()}
-        except CheckpointError:
-            return dict(known)
+        known = dict(self.checkpoint.metadata)
+        return known | shipped_card(self.name).to_json() if self.shipped else known
 
     def threshold(self, gallery: int) -> Threshold | None:
         """Return the threshold for a gallery of that many tracklets; matches below it are not reported as such.
@@ -214,10 +213,11 @@ class Model:
         Raises:
             ShapeError: If the features have another shape, or come from another model.
         """
-        for features in (query, gallery):
-            if np.ndim(features) != 2:
-                raise ShapeError(f"expected the features (M, D) of one tracklet, found {np.shape(features)}")
-        return score_one_pair(query, gallery, self.checkpoint.aggregator)
+        q, g = (_values(features) for features in (query, gallery))
+        for values in (q, g):
+            if values.ndim != 2:
+                raise ShapeError(f"expected the features (M, D) of one tracklet, found {values.shape}")
+        return score_one_pair(q, g, self.checkpoint.aggregator)
 
     def _encode_arrays(self, tracklet: ArrayTracklet) -> NDArray[np.float32]:
         spec = self.recipe.clips
@@ -257,10 +257,13 @@ def load_model(
     """
     compute = Compute.resolve(device, precision)
     name = Path(model).expanduser()
-    store = FeatureStore() if keep_features else None
     if workers < 0:
-        workers = os.cpu_count() or 1
-    return Model(load_checkpoint(weights_of(name)), name=str(model), compute=compute, store=store, workers=workers)
+        raise RecipeError(f"workers is {workers}, expected 0 or more processes")
+    path = weights_of(name)
+    store = FeatureStore() if keep_features else None
+    return Model(
+        load_checkpoint(path), name=str(model), compute=compute, store=store, workers=workers, shipped=path != name
+    )
 
 
 def as_model(model: Model | str | Path | None) -> Model:
@@ -269,7 +272,14 @@ def as_model(model: Model | str | Path | None) -> Model:
 
 
 def _values(features: Features) -> NDArray[np.floating]:
-    values = features.values if isinstance(features, ClipFeatures) else features
-    if np.ndim(values) not in (2, 3):
-        raise ShapeError(f"expected clip features (M, D) or (T, M, D), found {np.shape(values)}")
+    values = np.asarray(features.values if isinstance(features, ClipFeatures) else features)
+    if values.ndim not in (2, 3) or not np.issubdtype(values.dtype, np.floating):
+        raise ShapeError(
+            f"expected clip features (M, D) or (T, M, D) of floating-point numbers, found {values.shape} of "
+            f"{values.dtype}"
+        )
+    if 0 in values.shape:
+        raise ShapeError(f"expected features of at least one tracklet and one clip, found {values.shape}")
+    if not np.isfinite(values).all():
+        raise ShapeError(f"{np.count_nonzero(~np.isfinite(values))} of {values.size} feature values are not finite")
     return values
