@@ -27,10 +27,10 @@ from benchmarks.page import RESULTS, line
 from benchmarks.plain.all_pairs import plain_similarity
 from benchmarks.timing import Row, Turns, Work, take_turns
 from resight.models.aggregators import Learned
+from resight.outputs import replace_file
 from resight.scoring.gpu import score_tile
 from resight.scoring.gpu_steps import Advance, advance_in_torch, best_advance
 from resight.scoring.one_pair import score_one_pair
-from resight.tensor_files import replace_file
 
 TOLERANCE = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 6e-2}
 """Largest allowed error of a similarity, for importance that varies by a factor of 1,000."""

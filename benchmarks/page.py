@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from benchmarks.timing import Row
-from resight.tensor_files import replace_file
+from resight.outputs import replace_file
 
 HERE = Path(__file__).parent
 RESULTS = {"cpu": HERE / "results" / "cpu.json", "gpu": HERE / "results" / "gpu.json"}

@@ -11,7 +11,7 @@ from cyclopts import run
 
 from benchmarks import all_pairs, encoder, feature_store, metrics, page, pixels, reading, rerank, search, stage2
 from benchmarks.timing import Row
-from resight.tensor_files import replace_file
+from resight.outputs import replace_file
 
 TOPICS: dict[str, Callable[[int], Iterable[Row]]] = {
     "encoder": encoder.bench,

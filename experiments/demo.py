@@ -17,10 +17,10 @@ from cyclopts import run
 import resight
 from experiments.demo_report import DemoResult, write_demo_report
 from resight.evaluation.compare import Comparison
+from resight.outputs import replace_file
 from resight.progress import progress_bar
 from resight.shipped import DEFAULT
 from resight.synthetic.world import SCALES, make_world
-from resight.tensor_files import replace_file
 
 
 def demo(

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from cyclopts import run
 
+from resight.outputs import replace_file
 from resight.shipped import DEFAULT, FOLDER, shipped_models
-from resight.tensor_files import replace_file
 
 PAGE = Path(__file__).parents[1] / "docs" / "models.md"
 

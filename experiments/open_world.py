@@ -31,6 +31,7 @@ from resight.evaluation.protocols import PROTOCOLS
 from resight.features.extract import extract_clip_features
 from resight.models.aggregators import MeanPair
 from resight.models.encoders import make_encoder
+from resight.outputs import replace_file
 from resight.progress import progress_bar
 from resight.recipe import ClipSpec, Recipe
 from resight.recipes import open_small
@@ -38,7 +39,6 @@ from resight.studies.framework.outcome import Outcome, values_of
 from resight.studies.side_by_side import side_by_side
 from resight.synthetic.world import SCALES, WorldScale, make_world
 from resight.tables import Row, Table
-from resight.tensor_files import replace_file
 from resight.training.loop import RunOptions
 from resight.training.stage1_clips import train_encoder
 

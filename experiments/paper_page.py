@@ -14,8 +14,8 @@ from pathlib import Path
 
 from cyclopts import run
 
+from resight.outputs import replace_file
 from resight.studies.studies import STUDIES
-from resight.tensor_files import replace_file
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "resight"

@@ -22,10 +22,10 @@ from cyclopts import run
 from PIL import Image
 
 from experiments.open_world import NAME as OPEN_WORLD
+from resight.outputs import replace_file
 from resight.studies.framework.outcome import Outcome
 from resight.studies.studies import STUDIES
 from resight.tables import Table
-from resight.tensor_files import replace_file
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"

@@ -22,11 +22,11 @@ from resight.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from resight.data.readers.mars import read_mars
 from resight.errors import CheckpointError
 from resight.features.extract import extract_clip_features
+from resight.outputs import replace_file
 from resight.scoring.all_pairs import score_all_pairs
 from resight.shipped import FOLDER, file_hash
 from resight.shipped.card import make_card, read_toml
 from resight.synthetic.world import SCALES, make_world
-from resight.tensor_files import replace_file
 from resight.tracklet import Tracklet
 
 TRACKLETS = 6

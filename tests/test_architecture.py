@@ -38,6 +38,7 @@ LAYERS = {
     "resight.errors": 0,
     "resight.version": 0,
     "resight.compute": 0,
+    "resight.outputs": 0,
     "resight.tracklet": 0,
     "resight.ranking": 0,
     "resight.recipe": 0,

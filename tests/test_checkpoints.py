@@ -14,8 +14,9 @@ from resight.errors import CheckpointError
 from resight.models.aggregators import AGGREGATORS
 from resight.models.encoders import NeckedEncoder, make_encoder
 from resight.models.i3d import I3D
+from resight.outputs import replace_file
 from resight.recipe import ClipSpec, Neck, Recipe, Stage1, Stage2
-from resight.tensor_files import content_hash, read_tensors, replace_file, write_tensors
+from resight.tensor_files import content_hash, read_tensors, write_tensors
 
 RECIPE = Recipe(
     name="small", clips=ClipSpec(height=32, width=16), stage1=Stage1(encoder_width=0.125), stage2=Stage2(hidden=8)

@@ -7,7 +7,8 @@
     ├── CheckpointError   a file of weights is damaged, of another kind, or does not match
     ├── ShapeError        the shapes or values of arrays do not match
     ├── ProtocolError     the protocol does not allow an evaluation
-    └── CacheError        the feature store cannot be read or cleared
+    ├── CacheError        the feature store cannot be read or cleared
+    └── OutputError       a result cannot be written
 
 A message says what was expected, what was found, where, and what to do. The library raises these exceptions; only the
 command line turns them into one line and an exit status.
@@ -44,3 +45,7 @@ class ProtocolError(ResightError):
 
 class CacheError(ResightError):
     """The feature store cannot be read or cleared."""
+
+
+class OutputError(ResightError):
+    """A result cannot be written to the requested place."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.errors import ShapeError
+from resight.outputs import replace_file
 
 _BLOCK = 2**18
 """Number of scores that are sorted at once, small enough for the cache of a core."""
@@ -98,16 +99,14 @@ class Ranking:
 
     def save(self, path: Path) -> None:
         """Write the ranking to an ``.npz`` file. An existing file is replaced only when the new one is complete."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".part.npz")
-        np.savez_compressed(
-            temporary,
-            query_ids=np.array(self.query_ids),
-            gallery_ids=np.array(self.gallery_ids),
-            order=self.order,
-            scores=self.scores,
-        )
-        temporary.replace(path)
+        with replace_file(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(
+                file,
+                query_ids=np.array(self.query_ids),
+                gallery_ids=np.array(self.gallery_ids),
+                order=self.order,
+                scores=self.scores,
+            )
 
     @classmethod
     def load(cls, path: Path) -> Ranking:

@@ -65,7 +65,8 @@ def within(settings: object, least: float, most: float, *names: str) -> None:
     for name in names:
         value = getattr(settings, name)
         if not least <= value <= most:
-            raise RecipeError(f"{name} is {value}, expected {least} to {most}")
+            allowed = f"at least {least}" if most == float("inf") else f"{least} to {most}"
+            raise RecipeError(f"{name} is {value}, expected {allowed}")
 
 
 def positive(settings: object, *names: str) -> None:

@@ -11,6 +11,7 @@ from resight.api.model import Model, as_model, load_model
 from resight.api.sources import open_dataset
 from resight.compute import Compute
 from resight.errors import RecipeError
+from resight.outputs import check_output_folder
 from resight.recipe import Recipe
 from resight.recipes import read_recipe
 from resight.tracklet import Dataset
@@ -60,9 +61,11 @@ def train(
         DatasetError: If the data set cannot be read, or has too few persons.
         RecipeError: If the recipe or an option has an impossible value.
         CheckpointError: If `out` holds another run, or weights do not fit.
+        OutputError: If `out` cannot be written.
     """
     if stage not in ("both", "1", "2"):
         raise RecipeError(f"stage is {stage!r}, expected both, 1 or 2")
+    check_output_folder(Path(out))
     settings = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
     if seed is not None:
         settings = replace(settings, seed=seed)

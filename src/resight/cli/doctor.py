@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from resight.cli.app import Json, app, print_result
+from resight.outputs import check_output_folder
 from resight.progress import progress_bar
 
 
@@ -32,8 +33,10 @@ def doctor(
     from functools import partial
 
     from resight.doctor.examine import examine
-    from resight.tensor_files import replace_file
+    from resight.outputs import replace_file
 
+    if out is not None:
+        check_output_folder(out)
     report, statistics = examine(name, everything=everything, stage=partial(progress_bar, shown=not as_json))
     if out is not None:
         with replace_file(out / "doctor.json") as temporary:

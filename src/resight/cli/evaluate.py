@@ -19,6 +19,7 @@ from resight.cli.app import (
     note_card,
     print_result,
 )
+from resight.outputs import check_output_folder
 
 Models = Annotated[
     Path,
@@ -51,6 +52,8 @@ def evaluate(
     from resight.api.evaluate import evaluate as run
     from resight.api.evaluation_page import write_evaluation_page
 
+    if out is not None:
+        check_output_folder(out)
     note_card(model)
     result = run(
         model, dataset, protocol=protocol, max_corrupted=max_corrupted, cameras=cameras, rerank=rerank,

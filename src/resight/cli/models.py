@@ -48,7 +48,7 @@ def cache(
     from resight.errors import RecipeError
     from resight.features.store import FeatureStore
 
-    if older_than < 0 or (older_than and not clear):
+    if not older_than >= 0 or (older_than and not clear):
         problem = "expected 0 or more days" if clear else "it is only used with --clear"
         raise RecipeError(f"--older-than is {older_than:g}: {problem}")
     store = FeatureStore()

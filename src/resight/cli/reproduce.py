@@ -44,6 +44,7 @@ def reproduce(
     """
     from resight.compute import Compute
     from resight.errors import RecipeError
+    from resight.outputs import check_output_folder
     from resight.studies.framework.setting import SETTINGS
     from resight.studies.studies import ALL, Laboratory
     from resight.studies.studies import reproduce as run
@@ -59,6 +60,7 @@ def reproduce(
             print(f"{outcome.to_markdown()}\nwrote {', '.join(map(str, paths))}\n", flush=True)
 
     compute = Compute.resolve(device)
+    check_output_folder(out)
     if jobs is None:
         jobs = min(4, os.cpu_count() or 1) if name == ALL and compute.device == "cpu" else 1
     laboratory = Laboratory(

@@ -18,6 +18,7 @@ from resight.cli.app import (
     open_model,
     print_result,
 )
+from resight.outputs import check_output_file, check_output_folder, replace_file
 
 
 @app.command
@@ -37,6 +38,8 @@ def search(
     from resight.api.search import search as run
     from resight.api.sources import open_dataset, select_cameras
 
+    if out is not None:
+        check_output_file(out)
     loaded = open_model(model, device, precision)
     data = select_cameras(open_dataset(dataset), cameras)
     answers = run(query, data, loaded, k=k, shortlist=shortlist, progress=not as_json)
@@ -61,8 +64,8 @@ def explain(
     """
     from resight.api.explain import explain as run
     from resight.explanation.plots import plot_clip_pairs, plot_importance, save_figure
-    from resight.tensor_files import replace_file
 
+    check_output_folder(out)
     loaded = open_model(model, device)
     evidence = run(query, gallery, dataset, loaded)
     evidence.save(out / "match.html")

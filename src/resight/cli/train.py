@@ -18,6 +18,7 @@ from resight.cli.app import (
     open_model,
     print_result,
 )
+from resight.outputs import check_output_file
 
 
 @app.command
@@ -68,6 +69,7 @@ def extract(
     from resight.api.sources import open_dataset
     from resight.features.view import View
 
+    check_output_file(out)
     loaded = open_model(model, device, workers=workers)
     data = open_dataset(dataset)
     features = loaded.features(

@@ -25,10 +25,10 @@ from resight.evaluation.slices import slice_scores
 from resight.evaluation.threshold import Threshold
 from resight.features.types import ClipFeatures
 from resight.models.aggregators import Aggregator, MaxPair, MeanFeature, MeanPair, TopShare
+from resight.outputs import replace_file
 from resight.progress import Progress
 from resight.ranking import Ranking
 from resight.tables import Row, Table
-from resight.tensor_files import replace_file
 from resight.tracklet import Tracklet
 
 TOP_SHARES = (10, 20, 30, 40, 50, 60, 70, 80, 90)

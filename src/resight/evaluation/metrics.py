@@ -24,8 +24,8 @@ from resight.evaluation.matches import (
     score_matches,
 )
 from resight.evaluation.protocols import PROTOCOLS, Labels, Protocol, judge_pairs
+from resight.outputs import replace_file
 from resight.ranking import Ranking
-from resight.tensor_files import replace_file
 from resight.tracklet import Tracklet
 
 AP_KIND = "mean precision at hits"

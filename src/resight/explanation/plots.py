@@ -22,7 +22,7 @@ from resight.explanation.blocks import Picture
 from resight.explanation.films import Tone, format_importance
 from resight.explanation.match_numbers import MatchNumbers
 from resight.explanation.strips import TILE_SIZE, Tile, clip_frames, clip_middles, data_uri, load_tiles
-from resight.tensor_files import replace_file
+from resight.outputs import replace_file
 
 COLOURS: Mapping[Tone, str] = {
     "query": "#2c9a4b",

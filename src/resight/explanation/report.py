@@ -11,7 +11,7 @@ import jinja2
 from resight.explanation.blocks import Page, Section
 from resight.explanation.films import Strips, Verdict
 from resight.explanation.sections import default_camera_name, query_strip, ranked_strips
-from resight.tensor_files import replace_file
+from resight.outputs import replace_file
 from resight.tracklet import Tracklet
 from resight.version import __version__
 

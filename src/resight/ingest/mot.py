@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from resight.errors import DatasetError
 from resight.ingest.skipped import SkipLog
-from resight.tensor_files import replace_file
+from resight.outputs import replace_file
 
 _FORM = "expected rows such as 17,4,258.0,219.5,32.9,88.7,1 (frame, id, left, top, width, height, score)"
 _LARGEST_BOX = 1e6

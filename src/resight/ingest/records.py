@@ -18,7 +18,7 @@ from resight.ingest.cameras import Source
 from resight.ingest.crops import PlannedTracklet
 from resight.ingest.settings import IngestSettings
 from resight.ingest.skipped import Skipped
-from resight.tensor_files import replace_file
+from resight.outputs import replace_file
 
 HIDDEN = ".ingest"
 MANIFEST = "manifest.jsonl"

@@ -18,6 +18,7 @@ from resight.data.readers import read_splits
 from resight.errors import RecipeError
 from resight.explanation.plots import save_figure
 from resight.progress import progress_bar
+from resight.settings import within
 from resight.shipped import file_hash, weights_of
 from resight.studies import aggregators, cost, damage, damage_figures, figures, joint, recipes
 from resight.studies.framework.outcome import Outcome
@@ -117,6 +118,7 @@ class Laboratory:
     progress: bool = False
 
     def __post_init__(self) -> None:
+        within(self, 0, float("inf"), "workers")
         if self.init is not None and self.model is not None:
             raise RecipeError(
                 "init and model cannot be combined: init has initial weights for encoders to train, and model has a "

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from scipy.io import savemat
 
-from resight.errors import DatasetError
+from resight.errors import DatasetError, RecipeError
 from resight.synthetic.faults import write_faults
 from resight.synthetic.people import person_of
 from resight.synthetic.plan import SCALES, Shot, WorldScale, plan_world, query_rows, track_rows
@@ -85,6 +85,8 @@ def make_world(
     Raises:
         DatasetError: If `out` is a file or a folder with content, or another run is rendering it.
     """
+    if workers is not None and workers < 1:
+        raise RecipeError(f"workers is {workers}, expected 1 or more processes")
     begun = time.perf_counter()
     check_empty(out)
     shots = plan_world(scale, seed)

@@ -24,6 +24,7 @@ from resight.compute import Compute
 from resight.data.batches import load_batches
 from resight.progress import progress_bar
 from resight.recipe import Optimisation, Recipe
+from resight.settings import within
 from resight.training.run_files import RunFiles
 
 Batch = tuple[Tensor, Tensor]
@@ -72,6 +73,9 @@ class RunOptions:
             of the recipe.
         checkpoint_seconds: Longest time between two checkpoints, in seconds.
         progress: Show the progress on stderr.
+
+    Raises:
+        RecipeError: If there are fewer than 0 workers.
     """
 
     folder: Path
@@ -79,6 +83,9 @@ class RunOptions:
     compute: Compute = Compute()
     checkpoint_seconds: float = 60.0
     progress: bool = False
+
+    def __post_init__(self) -> None:
+        within(self, 0, float("inf"), "workers")
 
 
 def run_training(task: Task, recipe: Recipe, options: RunOptions) -> float:

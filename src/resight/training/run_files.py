@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from resight.checkpoints import load_into
 from resight.errors import CheckpointError, RecipeError
+from resight.outputs import replace_file
 from resight.recipe import Recipe
-from resight.tensor_files import read_tensors, replace_file, write_tensors
+from resight.tensor_files import read_tensors, write_tensors
 
 STATE_KIND = "resight training state"
 

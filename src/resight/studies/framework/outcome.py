@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from resight.evaluation.metrics import Scores
+from resight.outputs import replace_file
 from resight.tables import Cell, Row, Table
-from resight.tensor_files import replace_file
 
 MEASURES: Mapping[str, Callable[[Scores], float]] = {
     "mAP": lambda scores: 100 * scores.map,

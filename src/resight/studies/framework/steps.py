@@ -34,10 +34,10 @@ from resight.features.view import View
 from resight.models.aggregators import Aggregator
 from resight.models.encoders import ClipEncoder, kinetics_target, make_encoder
 from resight.models.kinetics import load_kinetics
+from resight.outputs import replace_file
 from resight.progress import progress_bar
 from resight.recipe import ClipSpec, Damage, Recipe
 from resight.studies.framework.setting import Setting
-from resight.tensor_files import replace_file
 from resight.tracklet import Dataset, Tracklet
 from resight.training.loop import RunOptions
 from resight.training.stage1_clips import train_encoder

@@ -1,0 +1,61 @@
+"""Where results are written: checked before the work that makes them, and replaced in one step."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from resight.errors import OutputError
+
+
+def check_output_folder(folder: Path) -> None:
+    """Check that files can be written into a folder; it is created if it is missing.
+
+    Raises:
+        OutputError: If it is a file, or cannot be created or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _cannot_write(folder, "a folder", error) from error
+
+
+def check_output_file(path: Path) -> None:
+    """Check that a file can be written; its folder is created if it is missing.
+
+    Raises:
+        OutputError: If it is a folder, or its folder cannot be created or written.
+    """
+    if path.is_dir():
+        raise OutputError(f"cannot write {path}: it is a folder, expected the name of a file")
+    check_output_folder(path.parent)
+
+
+@contextmanager
+def replace_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary name; the file written there replaces `path` if the block succeeds, and is deleted otherwise.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise _cannot_write(path, "a file", error) from error
+    finally:
+        if temporary.parent.is_dir():
+            temporary.unlink(missing_ok=True)
+
+
+def _cannot_write(path: Path, what: str, error: OSError) -> OutputError:
+    return OutputError(f"cannot write {path}: {error.strerror or error}; expected {what} that can be written")
