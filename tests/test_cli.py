@@ -165,7 +165,7 @@ def test_importance_is_trained_on_the_encoder_of_another_model(
     for wrong in (["--stage", "1"], ["--init", model]):
         with pytest.raises(SystemExit):
             main([*command, "--encoder", model, *wrong])
-        assert "encoder of another model is used" in capsys.readouterr().err
+        assert "encoder of another model replaces stage 1" in capsys.readouterr().err
 
 
 def test_every_tracklet_is_encoded_once_for_all_commands(
@@ -322,9 +322,9 @@ def test_search_compares_the_best_match_with_the_threshold(
     kept = model.metadata["threshold"]
     assert kept["false_alarm_rate"] == 0.05 and kept["persons"] >= 2 and kept["impostor_searches"] >= kept["persons"]
     asked = read_splits(f"mars:{world}")[0].query[0].id
-    for location, there in ((2.0, False), (-2.0, True), (None, None)):
-        model.metadata["threshold"] = None if location is None else kept | {"location": location, "scale": 0.1}
-        path, page = tmp_path / str(there) / "model.safetensors", tmp_path / f"{there}.html"
+    for location, there in ((2.0, False), (0.9999, False), (-2.0, True), (None, None)):
+        model.metadata["threshold"] = None if location is None else kept | {"location": location, "scale": 0.0}
+        path, page = tmp_path / str(location) / "model.safetensors", tmp_path / f"{location}.html"
         save_checkpoint(path, model)
         command = ["search", asked, f"mars:{world}", "--model", str(path), "--out", str(page)]
         found = ask(capsys, *command)
@@ -337,8 +337,9 @@ def test_search_compares_the_best_match_with_the_threshold(
             continue
         assert found["threshold"]["gallery"] == found["searched"]
         for answer in (text, page.read_text()):
-            assert ("No match is above the threshold" in answer) != there
-            assert ("The best match" in answer and "is above the threshold" in answer) == there or not there
+            assert ("No match is above the threshold" in answer) == (location == 0.9999)
+            assert ("is above the threshold" in answer.replace("No match is above", "")) == there
+            assert ("no threshold below 1 is expected" in answer.replace("\n", " ")) == (location == 2.0)
             assert "false-alarm rate 5 %" in answer and f"calibrated on {kept['persons']} validation persons" in answer
 
 

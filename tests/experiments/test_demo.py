@@ -28,7 +28,7 @@ def test_the_demo_reports_what_it_measured(tmp_path: Path, capsys: pytest.Captur
         assert all(0 <= one["map"] <= 1 and one["valid_queries"] > 0 for one in scores.values())
     assert results["damaged"]["auroc_of_low_importance"]["corrupted"]["damaged_clips"] > 0
     text = capsys.readouterr().out
-    assert text.count("protocol mars") == 2 and str(out / "report.html") in text
+    assert text.count("protocol mars") == 4 and str(out / "report.html") in text
     assert "not in the gallery" not in text
 
     page = (out / "report.html").read_text()

@@ -243,7 +243,7 @@ def test_stage_2_can_use_the_encoder_of_another_model(make_tracklets: MakeTrackl
     tracklets = make_tracklets(persons=7)
     first = train_model(tracklets, RECIPE, RunOptions(tmp_path / "first"), stages=(1,))
     recipe = Recipe(stage2=RECIPE.stage2, validation_share=0.3)
-    with pytest.raises(RecipeError, match="do not combine it with initial weights"):
+    with pytest.raises(RecipeError, match="omit initial weights"):
         train_model(tracklets, recipe, RunOptions(tmp_path), encoder_of=first.checkpoint, init=tmp_path / "weights")
     second = train_model(tracklets, recipe, RunOptions(tmp_path / "second"), encoder_of=first.checkpoint)
     assert set(second.validation) == {"stage 2 mAP"}
