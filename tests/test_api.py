@@ -26,17 +26,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "api.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 
-SMALL_RECIPE = """
-validation_share = 0.4
-[stage2]
-hidden = 8
-variants = 1
-max_corrupted = 2
-[stage2.optimisation]
-epochs = 1
-persons = 2
-tracklets = 2
-"""
+TOML = re.findall(r"^```toml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +44,7 @@ def crops(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     plain = np.repeat(colours, 32, axis=0)[:, None].repeat(32, axis=1)
                     picture = (plain + rng.normal(10 * place, 12, plain.shape)).clip(0, 255).astype(np.uint8)
                     Image.fromarray(picture).save(folder / f"{frame:04d}.jpg", quality=90)
-    (root / "small.toml").write_text(SMALL_RECIPE)
+    (root / "small.toml").write_text(TOML[0])
     return root
 
 
@@ -245,3 +235,32 @@ def test_a_picture_or_a_folder_outside_the_data_set_is_a_query(
     shared = resight.Dataset("mars", tmp_path, (), (), (one_of_two,))
     assert find_tracklet(tmp_path / "mixed", shared).names == ("0.jpg", "1.jpg")
     assert find_tracklet(tracklet.folder, dataset) is tracklet
+
+
+def test_the_query_is_recognised_by_its_frames(crops: Path, model: resight.Model, tmp_path: Path) -> None:
+    dataset = resight.read_dataset(f"folder:{crops / 'crops'}")
+    tracklet = dataset.gallery[0]
+    pictures = [tracklet.frame(n) for n in range(len(tracklet))]
+    by_id = resight.search(tracklet.id, dataset, model, progress=False)
+    same: list[Any] = [pictures, list(map(str, pictures)), tracklet, tracklet.folder]
+    for source in same:
+        answers = resight.search(source, dataset, model, progress=False)
+        assert answers.ranking.order.tolist() == by_id.ranking.order.tolist()
+        assert answers.searched == by_id.searched
+    photo = resight.search(pictures[2], dataset, model, progress=False)
+    assert photo.query.names == (pictures[2].name,)
+    # A folder of another person with the name of a gallery tracklet takes nothing out of the gallery.
+    impostor = resight.Tracklet(tracklet.id, -1, 0, dataset.gallery[-1].folder, dataset.gallery[-1].names[:4])
+    assert resight.search(impostor, dataset, model, progress=False).searched == len(dataset.gallery)
+    with pytest.raises(DatasetError, match="empty path"):
+        model.encode("")
+    with pytest.raises(DatasetError, match="empty path"):
+        resight.search("", dataset, model)
+    for rate in (-1, 4, 2.5):
+        with pytest.raises(RecipeError, match="max_corrupted"):
+            model.corrupted_features([tracklet], rate)  # type: ignore[arg-type]
+
+
+def test_a_recipe_of_stage_2_alone_needs_an_encoder(crops: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="--encoder"):
+        resight.train(f"folder:{crops / 'crops'}", "importance", out=tmp_path, progress=False)

@@ -420,6 +420,22 @@ def test_errors_are_one_line_and_an_exit_status(
         assert len(error.splitlines()) == 1
 
 
+def test_a_fault_of_the_package_is_one_line_and_a_file(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError("by design")
+
+    monkeypatch.setattr("resight.cli.models.shipped_models", fail)
+    with pytest.raises(SystemExit) as stop:
+        main(["models"])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert stop.value.code == 1 and "ZeroDivisionError: by design" in line
+    path = Path(line.rpartition(" ")[2])
+    assert "Traceback" in path.read_text(encoding="utf-8")
+    path.unlink()
+
+
 def test_a_world_is_not_overwritten(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = sorted(p.name for p in world.rglob("*"))
     with pytest.raises(SystemExit) as stop:

@@ -37,3 +37,14 @@ def test_a_file_is_replaced_only_when_all_went_well(tmp_path: Path) -> None:
         with pytest.raises(OutputError, match="cannot write"), replace_file(wrong) as temporary:
             temporary.write_text("third")
     assert [entry.name for entry in tmp_path.iterdir()] == ["new"]
+
+
+def test_links_are_kept_and_devices_refused(tmp_path: Path) -> None:
+    (tmp_path / "target").write_text("first")
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    with replace_file(tmp_path / "link") as temporary:
+        temporary.write_text("second")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "target").read_text() == "second"
+    for check in (check_output_file, lambda path: replace_file(path).__enter__()):
+        with pytest.raises(OutputError, match="not a regular file"):
+            check(Path("/dev/null"))

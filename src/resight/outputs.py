@@ -29,10 +29,9 @@ def check_output_file(path: Path) -> None:
     """Check that a file can be written; its folder is created if it is missing.
 
     Raises:
-        OutputError: If it is a folder, or its folder cannot be created or written.
+        OutputError: If it is a folder or a device, or its folder cannot be created or written.
     """
-    if path.is_dir():
-        raise OutputError(f"cannot write {path}: it is a folder, expected the name of a file")
+    _check_regular(path)
     check_output_folder(path.parent)
 
 
@@ -43,6 +42,8 @@ def replace_file(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: If the file cannot be written.
     """
+    _check_regular(path)
+    path = path.resolve() if path.is_symlink() else path  # write to the target, and keep the link
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,6 +56,14 @@ def replace_file(path: Path) -> Iterator[Path]:
     finally:
         if temporary.parent.is_dir():
             temporary.unlink(missing_ok=True)
+
+
+def _check_regular(path: Path) -> None:
+    """Refuse folders and device files, which must not be replaced by a file."""
+    if path.is_dir():
+        raise OutputError(f"cannot write {path}: it is a folder, expected the name of a file")
+    if path.exists() and not path.is_file():
+        raise OutputError(f"cannot write {path}: it is not a regular file, expected the name of a file")
 
 
 def _cannot_write(path: Path, what: str, error: OSError) -> OutputError:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from resight.errors import RecipeError
-from resight.recipe import ClipSpec, Optimisation, Recipe, Stage1, Stage2
+from resight.recipe import GIVEN, ClipSpec, Optimisation, Recipe, Stage1, Stage2
 from resight.settings import replaced
 
 
@@ -48,6 +48,7 @@ def importance() -> Recipe:
     """Return settings for stage 2 alone, on the encoder of an existing model; it trains in minutes on two cores."""
     return Recipe(
         name="importance",
+        stage1=Stage1(encoder=GIVEN),
         stage2=Stage2(
             Optimisation(epochs=24, learning_rate=1e-3, schedule="cosine", persons=12, margin=1.0, validate_every=8),
             hidden=128,

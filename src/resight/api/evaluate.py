@@ -12,7 +12,6 @@ from resight.api.model import Model, load_model
 from resight.api.sources import select_cameras
 from resight.compute import Precision
 from resight.data.readers import read_splits
-from resight.errors import RecipeError
 from resight.evaluation.compare import Comparison, clip_faults, compare_aggregators, usual_aggregators
 from resight.evaluation.evaluate import labels_of
 from resight.evaluation.open_set import draw_impostors
@@ -114,9 +113,6 @@ def _encoded(
         by_path.setdefault(path, []).append(split)
     for path, group in by_path.items():
         own = model if isinstance(model, Model) else load(path)
-        clips = own.recipe.clips.count
-        if not 0 <= max_corrupted <= clips:
-            raise RecipeError(f"max_corrupted is {max_corrupted}, expected 0 to {clips}, the clips of a tracklet")
         everyone = list({t.id: t for split in group for t in (*split.gallery, *split.query)}.values())
         features, damage = own.corrupted_features(everyone, max_corrupted, progress=progress)
         for split in group:

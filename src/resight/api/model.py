@@ -171,12 +171,26 @@ class Model:
 
         Returns:
             The features, and (T, M) whether each clip is corrupted.
+
+        Raises:
+            RecipeError: If `max_corrupted` is not 0 ... M.
         """
+        self._check_corrupted(max_corrupted)
         with progress_bar("encoding", "tracklets", progress) as report:
             return extract_damaged_features(
                 self.checkpoint.encoder, tracklets, self.recipe.clips, max_corrupted, store=self.store,
                 workers=min(self.workers, len(tracklets)), compute=self.compute, progress=report,
             )  # fmt: skip
+
+    def _check_corrupted(self, max_corrupted: int) -> None:
+        """Check M_c^max, the largest number of corrupted clips per tracklet.
+
+        Raises:
+            RecipeError: If it is not a whole number from 0 to M.
+        """
+        clips = self.recipe.clips.count
+        if not isinstance(max_corrupted, int) or not 0 <= max_corrupted <= clips:
+            raise RecipeError(f"max_corrupted is {max_corrupted}, expected 0 to {clips}, the clips of a tracklet")
 
     def similarity(self, query: Features, gallery: Features) -> Any:
         """Return the similarity of two tracklets, or of all pairs of two batches; higher is better, at most 1.

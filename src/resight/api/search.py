@@ -6,7 +6,7 @@ from pathlib import Path
 
 from resight.api.answers import Answers
 from resight.api.model import Model, as_model
-from resight.api.sources import Source, find_tracklet, open_dataset
+from resight.api.sources import Source, find_tracklet, open_dataset, same_frames
 from resight.errors import DatasetError, RecipeError
 from resight.scoring.search import search_exactly, search_shortlist
 from resight.tracklet import Dataset, Tracklet
@@ -82,7 +82,7 @@ def searchable(query: Tracklet, dataset: Dataset) -> list[Tracklet]:
     gallery = [
         tracklet
         for tracklet in dataset.gallery
-        if tracklet.id != query.id and not (tracklet.camera == query.camera and tracklet.person >= 0)
+        if not same_frames(tracklet, query) and not (tracklet.camera == query.camera and tracklet.person >= 0)
     ]
     if gallery:
         return gallery

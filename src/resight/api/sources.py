@@ -104,13 +104,13 @@ def find_tracklet(source: Source, dataset: Dataset | None = None) -> Tracklet:
     Args:
         source: A `Tracklet`, the id of a tracklet of the data set, a folder of pictures, one picture, or a list of
             pictures.
-        dataset: Where ids are looked up. If the frames in a folder are exactly those of one of its tracklets, this
-            tracklet is returned, so that person and camera are known.
+        dataset: Where ids are looked up. If the pictures are exactly the frames of one of its tracklets, this tracklet
+            is returned, so that person and camera are known.
 
     Raises:
         DatasetError: If there is no such tracklet, folder or picture.
     """
-    if isinstance(source, str) and dataset is not None:
+    if isinstance(source, str) and source and dataset is not None:
         if (found := dataset.find(source)) is not None:
             return found
         if not Path(source).expanduser().exists():
@@ -122,17 +122,22 @@ def find_tracklet(source: Source, dataset: Dataset | None = None) -> Tracklet:
     tracklet = _one(source)
     if isinstance(tracklet, ArrayTracklet):
         raise DatasetError("expected a tracklet whose frames are files, found arrays: use Model.encode for arrays")
-    if dataset is not None and isinstance(source, (str, PathLike)):
-        folder, names = tracklet.folder.resolve(), set(tracklet.names)
-        same = (own for own in dataset.gallery if set(own.names) == names and own.folder.resolve() == folder)
-        return next(same, tracklet)
+    if dataset is not None and not isinstance(source, Tracklet):
+        return next((own for own in dataset.gallery if same_frames(own, tracklet)), tracklet)
     return tracklet
+
+
+def same_frames(first: Tracklet, second: Tracklet) -> bool:
+    """Return whether two tracklets consist of the same files in the same order."""
+    return first.names == second.names and first.folder.resolve() == second.folder.resolve()
 
 
 def _one(source: Any) -> Tracklet | ArrayTracklet:
     if isinstance(source, Tracklet):
         return source
     if isinstance(source, (str, PathLike)):
+        if not str(source):
+            raise DatasetError("expected a folder of pictures or a picture, found an empty path")
         path = Path(source).expanduser()
         return _tracklet_of_files([path]) if path.is_file() else read_tracklet(path)
     items = list(source)

@@ -27,11 +27,13 @@ def synth(
         device: Where to render: cpu or cuda.
         workers: Processes that render.
     """
+    from resight.compute import Compute
     from resight.synthetic.layouts import make_layout, reader_of
     from resight.synthetic.world import SCALES
 
+    where = Compute.resolve(device).device
     with progress_bar("rendering", "frames", not as_json) as progress:
-        report = make_layout(out, layout, SCALES[scale], seed, device=device, workers=workers, progress=progress)
+        report = make_layout(out, layout, SCALES[scale], seed, device=where, workers=workers, progress=progress)
     name = f"{reader_of(layout)}:{report.out}"
     numbers = {
         "dataset": name, "out": str(report.out), "persons": report.persons, "tracklets": report.tracklets,

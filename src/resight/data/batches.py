@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from resight.data.clips import sample_clips
 from resight.data.damage import CORRUPTED, ClipDamage, Donors, choose_damage
 from resight.data.frames import load_augmented
-from resight.errors import DatasetError
+from resight.errors import DatasetError, ResightError
 from resight.recipe import ClipSpec, Optimisation, Stage1
 from resight.tracklet import Tracklet, by_person
 
@@ -157,16 +158,20 @@ def load_batches(
         order: Items to yield.
         device: Device of the batches.
         workers: Number of worker processes; 0 decodes in this process.
+
+    Raises:
+        ResightError: What an item raised, also in a worker.
     """
-    loader: DataLoader[Batch] = DataLoader(
-        batches,
+    loader: DataLoader[Batch | _Failure] = DataLoader(
+        _Guarded(batches),
         batch_size=None,
         sampler=order,
         num_workers=workers,
         worker_init_fn=_ignore_interrupts,
         pin_memory=device.type == "cuda",
     )
-    yield from loader if device.type == "cpu" else copy_ahead(loader, device)
+    loaded = _raised(loader)
+    yield from loaded if device.type == "cpu" else copy_ahead(loaded, device)
 
 
 def copy_ahead(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
@@ -183,6 +188,35 @@ def copy_ahead(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch
         current = copied
     if current is not None:
         yield current
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """An item that could not be made. A worker returns it, because torch adds a traceback to what a worker raises."""
+
+    error: ResightError
+
+
+class _Guarded(Dataset[Any]):
+    """Items of another data set; one that raises a `ResightError` is a `_Failure`."""
+
+    def __init__(self, batches: Dataset[Any]) -> None:
+        self._batches = batches
+
+    def __getitem__(self, index: int) -> Any:
+        """Return the item, or why it could not be made."""
+        try:
+            return self._batches[index]
+        except ResightError as error:
+            return _Failure(error)
+
+
+def _raised(loader: Iterable[Batch | _Failure]) -> Iterator[Batch]:
+    """Yield batches, and raise the error of the first failure."""
+    for batch in loader:
+        if isinstance(batch, _Failure):
+            raise batch.error
+        yield batch
 
 
 def _ignore_interrupts(worker: int) -> None:

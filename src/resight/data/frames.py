@@ -56,8 +56,9 @@ def read_frames(paths: Sequence[Path]) -> list[Pixels]:
             else:
                 block[filled] = other
         except (ValueError, UnidentifiedImageError, OSError) as error:
+            reason = "unknown format" if isinstance(error, UnidentifiedImageError) else error
             raise FrameError(
-                f"frame {path} ({len(data)} bytes) is not a readable picture: {error}; restore it or remove "
+                f"frame {path} ({len(data)} bytes) is not a readable picture: {reason}; restore it or remove "
                 "its tracklet"
             ) from error
         filled += 1

@@ -117,6 +117,8 @@ class FeatureStore:
         """
         size = sum(path.stat().st_size for path in self.path.parent.glob(FILE + "*"))
         if not self.path.is_file():
+            if self.path.parent.exists() and not self.path.parent.is_dir():
+                raise CacheError(f"{self.path.parent} is not a folder: set RESIGHT_CACHE to a folder")
             return StoreInfo(self.path, 0, size, None, None)
         with self._strict(), closing(self._connect()) as database:
             count, first, last = database.execute(
@@ -175,11 +177,11 @@ class FeatureStore:
     def _forgiving(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, ValueError) as error:  # ValueError: an entry of the wrong length
             self._usable = False
             self._tell(
                 f"features are not kept: {self.path} cannot be used ({error}); "
-                "set RESIGHT_CACHE to a folder that can be written"
+                "delete the file if it is damaged, or set RESIGHT_CACHE to a folder that can be written"
             )
 
     @contextmanager

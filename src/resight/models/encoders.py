@@ -14,7 +14,7 @@ from resight.errors import RecipeError
 from resight.models.frame_encoder import FrameEncoder
 from resight.models.i3d import I3D
 from resight.models.i3d_inference import inference_encoder
-from resight.recipe import Stage1
+from resight.recipe import GIVEN, Stage1
 
 
 class NeckedEncoder(nn.Module):
@@ -62,8 +62,12 @@ def make_encoder(stage: Stage1, architecture: Mapping[str, Any] | None = None) -
             and the weights are random, to be loaded from a model file.
 
     Raises:
-        RecipeError: If the folder of a frame encoder does not hold one.
+        RecipeError: If the folder of a frame encoder does not hold one, or the recipe is for stage 2 alone.
     """
+    if stage.encoder == GIVEN:
+        raise RecipeError(
+            "this recipe trains stage 2 alone: name the model whose encoder to use, such as --encoder open-small"
+        )
     kind, _, folder = stage.encoder.partition(":")
     body: I3D | FrameEncoder
     if kind == "i3d":

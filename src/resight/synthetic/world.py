@@ -85,6 +85,8 @@ def make_world(
     Raises:
         DatasetError: If `out` is a file or a folder with content, or another run is rendering it.
     """
+    if seed < 0:
+        raise RecipeError(f"seed is {seed}, expected 0 or more")
     if workers is not None and workers < 1:
         raise RecipeError(f"workers is {workers}, expected 1 or more processes")
     begun = time.perf_counter()
