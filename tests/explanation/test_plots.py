@@ -8,7 +8,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
-from resight.errors import RecipeError
+from resight.errors import OutputError, RecipeError
 from resight.explanation.evidence import MatchEvidence
 from resight.explanation.plots import (
     COLOURS,
@@ -100,7 +100,7 @@ def test_a_failed_figure_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.
 
     figure = Figure()
     monkeypatch.setattr(figure, "savefig", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(OutputError, match="disk full"):
         save_figure(figure, path)
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["figure.png"]
