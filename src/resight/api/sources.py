@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -159,12 +160,9 @@ def _tracklet_of_files(paths: Sequence[Path]) -> Tracklet:
     """Return a tracklet of pictures in the given order; person and camera are unknown."""
     if missing := [path for path in paths if not path.is_file()]:
         raise DatasetError(f"there is no picture {missing[0]}; expected the frames of one tracklet")
-    folders = {path.parent.resolve() for path in paths}
-    if len(folders) == 1:
-        (folder,) = folders
-        return Tracklet(folder.name, JUNK, 0, folder, tuple(path.name for path in paths))
-    folder = Path(paths[0].anchor) if paths[0].is_absolute() else Path()
-    return Tracklet(paths[0].stem, JUNK, 0, folder, tuple(str(path.relative_to(folder)) for path in paths))
+    folder = Path(os.path.commonpath([path.absolute().parent for path in paths]))
+    names = tuple(str(path.absolute().relative_to(folder)) for path in paths)
+    return Tracklet(folder.name, JUNK, 0, folder, names)
 
 
 def _checked(frame: Any) -> NDArray[np.uint8]:
