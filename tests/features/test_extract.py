@@ -96,7 +96,7 @@ def test_a_broken_frame_is_named_and_what_was_encoded_is_kept(make_tracklets: Ma
     with pytest.raises(FrameError, match=tracklets[3].names[2]):
         extract_clip_features(encoder, tracklets, SPEC, store=store, batch=1)
     assert store.info().tracklets == encoder.calls == 3
-    with pytest.raises(FrameError, match="^frame ") as failure:
+    with pytest.raises(FrameError, match=r"^frame ") as failure:
         extract_clip_features(Colours(), tracklets, SPEC, workers=1, batch=1)
     assert "Traceback" not in str(failure.value) and "BytesIO" not in str(failure.value)
     tracklets[3].frame(2).write_bytes(intact)
