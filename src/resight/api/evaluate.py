@@ -66,8 +66,8 @@ def evaluate(
         ProtocolError: If the protocol is unknown, or no query has a match.
         RecipeError: If `max_corrupted` is not 0 ... M.
     """
-    known = _all_splits(dataset) if isinstance(dataset, str) else (dataset,)
     chosen = read_splits(dataset) if isinstance(dataset, str) else (dataset,)
+    known = _all_splits(dataset, chosen) if isinstance(dataset, str) else chosen
     for text in dict.fromkeys(text for split in chosen for text in split.notes if isinstance(dataset, str)):
         note(text)
     splits = [select_cameras(split, cameras) for split in chosen]
@@ -92,11 +92,10 @@ def evaluate(
     return SplitComparison(parts) if len(parts) > 1 else next(iter(parts.values()))
 
 
-def _all_splits(name: str) -> tuple[Dataset, ...]:
-    """Return all splits of a data set, also if the name selects one of them."""
-    splits = read_splits(name)
-    one_of_many = len(splits) == 1 and splits[0].number is not None
-    return read_splits(name.rpartition("#")[0]) if one_of_many else splits
+def _all_splits(name: str, chosen: tuple[Dataset, ...]) -> tuple[Dataset, ...]:
+    """Return all splits of a data set, of which the name chose some; only a name with a number is read again."""
+    one_of_many = len(chosen) == 1 and chosen[0].number is not None
+    return read_splits(name.rpartition("#")[0]) if one_of_many else chosen
 
 
 def _encoded(

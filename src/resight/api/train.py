@@ -65,13 +65,13 @@ def train(
     """
     if stage not in ("both", "1", "2"):
         raise RecipeError(f"stage is {stage!r}, expected both, 1 or 2")
-    check_output_folder(Path(out))
     settings = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
     if seed is not None:
         settings = replace(settings, seed=seed)
     data = open_dataset(dataset)
     validation = None if validate_on is None else open_dataset(validate_on)
     options = RunOptions(Path(out), workers=workers, compute=Compute.resolve(device), progress=progress)
+    check_output_folder(Path(out))  # after the arguments were read: it creates the folder
     trained = train_model(
         data.train, settings, options,
         stages=(1, 2) if stage == "both" else (int(stage),),
