@@ -85,11 +85,14 @@ def test_submodules_do_not_hide_functions() -> None:
 
 
 def test_every_public_method_is_on_the_page() -> None:
-    for name in ("encode", "features", "corrupted_features", "similarity", "explain", "threshold", "card"):
+    for name in (
+        "encode", "features", "corrupted_features", "similarity", "explain", "threshold", "card", "from_encoder"
+    ):  # fmt: skip
         assert f"`Model.{name}" in TEXT, name
     public = {name for name in vars(resight.Model) if not name.startswith("_")}
     assert public == {
-        "card", "corrupted_features", "dim", "encode", "explain", "features", "recipe", "similarity", "threshold"
+        "card", "corrupted_features", "dim", "encode", "explain", "features", "from_encoder", "recipe", "similarity",
+        "threshold",
     }  # fmt: skip
 
 

@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from resight.errors import CheckpointError, RecipeError
 from resight.models.aggregators import AGGREGATORS, Aggregator
 from resight.models.encoders import ClipEncoder, encoder_body, make_encoder
+from resight.models.external import ExternalEncoder
 from resight.models.frame_encoder import FrameEncoder
+from resight.models.python_encoder import Function, PythonEncoder
 from resight.recipe import Recipe
-from resight.tensor_files import read_tensors, write_tensors
+from resight.tensor_files import content_hash, read_tensors, write_tensors
 from resight.version import __version__
 
 MODEL_KIND = "resight model"
@@ -43,6 +45,9 @@ class Checkpoint:
 def save_checkpoint(path: Path, checkpoint: Checkpoint, *, half: bool = False) -> None:
     """Write a model file.
 
+    It holds the encoder, an ONNX network included, unless this is a Python object (`PythonEncoder`): its code cannot be
+    written, so that `load_checkpoint` needs it again.
+
     Args:
         path: The file to write.
         checkpoint: Its contents.
@@ -51,21 +56,28 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, half: bool = False) -
     Raises:
         CheckpointError: If a weight is too large for float16.
     """
+    body = encoder_body(checkpoint.encoder)
     tensors = {f"encoder.{k}": v for k, v in checkpoint.encoder.state_dict().items()}
     tensors |= {f"aggregator.{k}": v for k, v in checkpoint.aggregator.state_dict().items()}
     header = {"recipe": checkpoint.recipe.to_json(), "card": checkpoint.metadata | {"version": __version__}}
-    body = encoder_body(checkpoint.encoder)
-    if isinstance(body, FrameEncoder):
+    if isinstance(body, FrameEncoder | ExternalEncoder):
         header["architecture"] = body.architecture  # loading the file must not need another one
+    if isinstance(body, PythonEncoder):
+        header["architecture"] |= {"weights": _weights(body)}
+        tensors = {k: v for k, v in tensors.items() if not k.startswith("encoder.")}
     write_tensors(path, _halved(tensors) if half else tensors, MODEL_KIND, header)
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+def load_checkpoint(path: Path, encoder_function: Function | None = None) -> Checkpoint:
     """Return the contents of a model file, in evaluation mode on the CPU.
 
+    Args:
+        path: The model file.
+        encoder_function: The encoder of a model that was made with a Python object, which its file does not hold.
+
     Raises:
-        CheckpointError: If the file is missing, damaged, not a model file, from a later version, or if its weights do
-            not fit its recipe.
+        CheckpointError: If the file is missing, damaged, not a model file, from a later version, if its weights do
+            not fit its recipe, or if it was made with another encoder than the one given.
         RecipeError: If its encoder needs a library that is not installed.
     """
     tensors, header = read_tensors(path, MODEL_KIND)
@@ -77,7 +89,16 @@ def load_checkpoint(path: Path) -> Checkpoint:
             f"{path} was written by version {metadata.get('version')}; version {__version__} cannot read its recipe "
             f"({error}): use a later version"
         ) from error
-    encoder = make_encoder(recipe.stage1, json.loads(header.get("architecture", "null")))
+    architecture = json.loads(header.get("architecture", "null"))
+    encoder: ClipEncoder
+    if recipe.stage1.encoder.startswith("python:"):
+        encoder = _given_encoder(path, architecture, encoder_function)
+        tensors |= {f"encoder.{k}": v for k, v in encoder.state_dict().items()}
+    elif encoder_function is not None:
+        raise CheckpointError(f"{path} holds its encoder: load it without the argument encoder")
+    else:
+        onnx = tensors.get("encoder.onnx")
+        encoder = make_encoder(recipe.stage1, architecture, None if onnx is None else onnx.numpy().tobytes())
     aggregator = make_aggregator(str(metadata["aggregator"]), encoder.dim, recipe)
     for name, module in (("encoder", encoder), ("aggregator", aggregator)):
         prefix = f"{name}."
@@ -123,6 +144,29 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> N
             f"{len(unknown)} unknown (first: {unknown[:1]}); use the recipe that they were trained with"
         )
     module.load_state_dict(dict(tensors))
+
+
+def _given_encoder(path: Path, architecture: Mapping[str, Any], function: Function | None) -> PythonEncoder:
+    """Return the encoder of a model file that does not hold it, compared with the one it was made with."""
+    name = architecture["name"]
+    if function is None:
+        raise CheckpointError(
+            f"{path} holds an importance network for the encoder {name}, which is a Python object and not in the file: "
+            "give it as resight.load_model(FILE, encoder=...)"
+        )
+    encoder = PythonEncoder.from_architecture(architecture, function)
+    if _weights(encoder) != architecture["weights"]:
+        raise CheckpointError(
+            f"the encoder has other weights than {name}, which the importance network in {path} was trained for: give "
+            "that encoder, or train again"
+        )
+    return encoder
+
+
+def _weights(encoder: PythonEncoder) -> str | None:
+    """Return a hash of the weights of a module; None for a function."""
+    state = encoder.state_dict()
+    return content_hash(state) if state else None
 
 
 def _halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

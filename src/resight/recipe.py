@@ -112,8 +112,9 @@ class Stage1:
         triplet_weight: Weight of Eq. 7 relative to Eq. 8; the paper uses 1. With random initial weights, batch-hard
             triplets can collapse the features; a weight of 0.1 avoids that.
         encoder: ``i3d``, or ``frames:FOLDER`` for an image network whose features are averaged over the frames of a
-            clip. The folder holds the network in the format of the transformers library. ``given`` stands for the
-            encoder of an existing model, for recipes of stage 2 alone.
+            clip. The folder holds the network in the format of the transformers library. ``onnx:FILE`` or
+            ``onnx:FILE#PRESET`` is an ONNX network, for stage 2 alone. ``given`` stands for the encoder of an existing
+            model, for recipes of stage 2 alone; ``python:NAME``, in model files, for a Python object.
         neck: A BatchNorm layer without bias between the clip features and the identity classifier. The output of the
             encoder is taken ``before`` or ``after`` it. The paper has ``none``.
         triplet_features: Whether the triplet loss compares features ``before`` or ``after`` the neck.
@@ -156,10 +157,10 @@ class Stage1:
         one_of(self, "triplet_distance", TripletDistance)
         one_of(self, "reduction", Reduction)
         kind, _, folder = self.encoder.partition(":")
-        if self.encoder not in ("i3d", GIVEN) and not (kind == "frames" and folder):
+        if self.encoder not in ("i3d", GIVEN) and not (kind in ("frames", "onnx", "python") and folder):
             raise RecipeError(
-                f"encoder is {self.encoder!r}, expected 'i3d', 'given', or 'frames:FOLDER' with the folder of an image "
-                "network"
+                f"encoder is {self.encoder!r}, expected 'i3d', 'given', 'frames:FOLDER' with the folder of an image "
+                "network, or 'onnx:FILE'"
             )
         if self.instance_norm and self.encoder != "i3d":
             raise RecipeError(f"instance_norm is for the I3D, but encoder is {self.encoder!r}: omit one of them")

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from resight.api.networks import is_network, open_network, pixel_format, wrap_function
 from resight.api.sources import ArrayTracklet, as_tracklets
 from resight.checkpoints import Checkpoint, load_checkpoint
 from resight.compute import Compute, Precision
@@ -18,12 +19,14 @@ from resight.data.transforms import resize_frames
 from resight.errors import RecipeError, ShapeError
 from resight.evaluation.threshold import Threshold
 from resight.features.damaged import extract_damaged_features
-from resight.features.extract import encode_clips, extract_clip_features
+from resight.features.extract import encode_clips, encode_frames, extract_clip_features
+from resight.features.keys import has_key
 from resight.features.store import FeatureStore
 from resight.features.types import ClipFeatures
 from resight.features.view import View
-from resight.models.encoders import inference_copy
-from resight.progress import progress_bar
+from resight.models.encoders import inference_copy, is_frame_wise
+from resight.models.python_encoder import Function
+from resight.progress import note, progress_bar
 from resight.recipe import Recipe
 from resight.scoring.all_pairs import score_all_pairs
 from resight.scoring.one_pair import PairScore, score_one_pair
@@ -36,7 +39,7 @@ Features = NDArray[np.floating] | ClipFeatures
 class Model:
     """A trained model: a clip encoder and an aggregator that compares clip features.
 
-    Load one with `load_model`.
+    Load one with `load_model`, or make one from a network of your own with `Model.from_encoder`.
 
     Attributes:
         name: Name of a model that comes with the package, or path of the model file.
@@ -65,6 +68,55 @@ class Model:
         self.workers = workers
         checkpoint.encoder.to(compute.torch_device)
         checkpoint.aggregator.to(compute.torch_device)
+
+    @classmethod
+    def from_encoder(
+        cls,
+        encoder: Function,
+        *,
+        size: tuple[int, int],
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        preset: str | None = None,
+        channels: str = "rgb",
+        value_range: float = 1.0,
+        clip_length: int | None = None,
+        name: str | None = None,
+        device: str = "auto",
+        keep_features: bool = True,
+        workers: int = 0,
+    ) -> Model:
+        """Return a model of a PyTorch module or a Python function; it compares tracklets by the mean of clip pairs.
+
+        Args:
+            encoder: Maps float32 frames (N, 3, H, W) to a tensor or array of features (N, D). A module is set to
+                evaluation mode.
+            size: Height and width of the frames that it gets.
+            mean: Value subtracted from each channel, in the encoder's channel order.
+            std: Value by which the difference is divided.
+            preset: Name of a format with `mean`, `std`, `channels` and `value_range`, instead of these four.
+            channels: Channel order, ``rgb`` or ``bgr``.
+            value_range: Largest pixel value before `mean` is subtracted: 1 or 255.
+            clip_length: If given, the encoder gets clips (N, 3, L, H, W) of this many frames instead.
+            name: Name of the encoder. Features of a function, or of a module without weights, are kept in the feature
+                store only if it has a name; choose another one when the function changes.
+            device: As in `load_model`.
+            keep_features: As in `load_model`.
+            workers: As in `load_model`.
+
+        Raises:
+            RecipeError: If the format is incomplete or impossible, or the features of a frame depend on the other
+                frames of the batch, as in training mode.
+            CheckpointError: If the encoder fails, or returns something else than features.
+        """
+        pixels = pixel_format(size, mean, std, preset, channels, value_range, clip_length)
+        compute = Compute.resolve(device)
+        checkpoint = wrap_function(encoder, pixels, name, compute.torch_device)
+        if keep_features and not has_key(checkpoint.encoder):
+            note("features are not kept, because nothing identifies the encoder: give it a name to keep them")
+        store = FeatureStore() if keep_features else None
+        label = checkpoint.recipe.stage1.encoder.removeprefix("python:")
+        return cls(checkpoint, name=label, compute=compute, store=store, workers=workers)
 
     def __repr__(self) -> str:
         clips = self.recipe.clips
@@ -238,17 +290,24 @@ class Model:
         numbers = sample_clips(len(tracklet), spec, tracklet_rng("arrays", 0))
         size = spec.height, spec.width
         used = {number: resize_frames(tracklet.frames[number][None], size)[0] for number in np.unique(numbers).tolist()}
-        pixels = np.stack([np.stack([used[number] for number in clip]) for clip in numbers.tolist()])
         encoder = inference_copy(self.checkpoint.encoder, self.compute.encoder_dtype)
         with torch.inference_mode():
-            features = encode_clips(encoder, torch.from_numpy(pixels)[None].to(self.compute.torch_device))
-        values: NDArray[np.float32] = features[0].cpu().numpy()
+            if is_frame_wise(self.checkpoint.encoder):
+                places = torch.from_numpy(np.searchsorted(list(used), numbers))
+                frames = torch.from_numpy(np.stack(list(used.values())))
+                features = encode_frames(encoder, frames.to(self.compute.torch_device), places)
+            else:
+                pixels = np.stack([np.stack([used[number] for number in clip]) for clip in numbers.tolist()])
+                features = encode_clips(encoder, torch.from_numpy(pixels)[None].to(self.compute.torch_device))[0]
+        values: NDArray[np.float32] = features.cpu().numpy()
         return values
 
 
 def load_model(
     model: str | Path = DEFAULT,
     *,
+    preset: str | None = None,
+    encoder: Function | None = None,
     device: str = "auto",
     precision: Precision = "float32",
     keep_features: bool = True,
@@ -257,7 +316,14 @@ def load_model(
     """Load a model.
 
     Args:
-        model: Path of a model file that `train` wrote, or the name of a model that comes with the package.
+        model: Path of a model file that `train` wrote, or the name of a model that comes with the package. Or a network
+            without importance, which compares tracklets by the mean of clip pairs: ``onnx:FILE`` or
+            ``onnx:FILE#PRESET`` for an ONNX file, ``frames:FOLDER`` for an image network of the transformers library.
+        preset: For ``onnx:FILE``, the format of its input, such as ``torchreid``. If none is named here or in `model`,
+            it is read from FILE with the suffix .toml, or from the metadata of the ONNX file. docs/encoders.md lists
+            the presets.
+        encoder: The module or function of a model that was made with `Model.from_encoder`, which its file does not
+            hold.
         device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``float32``, or ``half`` for 16-bit matrix products: faster where the machine has them, and exact to
             about 1e-3.
@@ -267,17 +333,23 @@ def load_model(
 
     Raises:
         CheckpointError: If there is no such model, or its file is damaged.
-        RecipeError: If the device or the precision is not available, or a library that the encoder needs is missing.
+        RecipeError: If the device or the precision is not available, a library that the encoder needs is missing, or
+            the format of the input of an ONNX file is unknown.
     """
     compute = Compute.resolve(device, precision)
     name = Path(model).expanduser()
     if workers < 0:
         raise RecipeError(f"workers is {workers}, expected 0 or more processes")
-    path = weights_of(name)
+    if preset is not None and not (is_network(name) and str(model).startswith("onnx:")):
+        raise RecipeError(f"preset is for ONNX files, but the model is {str(model)!r}: omit it, or use onnx:FILE")
     store = FeatureStore() if keep_features else None
-    return Model(
-        load_checkpoint(path), name=str(model), compute=compute, store=store, workers=workers, shipped=path != name
-    )
+    if is_network(name):
+        if encoder is not None:
+            raise RecipeError(f"{model} is an encoder itself: omit the argument encoder")
+        return Model(open_network(model, preset), name=str(model), compute=compute, store=store, workers=workers)
+    path = weights_of(name)
+    checkpoint = load_checkpoint(path, encoder)
+    return Model(checkpoint, name=str(model), compute=compute, store=store, workers=workers, shipped=path != name)
 
 
 def as_model(model: Model | str | Path | None) -> Model:

@@ -30,7 +30,16 @@ DatasetName = Annotated[
 ]
 ModelFile = Annotated[
     Path,
-    Parameter(help="Model file written by `resight train`, or the name of a model listed by `resight models`."),
+    Parameter(
+        help="Model file written by `resight train`, or the name of a model listed by `resight models`; or a network "
+        "as onnx:FILE (onnx:FILE#PRESET names the format of its input) or frames:FOLDER."
+    ),
+]
+Preset = Annotated[
+    str | None,
+    Parameter(
+        help="For onnx:FILE, the format of its input, such as torchreid; by default that of FILE with suffix .toml."
+    ),
 ]
 SHIPPED = Path(DEFAULT)
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON instead of text.")]
@@ -50,19 +59,20 @@ Precision = Annotated[
 
 
 def open_model(
-    model: Path, device: str = "auto", precision: Literal["float32", "half"] = "float32", workers: int = WORKERS
-) -> Model:
+    model: Path, device: str = "auto", precision: Literal["float32", "half"] = "float32", workers: int = WORKERS,
+    preset: str | None = None,
+) -> Model:  # fmt: skip
     """Load a model, and say where its card is if it comes with the package."""
     from resight.api.model import load_model
 
-    loaded = load_model(model, device=device, precision=precision, workers=workers)
+    loaded = load_model(model, preset=preset, device=device, precision=precision, workers=workers)
     note_card(model)
     return loaded
 
 
 def note_card(model: Path) -> None:
     """Say where the card of a model is, if it comes with the package."""
-    if len(model.parts) == 1 and not model.is_file():
+    if len(model.parts) == 1 and ":" not in model.name and not model.is_file():
         note(f"`resight models {model}` shows what this model was trained on and its limits")
 
 

@@ -24,8 +24,9 @@ from resight.outputs import check_output_folder
 Models = Annotated[
     Path,
     Parameter(
-        help="Model file written by `resight train`, or the name of a model listed by `resight models`. {split} in a "
-        "path stands for the number of the split, for one model per split."
+        help="Model file written by `resight train`, or the name of a model listed by `resight models`; or a network "
+        "as onnx:FILE (onnx:FILE#PRESET names the format of its input) or frames:FOLDER. {split} in a path stands "
+        "for the number of the split, for one model per split."
     ),
 ]
 

@@ -13,6 +13,7 @@ from resight.cli.app import (
     Json,
     ModelFile,
     Precision,
+    Preset,
     Top,
     app,
     open_model,
@@ -24,8 +25,8 @@ from resight.outputs import check_output_file, check_output_folder, replace_file
 @app.command
 def search(
     query: str, dataset: DatasetName, *, model: ModelFile = SHIPPED, k: Top = 10, out: Path | None = None,
-    shortlist: int | None = None, cameras: Cameras = ":", precision: Precision = "float32", device: Device = "auto",
-    as_json: Json = False,
+    shortlist: int | None = None, cameras: Cameras = ":", preset: Preset = None, precision: Precision = "float32",
+    device: Device = "auto", as_json: Json = False,
 ) -> None:  # fmt: skip
     """Find the tracklets most similar to a query, and report whether the best match is above the model's threshold.
 
@@ -40,7 +41,7 @@ def search(
 
     if out is not None:
         check_output_file(out)
-    loaded = open_model(model, device, precision)
+    loaded = open_model(model, device, precision, preset=preset)
     data = select_cameras(open_dataset(dataset), cameras)
     answers = run(query, data, loaded, k=k, shortlist=shortlist, progress=not as_json)
     text = str(answers)
@@ -52,8 +53,8 @@ def search(
 
 @app.command
 def explain(
-    query: str, gallery: str, dataset: DatasetName, *, out: Path, model: ModelFile = SHIPPED, device: Device = "auto",
-    as_json: Json = False,
+    query: str, gallery: str, dataset: DatasetName, *, out: Path, model: ModelFile = SHIPPED, preset: Preset = None,
+    device: Device = "auto", as_json: Json = False,
 ) -> None:  # fmt: skip
     """Show which clip pairs decided how similar two tracklets are.
 
@@ -66,7 +67,7 @@ def explain(
     from resight.explanation.plots import plot_clip_pairs, plot_importance, save_figure
 
     check_output_folder(out)
-    loaded = open_model(model, device)
+    loaded = open_model(model, device, preset=preset)
     evidence = run(query, gallery, dataset, loaded)
     evidence.save(out / "match.html")
     save_figure(plot_importance(evidence), out / "importance.png")

@@ -13,6 +13,7 @@ from resight.cli.app import (
     Device,
     Json,
     ModelFile,
+    Preset,
     Workers,
     app,
     open_model,
@@ -35,7 +36,7 @@ def train(
         out: Folder of the training run, for model.safetensors, logs and checkpoints.
         recipe: paper, modern, demo, importance, modern_small, open_small, open, or a TOML file.
         stage: 1 stops after stage 1; 2 runs only stage 2, with the encoder of the stage 1 in the folder.
-        encoder: Model file or name of a model whose encoder is used as it is, instead of stage 1.
+        encoder: Model file or name of a model whose encoder is used as it is, instead of stage 1; or onnx:FILE.
         init: Kinetics weights of the I3D (rgb_imagenet.pt of the public PyTorch port) to start stage 1 from.
         validate_on: Data set as KIND:PATH whose training persons are used for validation, instead of a share of those
             of DATASET.
@@ -54,7 +55,7 @@ def train(
 
 @app.command
 def extract(
-    dataset: DatasetName, *, out: Path, model: ModelFile = SHIPPED,
+    dataset: DatasetName, *, out: Path, model: ModelFile = SHIPPED, preset: Preset = None,
     role: Literal["train", "query", "gallery"] = "gallery",
     damage: Literal["none", "corrupted", "occluded", "empty", "other-person", "bad-crop"] = "none",
     device: Device = "auto", workers: Workers = WORKERS,
@@ -70,7 +71,7 @@ def extract(
     from resight.features.view import View
 
     check_output_file(out)
-    loaded = open_model(model, device, workers=workers)
+    loaded = open_model(model, device, workers=workers, preset=preset)
     data = open_dataset(dataset)
     features = loaded.features(
         getattr(data, role), view=None if damage == "none" else View(damage=damage),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,14 +14,14 @@ from torch.utils.data import Dataset as TorchDataset
 from resight.compute import Compute
 from resight.data.batches import load_batches
 from resight.data.clips import sample_clips, tracklet_rng
-from resight.data.damage import ClipDamage, Donors
+from resight.data.damage import CORRUPTED, ClipDamage, Donors
 from resight.data.frames import load_augmented, load_clips
 from resight.data.transforms import prepare_clips
-from resight.features.keys import FeatureKeys
+from resight.features.keys import FeatureKeys, has_key
 from resight.features.store import FeatureStore
 from resight.features.types import PADDING, ClipFeatures
 from resight.features.view import View
-from resight.models.encoders import inference_copy
+from resight.models.encoders import encode_distinct, inference_copy, is_frame_wise
 from resight.progress import Progress
 from resight.recipe import ClipSpec
 from resight.tracklet import Tracklet
@@ -41,6 +42,8 @@ def extract_clip_features(
 ) -> ClipFeatures:
     """Return the clip features of tracklets.
 
+    An encoder of frames, for which `is_frame_wise` holds, encodes a frame that is in several clips once.
+
     Args:
         encoder: Maps (B, 3, L, H, W) in [-1, 1] to (B, D). It runs in evaluation mode; its own mode is restored.
         tracklets: T tracklets.
@@ -48,10 +51,11 @@ def extract_clip_features(
         view: How frames are changed before encoding; by default they are not changed.
         donors: Tracklets whose frames damage is made of, see `Donors`: training persons in training, the gallery in
             tests.
-        store: Where features are looked up first, and kept as they are encoded; None keeps nothing.
+        store: Where features are looked up first, and kept as they are encoded; None keeps nothing. Features of a
+            Python function without a name are not kept, because nothing tells whether it has changed.
         workers: Processes that decode; 0 decodes in this process.
         batch: Tracklets encoded at once.
-        compute: Where and how precisely the encoder runs. An encoder of another package ignores the precision.
+        compute: Where and how precisely the encoder runs. ONNX networks and Python functions ignore the precision.
         progress: Called with (tracklets done, T); tracklets from the store count as done.
 
     Returns:
@@ -66,6 +70,8 @@ def extract_clip_features(
     clips = [sample_clips(len(t), spec, tracklet_rng(t.id, view.seed)) for t in tracklets]
     keys: list[bytes] = []
     values: dict[int, NDArray[np.float32]] = {}
+    if store is not None and not has_key(encoder):
+        store = None
     if store is not None:
         hasher = FeatureKeys(encoder, spec, view, damage, compute)
         keys = [hasher.key(tracklet, numbers) for tracklet, numbers in zip(tracklets, clips, strict=True)]
@@ -75,7 +81,8 @@ def extract_clip_features(
     if progress is not None and values:
         progress(len(values), len(tracklets))
     if missing:
-        batches = _TrackletClips(tracklets, clips, spec, view, damage, missing, 1 if spec.sampler == "all" else batch)
+        batch = 1 if spec.sampler == "all" else batch
+        batches = _TrackletClips(tracklets, clips, spec, view, damage, missing, batch, is_frame_wise(encoder))
         for places, features in _encoded(encoder, batches, workers, compute):
             values |= zip(places, features, strict=True)
             if store is not None:
@@ -108,6 +115,44 @@ def encode_clips(encoder: nn.Module, pixels: Tensor) -> Tensor:
     return values.float().view(*pixels.shape[:2], -1)
 
 
+def encode_frames(encoder: nn.Module, pixels: Tensor, places: Tensor) -> Tensor:
+    """Return the features of clips from their distinct frames.
+
+    Args:
+        encoder: `inference_copy` of an encoder for which `is_frame_wise` holds.
+        pixels: (F, H, W, 3) uint8.
+        places: (..., L) int64: the frames of each clip.
+
+    Returns:
+        (..., D) float32.
+    """
+    return encode_distinct(encoder, prepare_clips(pixels[:, None])[:, :, 0], places)
+
+
+def distinct_frames(numbers: NDArray[np.int64], view: View) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return which frames of a tracklet's clips differ.
+
+    Clips share frames without damage and with the paper's corruption. Other damage and augmentation are drawn for each
+    clip; a frame that is repeated within an augmented clip is the same.
+
+    Args:
+        numbers: (M, L) frame numbers.
+        view: How frames are changed.
+
+    Returns:
+        (F,) positions of F distinct frames among the M * L; and (M, L), which of the F each frame is.
+    """
+    clip, place = np.indices(numbers.shape)
+    if view.damage not in (None, CORRUPTED):
+        key = clip * numbers.shape[1] + place
+    elif view.augmentation is not None:
+        key = clip * (numbers.max() + 1) + numbers
+    else:
+        key = numbers
+    _, first, which = np.unique(key, return_index=True, return_inverse=True)
+    return first, which.reshape(numbers.shape)
+
+
 def _encoded(
     encoder: nn.Module, batches: _TrackletClips, workers: int, compute: Compute
 ) -> Iterator[tuple[Sequence[int], NDArray[np.float32]]]:
@@ -117,16 +162,21 @@ def _encoded(
     encoder.eval()
     fast = inference_copy(encoder, compute.encoder_dtype)
     try:
-        for number, pixels in enumerate(loader):
+        for number, loaded in enumerate(loader):
             with torch.inference_mode():
-                features = encode_clips(fast, pixels).cpu().numpy()
+                encoded = encode_clips(fast, loaded) if isinstance(loaded, Tensor) else encode_frames(fast, *loaded)
+            features = encoded.cpu().numpy()
             yield batches.places(number), features
     finally:
         encoder.train(was_training)
 
 
-class _TrackletClips(TorchDataset[Tensor]):
-    """Decoded clips of chosen tracklets, a few tracklets in each item: (B, M, L, H, W, 3) uint8."""
+class _TrackletClips(TorchDataset[Any]):
+    """Decoded clips of chosen tracklets, B tracklets in each item.
+
+    An item is (B, M, L, H, W, 3) uint8; with `distinct`, it is (F, H, W, 3) uint8 and (B, M, L) int64, as
+    `encode_frames` takes them.
+    """
 
     def __init__(
         self,
@@ -137,6 +187,7 @@ class _TrackletClips(TorchDataset[Tensor]):
         damage: ClipDamage,
         chosen: Sequence[int],
         batch: int,
+        distinct: bool,
     ) -> None:
         self.tracklets = tracklets
         self.clips = clips
@@ -145,6 +196,7 @@ class _TrackletClips(TorchDataset[Tensor]):
         self.damage = damage
         self.chosen = chosen
         self.batch = batch
+        self.distinct = distinct
 
     def __len__(self) -> int:
         return -(-len(self.chosen) // self.batch)
@@ -153,8 +205,20 @@ class _TrackletClips(TorchDataset[Tensor]):
         """Return the positions of the tracklets of item `index`."""
         return self.chosen[index * self.batch : (index + 1) * self.batch]
 
-    def __getitem__(self, index: int) -> Tensor:
-        places = self.places(index)
+    def __getitem__(self, index: int) -> Tensor | tuple[Tensor, Tensor]:
+        pixels = self._clips_of(self.places(index))
+        if not self.distinct:
+            return torch.from_numpy(pixels)
+        frames, which, count = [], [], 0
+        for i, clips in zip(self.places(index), pixels, strict=True):
+            first, of_tracklet = distinct_frames(self.clips[i], self.view)
+            frames.append(clips.reshape(-1, *clips.shape[2:])[first])
+            which.append(of_tracklet + count)
+            count += len(first)
+        return torch.from_numpy(np.concatenate(frames)), torch.from_numpy(np.stack(which))
+
+    def _clips_of(self, places: Sequence[int]) -> NDArray[np.uint8]:
+        """Return the clips of the tracklets at `places`, (B, M, L, H, W, 3)."""
         size = self.spec.height, self.spec.width
         # Fill one array in place: stacking would copy every pixel once more.
         pixels = np.empty((len(places), *self.clips[places[0]].shape, *size, 3), np.uint8)
@@ -165,4 +229,4 @@ class _TrackletClips(TorchDataset[Tensor]):
             else:
                 rng = tracklet_rng(tracklet.id, self.view.seed + 1)
                 load_augmented(tracklet, numbers, self.spec, self.view.augmentation, rng, self.damage, out=out)
-        return torch.from_numpy(pixels)
+        return pixels

@@ -15,6 +15,7 @@ from resight.compute import Compute
 from resight.data.damage import ClipDamage
 from resight.features.view import View
 from resight.models.encoders import encoder_body
+from resight.models.external import ExternalEncoder
 from resight.recipe import ClipSpec
 from resight.tensor_files import content_hash
 from resight.tracklet import Tracklet
@@ -23,12 +24,19 @@ READER_VERSION = 3
 """Raise this when decoding, resizing or sampling changes what the encoder sees, so that old entries are not used."""
 
 
+def has_key(encoder: nn.Module) -> bool:
+    """Return whether anything identifies the encoder: not for a Python function without a name."""
+    body = encoder_body(encoder)
+    return not isinstance(body, ExternalEncoder) or body.identity is not None
+
+
 class FeatureKeys:
     """Keys of tracklets for one encoder and one way of looking at them.
 
-    A key covers the encoder's class and weights, the precision, the clip settings, the view, the reader version, the
-    frame numbers of all clips, and path, size and modification time of every frame that is read, donors' frames
-    included. Person and camera are not part of it: they do not change the features.
+    A key covers the encoder's class and weights (of an ONNX network, the file and its pixel format), the precision, the
+    clip settings, the view, the reader version, the frame numbers of all clips, and path, size and modification time of
+    every frame that is read, donors' frames included. Person and camera are not part of it: they do not change the
+    features.
 
     Args:
         encoder: The clip encoder.
@@ -40,8 +48,11 @@ class FeatureKeys:
 
     def __init__(self, encoder: nn.Module, spec: ClipSpec, view: View, damage: ClipDamage, compute: Compute) -> None:
         kind = type(encoder)
-        normalised = getattr(encoder_body(encoder), "normalised", None)  # the same weights give other features
-        settings = (READER_VERSION, compute.precision, asdict(spec), asdict(view), normalised)
+        body = encoder_body(encoder)
+        normalised = getattr(body, "normalised", None)  # the same weights give other features
+        settings: tuple[object, ...] = (READER_VERSION, compute.precision, asdict(spec), asdict(view), normalised)
+        if isinstance(body, ExternalEncoder):
+            settings += (body.identity,)
         self._prefix = hashlib.sha256(
             f"{kind.__module__}.{kind.__qualname__} {content_hash(encoder.state_dict())} {settings!r}".encode()
         )

@@ -11,10 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from resight.errors import RecipeError
-from resight.models.frame_encoder import FrameEncoder
+from resight.models.external import ExternalEncoder
+from resight.models.frame_encoder import FrameEncoder, FrameWise
 from resight.models.i3d import I3D
 from resight.models.i3d_inference import inference_encoder
+from resight.models.onnx_encoder import OnnxEncoder
+from resight.models.pixel_format import PixelFormat
 from resight.recipe import GIVEN, Stage1
+
+FRAMES_AT_ONCE = 64
+"""Number of frames that an image network gets at once, to bound its memory."""
 
 
 class NeckedEncoder(nn.Module):
@@ -49,26 +55,37 @@ class NeckedEncoder(nn.Module):
         return features, self.neck(features)
 
 
-ClipEncoder = I3D | FrameEncoder | NeckedEncoder
+ClipEncoder = I3D | FrameEncoder | NeckedEncoder | ExternalEncoder
 """Encodes clips (B, 3, L, H, W) in [-1, 1] as features (B, D), with D its `dim`."""
 
 
-def make_encoder(stage: Stage1, architecture: Mapping[str, Any] | None = None) -> ClipEncoder:
-    """Return the clip encoder of a recipe, ready for training.
+def make_encoder(
+    stage: Stage1, architecture: Mapping[str, Any] | None = None, onnx: bytes | None = None
+) -> ClipEncoder:
+    """Return the clip encoder of a recipe, ready for training unless it is an ONNX network.
 
     Args:
         stage: Encoder, width, instance normalisation and neck.
-        architecture: Architecture of a frame encoder, from `FrameEncoder.architecture`. If given, no folder is read
-            and the weights are random, to be loaded from a model file.
+        architecture: Architecture of a frame encoder or of an ONNX network, from its attribute `architecture`. If
+            given, no folder is read and the weights are random, to be loaded from a model file.
+        onnx: With `architecture`, the ONNX file.
 
     Raises:
-        RecipeError: If the folder of a frame encoder does not hold one, or the recipe is for stage 2 alone.
+        RecipeError: If the folder of a frame encoder does not hold one, the recipe is for stage 2 alone, or the pixel
+            format of an ONNX file is unknown.
+        CheckpointError: If an ONNX file cannot be run.
     """
     if stage.encoder == GIVEN:
         raise RecipeError(
             "this recipe trains stage 2 alone: name the model whose encoder to use, such as --encoder open-small"
         )
     kind, _, folder = stage.encoder.partition(":")
+    if kind == "python":
+        raise RecipeError(f"the encoder of this recipe, {folder}, is a Python object: use Model.from_encoder")
+    if kind == "onnx":
+        if architecture is None or onnx is None:
+            return OnnxEncoder.from_file(Path(folder))
+        return OnnxEncoder(onnx, PixelFormat.from_json(architecture["pixels"]), architecture["name"])
     body: I3D | FrameEncoder
     if kind == "i3d":
         body = I3D(width=stage.encoder_width, instance_norm=stage.instance_norm)
@@ -96,6 +113,31 @@ def kinetics_target(encoder: ClipEncoder) -> I3D:
             "Kinetics weights are for the I3D, but the recipe has another encoder: omit the weights, or use encoder i3d"
         )
     return body
+
+
+def is_frame_wise(encoder: nn.Module) -> bool:
+    """Return whether clip features are means of frame features, so that `encode_distinct` applies."""
+    body = encoder_body(encoder)
+    return isinstance(body, FrameWise) and body.frame_wise
+
+
+def encode_distinct(encoder: nn.Module, frames: Tensor, places: Tensor) -> Tensor:
+    """Return the features of clips that share frames; each frame is encoded once.
+
+    Args:
+        encoder: `inference_copy` of an encoder for which `is_frame_wise` holds.
+        frames: (F, 3, H, W) in [-1, 1].
+        places: (..., L) int64: the frames of each clip.
+
+    Returns:
+        (..., D) float32, the same as `encoder` returns for the clips up to rounding.
+    """
+    network, neck = (encoder[0], encoder[1]) if isinstance(encoder, nn.Sequential) else (encoder, nn.Identity())
+    assert isinstance(network, FrameWise)
+    parts = [network.frame_features(part) for part in torch.split(frames, FRAMES_AT_ONCE)]
+    clips = torch.cat(parts)[places.flatten()].view(-1, places.shape[-1], parts[0].shape[1]).mean(1)
+    features: Tensor = neck(clips)
+    return features.view(*places.shape[:-1], -1)
 
 
 def inference_copy(encoder: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module:

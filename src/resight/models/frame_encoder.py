@@ -7,6 +7,7 @@ Legend: B clips of L frames of H x W, D features. The networks are those of the 
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,52 @@ NETWORKS = {
 """``model_type`` in config.json to the class in the transformers library; of CLIP, only the vision model."""
 
 
-class FrameEncoder(nn.Module):
+class FrameWise(nn.Module, ABC):
+    """Encodes a clip as one feature vector: the mean of the features of its frames.
+
+    A frame that is in several clips of a tracklet is encoded once, see `resight.features.extract`.
+
+    Attributes:
+        dim: Features per clip, D.
+        frame_wise: Whether `frame_features` can be used. A subclass that also supports networks of whole clips sets it
+            to False for these, and replaces `forward`.
+    """
+
+    dim: int
+    frame_wise: bool = True
+
+    @abstractmethod
+    def frame_features(self, frames: Tensor) -> Tensor:
+        """Return the features of frames, (N, 3, H, W) in [-1, 1] to (N, D) float32."""
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """Return clip features, not normalised.
+
+        Args:
+            clips: (B, 3, L, H, W) in [-1, 1].
+
+        Returns:
+            (B, D) float32.
+
+        Raises:
+            ShapeError: If `clips` has another number of axes or channels.
+        """
+        check_clips(clips)
+        features = self.frame_features(clips.transpose(1, 2).flatten(0, 1))
+        return features.view(clips.shape[0], clips.shape[2], -1).mean(1)
+
+
+def check_clips(clips: Tensor) -> None:
+    """Check that clips are (B, 3, L, H, W).
+
+    Raises:
+        ShapeError: If they are not.
+    """
+    if clips.ndim != 5 or clips.shape[1] != 3:
+        raise ShapeError(f"expected clips (B, 3, L, H, W), found {tuple(clips.shape)}: put the RGB axis second")
+
+
+class FrameEncoder(FrameWise):
     """Encodes a clip as one feature vector: the mean of an image network's features over the L frames.
 
     Attributes:
@@ -55,23 +101,11 @@ class FrameEncoder(nn.Module):
         self.register_buffer("scale", (0.5 / std_3)[:, None, None])
         self.register_buffer("shift", ((0.5 - mean_3) / std_3)[:, None, None])
 
-    def forward(self, clips: Tensor) -> Tensor:
-        """Return clip features, not normalised.
-
-        Args:
-            clips: (B, 3, L, H, W) in [-1, 1].
-
-        Returns:
-            (B, D) float32.
-
-        Raises:
-            ShapeError: If `clips` has another number of axes or channels.
-        """
-        if clips.ndim != 5 or clips.shape[1] != 3:
-            raise ShapeError(f"expected clips (B, 3, L, H, W), found {tuple(clips.shape)}: put the RGB axis second")
-        frames = clips.transpose(1, 2).flatten(0, 1) * self.scale + self.shift
-        features: Tensor = self.network(frames.to(next(self.network.parameters()).dtype))
-        return features.float().view(clips.shape[0], clips.shape[2], -1).mean(1)
+    def frame_features(self, frames: Tensor) -> Tensor:
+        """Return the features of frames, (N, 3, H, W) in [-1, 1] to (N, D) float32."""
+        scaled = frames * self.scale + self.shift
+        features: Tensor = self.network(scaled.to(next(self.network.parameters()).dtype))
+        return features.float()
 
     def to_precision(self, dtype: torch.dtype) -> FrameEncoder:
         """Convert the network to `dtype` in place, and return this encoder."""
