@@ -17,15 +17,15 @@ from resight.data.damage import (
     choose_damage,
     crop_badly,
     damage_clip,
+    needs_donor,
     occlude,
-    persons_brought_in,
     show_background,
 )
 from resight.data.frames import load_augmented, load_clips, read_frame
 from resight.data.transforms import Pixels, resize_frames
 from resight.errors import DatasetError, RecipeError, ShapeError
 from resight.recipe import ClipSpec, Stage1
-from resight.tracklet import JUNK, Tracklet
+from resight.tracklet import Tracklet
 
 MakeTracklets = Callable[..., list[Tracklet]]
 H, W, L = 48, 24, 4
@@ -162,7 +162,7 @@ def test_donors_are_other_persons_of_the_same_camera_first() -> None:
 
 
 def test_the_damage_of_a_clip_does_not_depend_on_other_clips() -> None:
-    everyone = [tracklet(p, 1, n, frames=f) for p in range(1, 9) for n, f in ((0, 3), (1, 30))]
+    everyone = [tracklet(p, 1, n, frames=f) for p in range(1, 9) for n, f in ((0, 20), (1, 30))]
     damage = ClipDamage.of_kind("other-person", 8, seed=5, donors=Donors(everyone))
     drawn = []
     for m in range(8):
@@ -172,7 +172,7 @@ def test_the_damage_of_a_clip_does_not_depend_on_other_clips() -> None:
         assert donor.person != 1 and len(numbers) == 4
         assert (np.diff(numbers) % len(donor) == 1).all() and numbers.max() < len(donor)
         drawn.append((donor.id, tuple(numbers.tolist())))
-    assert len(set(drawn)) > 4
+    assert len({id_ for id_, _ in drawn}) == 1 and len(set(drawn)) > 4
     fewer = ClipDamage(np.array(["", "", "other-person"]), 5, Donors(everyone))
     _, source = fewer.drawn(everyone[0], 2, 4)
     assert source is not None and (source[0].id, tuple(source[1].tolist())) == drawn[2]
@@ -180,15 +180,31 @@ def test_the_damage_of_a_clip_does_not_depend_on_other_clips() -> None:
     assert source is not None and (source[0].id, tuple(source[1].tolist())) != drawn[2]
 
 
-def test_persons_added_by_damage_are_known() -> None:
-    everyone = [tracklet(person, camera) for person in range(1, 9) for camera in (1, 2)]
+def test_a_tracklet_has_one_donor_for_all_clips_and_kinds() -> None:
+    everyone = [tracklet(person, camera, frames=30) for person in range(1, 41) for camera in (1, 2)]
     donors = Donors(everyone)
-    for kind in ("occluded", "other-person"):
-        damage = ClipDamage.of_kind(kind, 6, 5, donors)
-        sources = [damage.drawn(everyone[3], clip, 4)[1] for clip in range(6)]
-        brought_in = persons_brought_in(everyone[3], 6, kind, 5, donors)
-        assert brought_in.tolist() == [source[0].person for source in sources if source is not None]
-    assert persons_brought_in(everyone[3], 6, "empty", 5, donors).tolist() == [JUNK] * 6
+    drawn = {}
+    for own in everyone:
+        sources = [
+            ClipDamage.of_kind(kind, 6, 5, donors).drawn(own, clip, 4)[1]
+            for kind in ("occluded", "other-person")
+            for clip in range(6)
+        ]
+        persons = {source[0].person for source in sources if source is not None}
+        assert len(persons) == 1 and persons != {own.person}
+        drawn[own.id] = persons.pop()
+    assert len(set(drawn.values())) > 25
+    assert [kind for kind in DAMAGES if needs_donor(kind)] == ["occluded", "other-person"]
+    assert ClipDamage.of_kind("empty", 1, 5).drawn(everyone[0], 0, 4)[1] is None
+
+
+def test_halves_of_donors_have_no_person_in_common() -> None:
+    everyone = [tracklet(person, camera) for person in (-1, 0, 1, 2, 3, 5, 8) for camera in (1, 2)]
+    first, second = Donors(everyone).halves()
+    assert ({t.person for t in first}, {t.person for t in second}) == ({1, 3, 8}, {2, 5})
+    assert len(first) + len(second) == 10
+    with pytest.raises(DatasetError, match="at least two persons, found 1"):
+        Donors([tracklet(1, 1), tracklet(0, 1)]).halves()
 
 
 def test_kinds_of_damage_use_the_clips_of_corruption_and_are_drawn_evenly() -> None:

@@ -52,3 +52,12 @@ def test_limited_persons_are_whole_persons_drawn_from_a_seed() -> None:
     assert limited.validation == split.validation
     assert limited == split.limit_persons(5, seed=0) != split.limit_persons(5, seed=1)
     assert split.limit_persons(0, seed=0) == split.limit_persons(20, seed=0) == split
+
+
+def test_sides_have_other_cameras_of_the_same_persons() -> None:
+    def seen(person: int, *cameras: int) -> list[Tracklet]:
+        return [Tracklet(f"{person}-{c}", person, c, Path("nowhere"), ("1.jpg",)) for c in cameras]
+
+    split = TrainingSplit((), (*seen(1, 2, 4, 6), *seen(2, 1, 3), *seen(3, 5)), donors=(), validation_donors=())
+    first, second = ([t.id for t in side] for side in split.sides())
+    assert (first, second) == (["1-2", "1-6", "2-3", "3-5"], ["1-4", "2-1"])

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from resight.evaluation.evaluate import EXPLAINED_MATCHES, clip_weights, evaluate_features, rank_features
+from resight.evaluation.evaluate import (
+    EXPLAINED_MATCHES,
+    clip_weights,
+    evaluate_across,
+    evaluate_features,
+    rank_features,
+)
 from resight.evaluation.protocols import PROTOCOLS
 from resight.features.types import ClipFeatures
 from resight.models.aggregators import AGGREGATORS, Aggregator, Learned, MeanPair
@@ -41,6 +47,14 @@ def test_reranking_equals_that_of_the_whole_matrix_and_is_reported() -> None:
 def test_scores_without_reranking_are_reported_as_such() -> None:
     _, scores = evaluate_features(made(6, 1, seed=1), made(40, 2, seed=2), MeanPair(), PROTOCOLS["standard"])
     assert "no re-ranking" in scores.line()
+
+
+def test_two_sides_search_each_other() -> None:
+    first, second = made(12, 1, seed=1), made(25, 2, seed=2)
+    _, there = evaluate_features(first, second, MeanPair(), PROTOCOLS["standard"])
+    _, back = evaluate_features(second, first, MeanPair(), PROTOCOLS["standard"])
+    expected = (12 * there.map + 25 * back.map) / 37
+    assert evaluate_across(first, second, MeanPair()) == pytest.approx(expected) and there.map != back.map
 
 
 def test_joined_features_contain_each_tracklet_once() -> None:

@@ -249,15 +249,6 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         assert peaks[name, 2**20] < 2 * 2**20 < peaks[name, 2**30] < 24 * 1_000_000
 
 
-def test_further_pairs_can_be_junk() -> None:
-    query, gallery = [tracklet("q", 1, 1)], [tracklet("g", 2, 2), tracklet("h", 1, 2), tracklet("i", 1, 3)]
-    ranking = Ranking.from_scores(np.array([[3.0, 2.0, 1.0]]), ["q"], ["g", "h", "i"])
-    assert score_ranking(ranking, query, gallery, MARS).first.tolist() == [2]
-    assert score_ranking(ranking, query, gallery, MARS, junk=np.array([[True, False, False]])).first.tolist() == [1]
-    fewer = score_ranking(ranking, query, gallery, MARS, junk=np.array([[True, True, False]]))
-    assert (fewer.first.tolist(), fewer.ap.tolist()) == ([1], [1])
-
-
 def test_json_and_text_state_the_conditions_of_the_scores() -> None:
     found = one_query("-+")
     values = json.loads(json.dumps(found.to_json()))

@@ -169,11 +169,12 @@ def test_the_store_knows_donors_and_kinds(make_tracklets: MakeTracklets, tmp_pat
         assert calls(View(damage=kind), tracklets) > 0
         assert calls(View(damage=kind), tracklets[::-1]) == 0
     assert calls(View(damage="other-person", seed=1), tracklets) > 0
-    assert calls(View(damage="other-person"), tracklets[1:3]) > 0
+    other_person = View(damage="other-person")
+    assert calls(other_person, tracklets[2:3]) + calls(other_person, tracklets[3:]) > 0
     assert calls(View(damage="bad-crop"), tracklets[1:3]) == 0  # needs no donor
     for number in range(6):
         tracklets[2].frame(number).write_bytes(tracklets[0].frame(number).read_bytes())
-    assert calls(View(damage="other-person"), tracklets[1:3]) > 0
+    assert calls(other_person, tracklets[2:3]) > 0
 
 
 def test_all_frames_of_tracklets_of_different_length(make_tracklets: MakeTracklets) -> None:

@@ -10,7 +10,7 @@ from resight.errors import RecipeError
 from resight.evaluation.protocols import PROTOCOLS
 from resight.features.types import ClipFeatures
 from resight.models.aggregators import Aggregator, MaxPair, MeanFeature, MeanPair
-from resight.studies.damage_benchmark import DamageCurve, Intruders, Side, damage_curve, show_same_person
+from resight.studies.damage_benchmark import DamageCurve, Side, damage_curve
 from resight.studies.rivals.feedforward import PairAttention
 
 M, D = 4, 6
@@ -48,13 +48,11 @@ def run(
     kinds: tuple[str, ...] | None = KINDS,
     side: Side = "both",
     seed: int = 3,
-    intruders: Intruders | None = None,
 ) -> DamageCurve:
     (query, gallery) = world
     asked, searched = ({kind: one for kind, one in views.items() if kind} for views in world)
     return damage_curve(
         aggregator, query[""], gallery[""], asked, searched, STANDARD, rates, kinds=kinds, side=side, seed=seed,
-        intruders=intruders,
     )  # fmt: skip
 
 
@@ -64,20 +62,15 @@ def slowly(
     rate: int,
     kinds: tuple[str, ...],
     side: str,
-    intruders: Intruders | None = None,
 ) -> tuple[float, float, float, float | None]:
     """Return mAP, rank-1, mINP, and the AUROC of the first kind, computed in loops."""
-    sides, brought = [], []
+    sides = []
     for name, views in zip(("query", "gallery"), world, strict=True):
         drawn = choose_damage(views[""].ids, M, rate, kinds, 3)
         if side not in (name, "both"):
             drawn[:] = ""
         mixed = [[views[drawn[t, m]].values[t, m] for m in range(M)] for t in range(len(drawn))]
         sides.append((views[""], torch.tensor(np.array(mixed)), drawn))
-        brought.append([
-            {int((intruders or {})[kind][id_][m]) for m, kind in enumerate(row) if kind in (intruders or {})} - {-1}
-            for id_, row in zip(views[""].ids, drawn.tolist(), strict=True)
-        ])  # fmt: skip
     (query, q_values, labels), (gallery, g_values, _) = sides
     precisions, firsts, penalties, shares = [], [], [], np.zeros((len(query), M))
     for q in range(len(query)):
@@ -85,17 +78,12 @@ def slowly(
         order = sorted(range(len(gallery)), key=lambda g: -scores[g])
         person, camera = query.persons[q], query.cameras[q]
         own = [g for g in order if gallery.cameras[g] == camera and gallery.persons[g] == person]
-        doubtful = [
-            g for g in order
-            if gallery.persons[g] != person
-            and ({person, *brought[0][q]} & brought[1][g] or gallery.persons[g] in brought[0][q])
-        ]  # fmt: skip
-        valid = [g for g in order if g not in own and g not in doubtful and gallery.persons[g] != -1]
+        valid = [g for g in order if g not in own and gallery.persons[g] != -1]
         hits = [n for n, g in enumerate(valid, 1) if gallery.persons[g] == person]
         precisions.append(sum(n / rank for n, rank in enumerate(hits, 1)) / len(hits))
         firsts.append(hits[0] == 1)
         penalties.append(len(hits) / hits[-1])
-        seen = [g for g in order if gallery.cameras[g] != camera and gallery.persons[g] != -1 and g not in doubtful][:5]
+        seen = [g for g in order if gallery.cameras[g] != camera and gallery.persons[g] != -1][:5]
         for g in seen:
             weight = aggregator.pair_weights(q_values[q], g_values[g]).weight.sum(1)
             shares[q] += (weight / weight.sum()).numpy() / len(seen)
@@ -124,44 +112,6 @@ def test_a_curve_agrees_with_plain_loops(
             assert curve.auroc[kinds[0]].auroc == pytest.approx(expected[3])
             assert set(curve.auroc) == set(kinds)
     assert "standard" in curve.conditions and "4" in curve.conditions
-
-
-@pytest.mark.parametrize("side", ["query", "gallery", "both"])
-def test_tracklets_that_show_the_same_person_by_damage_are_junk(
-    world: tuple[dict[str, ClipFeatures], dict[str, ClipFeatures]], side: Side
-) -> None:
-    rng = np.random.default_rng(5)
-    intruders = {"empty": {f"t{i}": rng.integers(1, 6, M) for i in range(10)}}
-    intruders["empty"]["t1"] = np.full(M, -1)
-    torch.manual_seed(0)
-    aggregator = PairAttention(D, 8).eval()
-    curve = run(world, aggregator, [2, 4], KINDS, side, intruders=intruders)
-    for n, rate in enumerate(curve.rates):
-        expected = slowly(world, aggregator, rate, KINDS, side, intruders)
-        assert (curve.map[n], curve.rank1[n], curve.minp[n]) == pytest.approx(expected[:3])
-    if side != "gallery":
-        assert curve.auroc["empty"].auroc == pytest.approx(expected[3])
-    assert curve.map[0] == run(world, aggregator, [2, 4], KINDS, side).map[0]
-    assert curve.map != run(world, aggregator, [2, 4], KINDS, side).map
-
-
-def test_pairs_that_show_the_same_person_because_of_intruders() -> None:
-    shown: dict[str, tuple[int, set[int], bool]] = {  # person of the candidate, intruders in it, whether it is junk
-        "a match with an intruder": (1, {7}, False),
-        "is an intruder of the query": (2, set(), True),
-        "has the query's person as intruder": (3, {1}, True),
-        "has the same intruder": (3, {7, 9}, True),
-        "has another intruder": (3, {9}, False),
-        "has no intruder": (4, set(), False),
-    }
-    query, gallery = np.array([1]), np.array([person for person, _, _ in shown.values()])
-    intruders = [people for _, people, _ in shown.values()]
-    expected = [[doubtful for _, _, doubtful in shown.values()]]
-    assert show_same_person(query, [{2, 7}], gallery, intruders).tolist() == expected
-    assert show_same_person(query, [{2, 7}], gallery, [set()] * 6).tolist() == [
-        [False, True, False, False, False, False]
-    ]
-    assert not show_same_person(query, [set()], np.array([2]), [set()]).any()
 
 
 def test_drop_and_area_follow_from_the_curve(

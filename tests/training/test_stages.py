@@ -15,6 +15,8 @@ from resight.data.damage import DAMAGES
 from resight.data.split import TrainingSplit
 from resight.data.transforms import prepare_clips
 from resight.errors import CheckpointError, DatasetError, RecipeError
+from resight.evaluation.evaluate import evaluate_across
+from resight.features.extract import extract_clip_features
 from resight.features.store import FeatureStore
 from resight.models.aggregators import Aggregator, Learned, TopShare
 from resight.models.encoders import NeckedEncoder, make_encoder
@@ -176,10 +178,33 @@ def test_stage_2_trains_under_mixed_damage(make_tracklets: MakeTracklets, tmp_pa
     recipe = replace(RECIPE, stage2=stage)
     encoder = I3D(0.125).eval()
     data = prepare_stage2(encoder, split_of(tracklets), recipe, FeatureStore(tmp_path / "features"))
-    assert [tuple(one.damaged) for one in (*data.train, data.validation)] == [DAMAGES] * (variants + 1)
+    assert [tuple(one.damaged) for one in (*data.train, *data.validation)] == [DAMAGES] * (variants + 2)
     aggregator = TopShare(50, dim=encoder.dim)
     _, best = train_aggregator(aggregator, encoder, data, recipe, RunOptions(tmp_path))
     assert 0 < best <= 1 and not aggregator.training
+
+
+def test_donors_of_damage_are_outside_of_both_validation_sides(make_tracklets: MakeTracklets, tmp_path: Path) -> None:
+    tracklets = make_tracklets(persons=9, cameras=3)
+    train, validation = ([t for t in tracklets if t.person in persons] for persons in ((1, 2, 3, 4), (5, 6, 7)))
+    donors = tuple(t for t in tracklets if t.person in (8, 9))
+    recipe = replace(RECIPE, stage2=replace(RECIPE.stage2, damages=("other-person",), variants=1))
+    split = replace(TrainingSplit.with_validation(train, validation), donors=donors, validation_donors=donors)
+    encoder = I3D(0.125).eval()
+    data = prepare_stage2(encoder, split, recipe, FeatureStore(tmp_path))
+    assert {(t.person, t.camera) for t in split.sides()[0]} == {(5, 1), (5, 3), (6, 2), (7, 1), (7, 3)}
+    of_person = {
+        person: extract_clip_features(encoder, [t for t in donors if t.person == person], recipe.clips).values.mean(
+            (0, 1)
+        )
+        for person in (8, 9)
+    }
+    for side, person in zip(data.validation, (8, 9), strict=True):
+        distance = {p: np.abs(side.of("other-person").values - mean).sum(-1) for p, mean in of_person.items()}
+        assert (distance[person] < distance[17 - person]).all()
+    aggregator = TopShare(50, dim=encoder.dim)
+    first, second = (side.mixed(2, ("other-person",), 0) for side in data.validation)
+    assert data.score(aggregator, 2, ("other-person",), 0) == evaluate_across(first, second, aggregator)
 
 
 def test_batches_draw_the_requested_kinds_of_damage_and_no_others(
@@ -213,7 +238,8 @@ def test_validation_tracklets_can_be_given_and_stage_2_may_have_fewer_persons(
     recipe = replace(RECIPE, stage2=replace(RECIPE.stage2, variants=1, persons=5))
     split = TrainingSplit.with_validation(tracklets, validation)
     data = prepare_stage2(I3D(0.125), split, recipe, FeatureStore(tmp_path))
-    assert data.validation.clean.ids == tuple(t.id for t in validation)
+    (of_validation,) = data.validation
+    assert of_validation.clean.ids == tuple(t.id for t in validation)
     assert len({t.person for t in tracklets if t.id in data.train[0].clean.ids}) == 5
     assert data.train[0].clean.ids == tuple(t.id for t in data.split.train)
     model = train_model(tracklets, recipe, RunOptions(tmp_path / "run"), validation=validation)

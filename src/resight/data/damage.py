@@ -2,7 +2,8 @@
 
 A clip is (L, h, w, 3) uint8 RGB, with frames at their original size. As in the paper, damage affects whole clips. It
 depends only on the tracklet, the clip's index and the seed, so that all methods get the same damage. Some kinds use
-frames of other tracklets, the donors, which always show another person.
+frames of other tracklets, the donors, which always show another person. Each damaged tracklet has one donor, as if a
+tracker had switched to one other person, and its clips show different frames of it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from resight.data.corruption import choose_corrupted, corrupt_frames
 from resight.data.transforms import Pixels, resize_frames
 from resight.errors import DatasetError, RecipeError, ShapeError
 from resight.recipe import Damage
-from resight.tracklet import DISTRACTOR, JUNK, Tracklet
+from resight.tracklet import DISTRACTOR, Tracklet
 
 CORRUPTED = "corrupted"
 """The paper's damage. The other kinds are named after the errors in its Fig. 7."""
@@ -36,8 +37,12 @@ _EDGE = 0.1
 class Donors:
     """Tracklets whose frames are used to damage clips of other tracklets.
 
+    If two tracklets that are compared have donors of the same person, both show this person. `halves` prevents that:
+    queries get donors from one half, and the gallery from the other.
+
     Args:
-        tracklets: All training tracklets, all queries or the whole gallery of a data set. Their order has no effect.
+        tracklets: Tracklets of known persons; to test a model, of persons who are neither queries nor in the gallery.
+            Their order has no effect.
     """
 
     def __init__(self, tracklets: Iterable[Tracklet]) -> None:
@@ -62,6 +67,24 @@ class Donors:
         raise DatasetError(
             f"expected a donor of another person for tracklet {tracklet.id}, found none among "
             f"{len(self._persons)} tracklets of known persons: use tracklets of more persons as donors"
+        )
+
+    def halves(self) -> tuple[tuple[Tracklet, ...], tuple[Tracklet, ...]]:
+        """Return the tracklets of every second person, and those of the others.
+
+        Raises:
+            DatasetError: If there are fewer than two persons.
+        """
+        persons = sorted({t.person for t in self._persons})
+        if len(persons) < 2:
+            raise DatasetError(
+                f"damage of queries and gallery needs donors of at least two persons, found {len(persons)}: use "
+                "tracklets of more persons as donors"
+            )
+        first = set(persons[::2])
+        return (
+            tuple(t for t in self._persons if t.person in first),
+            tuple(t for t in self._persons if t.person not in first),
         )
 
 
@@ -108,32 +131,11 @@ class ClipDamage:
         """
         kind = str(self.kinds[clip])
         rng = tracklet_rng(f"{tracklet.id}, clip {clip}, {kind}", self.seed)
-        if kind not in _FROM_ANOTHER_PERSON:
+        if not needs_donor(kind):
             return rng, None
-        donor = (self.donors or Donors(())).another_person(tracklet, rng)
+        donor = (self.donors or Donors(())).another_person(tracklet, tracklet_rng(f"{tracklet.id}, donor", self.seed))
         start = int(rng.integers(max(len(donor) - length, 0) + 1))
         return rng, (donor, (start + np.arange(length)) % len(donor))
-
-
-def persons_brought_in(tracklet: Tracklet, clips: int, kind: str, seed: int, donors: Donors) -> NDArray[np.int64]:
-    """Return the person whom the damage adds to each clip of a tracklet.
-
-    Args:
-        tracklet: The damaged tracklet.
-        clips: M, the number of clips.
-        kind: A name in `DAMAGES`.
-        seed: Seed of the damage.
-        donors: Donors of the damage.
-
-    Returns:
-        (M,) person numbers, `JUNK` where no person is added.
-
-    Raises:
-        DatasetError: If the damage needs a donor and there is none.
-    """
-    damage = ClipDamage.of_kind(kind, clips, seed, donors)
-    sources = [damage.drawn(tracklet, clip, 1)[1] for clip in range(clips)]
-    return np.array([JUNK if source is None else source[0].person for source in sources], np.int64)
 
 
 def choose_damage(
@@ -175,6 +177,11 @@ def check_kind(kind: str) -> str:
     if kind not in DAMAGES:
         raise RecipeError(f"unknown damage {kind!r}, expected one of {', '.join(DAMAGES)}")
     return kind
+
+
+def needs_donor(kind: str) -> bool:
+    """Return whether a kind of damage shows another person."""
+    return kind in _FROM_ANOTHER_PERSON
 
 
 def damage_clip(clip: Pixels, kind: str, rng: np.random.Generator, donor: Pixels | None = None) -> Pixels:

@@ -20,10 +20,14 @@ class TrainingSplit:
     Attributes:
         train: Tracklets of the persons to train on, grouped by person.
         validation: Tracklets of the validation persons, for model selection and for the threshold, grouped by person.
+        donors: Tracklets of further persons, whom damage shows in training; if empty, those to train on.
+        validation_donors: Tracklets of further persons, whom damage shows in validation; if empty, those to train on.
     """
 
     train: tuple[Tracklet, ...]
     validation: tuple[Tracklet, ...]
+    donors: tuple[Tracklet, ...] = ()
+    validation_donors: tuple[Tracklet, ...] = ()
 
     @classmethod
     def draw(cls, tracklets: Sequence[Tracklet], share: float, seed: int) -> TrainingSplit:
@@ -73,6 +77,20 @@ class TrainingSplit:
                 "validation persons from the data to train on"
             )
         return cls(train, held_out)
+
+    def sides(self) -> tuple[tuple[Tracklet, ...], tuple[Tracklet, ...]]:
+        """Return the validation tracklets in two sides that can search each other.
+
+        The cameras of each person alternate between the sides, so that a person seen by two cameras is in both.
+        """
+        first: set[tuple[int, int]] = set()
+        for number, (person, own) in enumerate(by_person(self.validation).items()):
+            cameras = sorted({t.camera for t in own})
+            first |= {(person, camera) for camera in cameras[number % 2 :: 2]}
+        return (
+            tuple(t for t in self.validation if (t.person, t.camera) in first),
+            tuple(t for t in self.validation if (t.person, t.camera) not in first),
+        )
 
     def limit_persons(self, count: int, seed: int) -> TrainingSplit:
         """Return the split with at most `count` persons to train on, drawn at random, and the same validation persons.

@@ -103,15 +103,37 @@ def evaluate_among(features: ClipFeatures, aggregator: Aggregator, compute: Comp
     return evaluate_features(features, features, aggregator, PROTOCOLS["standard"], compute=compute)[1].map
 
 
+def evaluate_across(
+    first: ClipFeatures, second: ClipFeatures, aggregator: Aggregator, compute: Compute = Compute()
+) -> float:
+    """Return the mAP of two sets of tracklets that search each other by protocol ``standard``.
+
+    Every tracklet is a query once, and the other set is its gallery.
+
+    Args:
+        first: Features of some tracklets.
+        second: Features of other tracklets of the same persons, with other donors of damage, see `Donors.halves`.
+        aggregator: Aggregator that computes the similarities.
+        compute: Device and precision of scoring.
+
+    Raises:
+        ProtocolError: If no tracklet of one of the sets has a match in the other.
+    """
+    both_ways = (
+        evaluate_features(query, gallery, aggregator, PROTOCOLS["standard"], compute=compute)[1]
+        for query, gallery in ((first, second), (second, first))
+    )
+    return float(np.nanmean(np.concatenate([scores.ap for scores in both_ways])))
+
+
 def labels_of(features: ClipFeatures) -> Labels:
     """Return the labels of the tracklets of features."""
     return Labels(features.ids, features.persons, features.cameras)
 
 
 def clip_weights(
-    query: ClipFeatures, gallery: ClipFeatures, ranking: Ranking, aggregator: Aggregator,
-    ignored: NDArray[np.bool_] | None = None,
-) -> NDArray[np.float64]:  # fmt: skip
+    query: ClipFeatures, gallery: ClipFeatures, ranking: Ranking, aggregator: Aggregator
+) -> NDArray[np.float64]:
     """Return the share of the weight of each query clip, averaged over the query's best candidates in the ranking.
 
     The share of a clip in one comparison is the sum of the weights of its clip pairs, 1/M if all clips are equal.
@@ -122,13 +144,12 @@ def clip_weights(
         gallery: Features of G tracklets, the gallery of the ranking.
         ranking: Ranking of K candidates per query.
         aggregator: Aggregator that computes the weights.
-        ignored: (Q, G) further candidates to ignore.
 
     Returns:
         (Q, M) shares; rows sum to 1.
     """
     device = next(aggregator.parameters(), torch.zeros(())).device
-    pairs = [(q, g) for q in range(len(query)) for g in _best_candidates(query, gallery, ranking, q, ignored)]
+    pairs = [(q, g) for q in range(len(query)) for g in _best_candidates(query, gallery, ranking, q)]
     rows, columns = (torch.from_numpy(np.array(side)) for side in zip(*pairs, strict=True))
 
     def weight(q: Tensor, g: Tensor) -> Tensor:
@@ -144,13 +165,9 @@ def clip_weights(
     return mean
 
 
-def _best_candidates(
-    query: ClipFeatures, gallery: ClipFeatures, ranking: Ranking, q: int, ignored: NDArray[np.bool_] | None
-) -> NDArray[np.integer]:
+def _best_candidates(query: ClipFeatures, gallery: ClipFeatures, ranking: Ranking, q: int) -> NDArray[np.integer]:
     """Return the best candidates of a query, without its own camera and junk if anything else remains."""
     row = ranking.order[q]
     kept = (gallery.cameras[row] != query.cameras[q]) & (gallery.persons[row] != JUNK)
-    if ignored is not None:
-        kept &= ~ignored[q, row]
     best: NDArray[np.integer] = (row[kept] if kept.any() else row)[:EXPLAINED_MATCHES]
     return best

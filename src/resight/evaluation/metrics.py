@@ -215,7 +215,6 @@ def score_ranking(
     *,
     max_rank: int = 50,
     allow_cut: bool = False,
-    junk: NDArray[np.bool_] | None = None,
 ) -> Scores:
     """Score a ranking by a protocol.
 
@@ -228,7 +227,6 @@ def score_ranking(
         protocol: Rules for matches and junk.
         max_rank: R, the last rank of the CMC.
         allow_cut: Score a ranking that keeps only the best K < G and may lack matches, see `Scores.cut_at`.
-        junk: (Q, G) pairs that are junk in addition to those of the protocol.
 
     Raises:
         ShapeError: If the tracklets are not those of the ranking.
@@ -242,7 +240,7 @@ def score_ranking(
             f"the ranking keeps {K} of {G} gallery tracklets, and protocol {protocol.name} needs all of them, because "
             "matches further down would be lost; rank with k=None, or set allow_cut to get lower bounds"
         )
-    return _score(find, query, gallery, protocol, max_rank, K if K < G else None, junk)
+    return _score(find, query, gallery, protocol, max_rank, K if K < G else None)
 
 
 def score_similarities(
@@ -268,7 +266,7 @@ def score_similarities(
     """
     query, gallery = Labels.of(query), Labels.of(gallery)
     find = matches_of_similarity(similarity, query, gallery)
-    return _score(find, query, gallery, protocol, max_rank, None, None)
+    return _score(find, query, gallery, protocol, max_rank, None)
 
 
 def _score(
@@ -278,7 +276,6 @@ def _score(
     protocol: Protocol,
     max_rank: int,
     cut_at: int | None,
-    extra_junk: NDArray[np.bool_] | None,
 ) -> Scores:
     Q, G = len(query.ids), len(gallery.ids)
     is_query = gallery.among(query)
@@ -286,9 +283,6 @@ def _score(
     matches = np.zeros(Q, dtype=np.int64)
     for rows in blocks(Q, G):
         match, junk = judge_pairs(protocol, query.rows(rows), gallery, is_query)
-        if extra_junk is not None:
-            junk |= extra_junk[rows]
-            match &= ~junk
         matches[rows] = match.sum(axis=1)
         row_H, rank_H, _ = find(rows, match, junk)
         for whole, block in zip(per_query, score_matches(row_H, rank_H, matches[rows]), strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from torch import nn
 
 from resight.compute import Compute
 from resight.data.damage import choose_damage
+from resight.errors import RecipeError
 from resight.features.extract import extract_clip_features
 from resight.features.store import FeatureStore
 from resight.features.types import ClipFeatures
@@ -17,6 +19,45 @@ from resight.features.view import View
 from resight.progress import Progress
 from resight.recipe import ClipSpec, Damage
 from resight.tracklet import Tracklet
+
+
+@dataclass(frozen=True)
+class DamagedFeatures:
+    """Features of the same clips, clean and damaged.
+
+    Attributes:
+        clean: Features of T tracklets without damage.
+        damaged: For each kind of damage, features of the same tracklets with every clip damaged.
+    """
+
+    clean: ClipFeatures
+    damaged: Mapping[str, ClipFeatures]
+
+    def mixed(self, max_damaged: int, kinds: Sequence[str], seed: int) -> ClipFeatures:
+        """Return features with 0 to M_c^max damaged clips per tracklet.
+
+        Args:
+            max_damaged: M_c^max.
+            kinds: Kinds of damage to draw from.
+            seed: Seed of the draws.
+
+        Raises:
+            RecipeError: If there are no features with one of these kinds of damage.
+        """
+        return mixed_damage(self.clean, {kind: self.of(kind) for kind in kinds}, max_damaged, seed)[0]
+
+    def of(self, kind: str) -> ClipFeatures:
+        """Return the features with one kind of damage.
+
+        Raises:
+            RecipeError: If there are none.
+        """
+        if kind not in self.damaged:
+            raise RecipeError(
+                f"there are no features of {kind} clips, only of {', '.join(self.damaged) or 'clean clips'}: prepare "
+                "stage 2 with a recipe whose stage2.damages names all kinds of damage to train with"
+            )
+        return self.damaged[kind]
 
 
 def extract_damaged_features(

@@ -11,18 +11,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from resight.data.damage import DAMAGES, Donors, persons_brought_in
+from resight.data.damage import DAMAGES
 from resight.evaluation.damage import DamageAuroc
 from resight.evaluation.metrics import Scores
 from resight.features.types import ClipFeatures
 from resight.models.aggregators import Aggregator, MeanPair, TopShare
 from resight.recipe import Damage, Recipe
-from resight.studies.damage_benchmark import Intruders, Side, damage_curve, score_damaged
+from resight.studies.damage_benchmark import Side, damage_curve, score_damaged
 from resight.studies.framework.outcome import MEASURES, Claim, Outcome, TableBuilder
 from resight.studies.framework.steps import Steps
 from resight.studies.paper.published import OURS
 from resight.tables import Table
-from resight.training.stage2_data import DamagedFeatures
 
 MIXED = "mixed"
 SIDES: tuple[Side, ...] = ("query", "gallery", "both")
@@ -44,8 +43,8 @@ def damage(steps: Steps) -> Outcome:
         f"Kinds of damage: {', '.join(DAMAGES)}; mixed: each damaged clip has one of them, drawn at random. In the "
         f"tables of kinds, 0 to {setting.damaged_at} of the {setting.recipe.clips.count} clips of a tracklet are "
         "damaged.",
-        "Some damage brings another person, an intruder, into a clip. A gallery tracklet that shows a person of the "
-        "query because of this is junk, unless it belongs to the query's person.",
+        "Damage by another person shows training persons: one for each tracklet, and others in queries than in the "
+        "gallery.",
         "Area: mean mAP over the rates (trapezoid rule), in % of the mAP on clean clips.",
     ))  # fmt: skip
 
@@ -62,12 +61,12 @@ def _rates(steps: Steps) -> list[Table]:
     for name, train in trained.items():
         builder = TableBuilder()
         for seed in steps.setting.seeds:
-            features = steps.damages(seed, ("corrupted",))
+            sides = _sides(steps, seed, ("corrupted",))
             by_rate = {rate: train(seed, rate) for rate in rates}
             with steps.timed(f"damage score {name} by rate-seed{seed}"):
                 for rate, aggregator in by_rate.items():
                     curve = damage_curve(
-                        aggregator, *_sides(steps, features), steps.protocol, rates, seed=seed, compute=steps.compute
+                        aggregator, *sides, steps.protocol, rates, seed=seed, compute=steps.compute
                     )  # fmt: skip
                     shares = 100 * (1 - curve.drop[-1]), 100 * curve.area / curve.map[0]
                     builder.add(f"trained at M_c^max = {rate}", [*(100 * value for value in curve.map), *shares])
@@ -83,8 +82,8 @@ def _kinds(steps: Steps) -> tuple[list[Table], str]:
     by_method: Mapping[str, TableBuilder] = defaultdict(TableBuilder)
     by_side, auroc, conditions = TableBuilder(), TableBuilder(), ""
     for seed in setting.seeds:
-        sides, intruders = _sides(steps, steps.damages(seed)), _intruders(steps, seed)
-        score = partial(score_damaged, seed=seed, intruders=intruders, compute=steps.compute)
+        sides = _sides(steps, seed, DAMAGES)
+        score = partial(score_damaged, seed=seed, compute=steps.compute)
         methods = _methods(steps, seed, rate)
         both: dict[str, dict[str, _Damaged]] = {}
         for name, trained_for in methods.items():
@@ -115,19 +114,10 @@ def _kinds(steps: Steps) -> tuple[list[Table], str]:
     return tables, conditions
 
 
-def _sides(steps: Steps, features: DamagedFeatures) -> _Features:
+def _sides(steps: Steps, seed: int, kinds: tuple[Damage, ...]) -> _Features:
     """Return the clean features of queries and gallery, then both by kind of damage on every clip."""
-    query, gallery = steps.dataset.query, steps.dataset.gallery
-    damaged_query, damaged_gallery = (
-        {str(kind): one.of(side) for kind, one in features.damaged.items()} for side in (query, gallery)
-    )
-    return features.clean.of(query), features.clean.of(gallery), damaged_query, damaged_gallery
-
-
-def _intruders(steps: Steps, seed: int) -> Intruders:
-    """Return the persons that each kind of damage brings into the clips of queries and gallery."""
-    donors, clips = Donors(steps.dataset.gallery), steps.setting.recipe.clips.count
-    return {kind: {t.id: persons_brought_in(t, clips, kind, seed, donors) for t in steps.everyone} for kind in DAMAGES}
+    query, gallery = steps.damaged_sides(seed, kinds)
+    return query.clean, gallery.clean, query.damaged, gallery.damaged
 
 
 def _pooled(auroc: Mapping[str, DamageAuroc]) -> float:

@@ -2,8 +2,9 @@
 
 The protocol is that of the paper's Sec. 4.4, for any kind of damage on the query side, the gallery side or both: each
 tracklet has 0 to M_c^max damaged clips, and M_c^max is the rate. The damaged clips are the same for all aggregators and
-all kinds of damage. Some damage brings an intruder, another person, into a clip. A gallery tracklet then may show a
-person of the query although it belongs to another person; such pairs are junk.
+all kinds of damage. Damage by another person must show persons who are neither queries nor in the gallery, and others
+in queries than in the gallery (`Donors.halves`); otherwise two tracklets of different persons show the same person, and
+to rank them high is not wrong.
 """
 
 from __future__ import annotations
@@ -24,12 +25,8 @@ from resight.evaluation.protocols import Protocol
 from resight.features.damaged import mixed_damage
 from resight.features.types import ClipFeatures
 from resight.models.contract import Aggregator
-from resight.tracklet import JUNK
 
 Side = Literal["query", "gallery", "both"]
-
-Intruders = Mapping[str, Mapping[str, NDArray[np.int64]]]
-"""Kind of damage → tracklet id → (M,) person that the damage brings into each clip."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,6 @@ def damage_curve(
     kinds: Sequence[str] | None = None,
     side: Side = "both",
     seed: int = 0,
-    intruders: Intruders | None = None,
     compute: Compute = Compute(),
 ) -> DamageCurve:
     """Score an aggregator at each damage rate.
@@ -101,7 +97,6 @@ def damage_curve(
         kinds: Kinds of damage to use; all that have features by default.
         side: Whose clips are damaged.
         seed: Seed of the damage.
-        intruders: Persons that damage brings in, see `score_damaged`.
         compute: Device and precision of scoring, see `score_all_pairs`.
 
     Raises:
@@ -113,7 +108,7 @@ def damage_curve(
     results = [
         score_damaged(
             aggregator, query, gallery, damaged_query, damaged_gallery, protocol, rate,
-            kinds=kinds, side=side, seed=seed, intruders=intruders, compute=compute,
+            kinds=kinds, side=side, seed=seed, compute=compute,
         )
         for rate in ordered
     ]  # fmt: skip
@@ -143,7 +138,6 @@ def score_damaged(
     kinds: Sequence[str],
     side: Side = "both",
     seed: int = 0,
-    intruders: Intruders | None = None,
     compute: Compute = Compute(),
 ) -> tuple[Scores, Mapping[str, DamageAuroc]]:
     """Score an aggregator at one damage rate.
@@ -161,9 +155,6 @@ def score_damaged(
         kinds: Kinds of damage to use, at least one.
         side: Whose clips are damaged.
         seed: Seed of the damage: which clips are damaged, and how.
-        intruders: Kind to tracklet id to (M,) persons that this damage brings into each clip, see `persons_brought_in`.
-            Kinds that bring nobody in can be omitted. Tracklets of two persons that show the same person because of
-            this are junk for each other.
         compute: Device and precision of scoring, see `score_all_pairs`.
 
     Returns:
@@ -181,57 +172,13 @@ def score_damaged(
     damage_of_query = _chosen(damaged_query, kinds, side != "gallery")
     damage_of_gallery = _chosen(damaged_gallery, kinds, side != "query")
     query, query_kinds = _damaged(query, damage_of_query, rate, seed)
-    gallery, gallery_kinds = _damaged(gallery, damage_of_gallery, rate, seed)
+    gallery, _ = _damaged(gallery, damage_of_gallery, rate, seed)
     ranking = rank_features(query, gallery, aggregator, compute=compute)
-    junk = show_same_person(
-        query.persons,
-        _intruders_of(query, query_kinds, intruders or {}),
-        gallery.persons,
-        _intruders_of(gallery, gallery_kinds, intruders or {}),
-    )
-    scores = score_ranking(ranking, labels_of(query), labels_of(gallery), protocol, junk=junk)
+    scores = score_ranking(ranking, labels_of(query), labels_of(gallery), protocol)
     scores = replace(scores, frames=query.frames, reranking="none")
     if not (query_kinds != "").any():
         return scores, {}
-    return scores, auroc_by_fault(clip_weights(query, gallery, ranking, aggregator, junk), query_kinds)
-
-
-def show_same_person(
-    query: NDArray[np.int64],
-    query_intruders: Sequence[set[int]],
-    gallery: NDArray[np.int64],
-    gallery_intruders: Sequence[set[int]],
-) -> NDArray[np.bool_]:
-    """Return which tracklets of two different persons show the same person because of intruders.
-
-    A pair does if one tracklet's person is an intruder of the other, or if both have the same intruder. To rank such a
-    tracklet high is not wrong, so that these pairs are junk.
-
-    Args:
-        query: (Q,) persons of the queries.
-        query_intruders: Q sets of persons who appear in some clips of a query besides its own person.
-        gallery: (G,) persons of the gallery tracklets.
-        gallery_intruders: G sets, the same for the gallery tracklets.
-
-    Returns:
-        (Q, G) True for such pairs.
-    """
-    known = sorted(set().union(*query_intruders, *gallery_intruders))
-    shown = []
-    for persons, intruders in ((query, query_intruders), (gallery, gallery_intruders)):
-        own = persons[:, None] == known
-        brought_in = np.array([[person in row for person in known] for row in intruders], bool).reshape(own.shape)
-        shown.append((own | brought_in).astype(np.float32))
-    same: NDArray[np.bool_] = (shown[0] @ shown[1].T > 0) & (query[:, None] != gallery)
-    return same
-
-
-def _intruders_of(features: ClipFeatures, kinds: NDArray[np.str_], intruders: Intruders) -> list[set[int]]:
-    """Return the persons that damage has brought into each tracklet."""
-    return [
-        {int(intruders[kind][id_][clip]) for clip, kind in enumerate(row.tolist()) if kind in intruders} - {JUNK}
-        for id_, row in zip(features.ids, kinds, strict=True)
-    ]
+    return scores, auroc_by_fault(clip_weights(query, gallery, ranking, aggregator), query_kinds)
 
 
 def _chosen(damaged: Mapping[str, ClipFeatures], kinds: Sequence[str], used: bool) -> Mapping[str, ClipFeatures]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,58 +11,20 @@ from torch.utils.data import Dataset
 
 from resight.compute import Compute
 from resight.data.batches import BatchPlan
-from resight.data.damage import CORRUPTED, choose_damage
+from resight.data.damage import CORRUPTED, Donors, choose_damage, needs_donor
 from resight.data.split import TrainingSplit
-from resight.errors import RecipeError
-from resight.features.damaged import mixed_damage
+from resight.evaluation.evaluate import evaluate_across, evaluate_among
+from resight.features.damaged import DamagedFeatures
 from resight.features.extract import extract_clip_features
 from resight.features.store import FeatureStore
 from resight.features.types import ClipFeatures
 from resight.features.view import View
+from resight.models.aggregators import Aggregator
 from resight.models.encoders import ClipEncoder
 from resight.progress import Progress
 from resight.recipe import Damage, Recipe
 from resight.tracklet import Tracklet
 from resight.training.loop import Batch
-
-
-@dataclass(frozen=True)
-class DamagedFeatures:
-    """Features of the same clips, clean and damaged.
-
-    Attributes:
-        clean: Features of T tracklets without damage.
-        damaged: For each kind of damage, features of the same tracklets with every clip damaged.
-    """
-
-    clean: ClipFeatures
-    damaged: Mapping[str, ClipFeatures]
-
-    def mixed(self, max_damaged: int, kinds: Sequence[str], seed: int) -> ClipFeatures:
-        """Return features with 0 to M_c^max damaged clips per tracklet.
-
-        Args:
-            max_damaged: M_c^max.
-            kinds: Kinds of damage to draw from.
-            seed: Seed of the draws.
-
-        Raises:
-            RecipeError: If there are no features with one of these kinds of damage.
-        """
-        return mixed_damage(self.clean, {kind: self.of(kind) for kind in kinds}, max_damaged, seed)[0]
-
-    def of(self, kind: str) -> ClipFeatures:
-        """Return the features with one kind of damage.
-
-        Raises:
-            RecipeError: If there are none.
-        """
-        if kind not in self.damaged:
-            raise RecipeError(
-                f"there are no features of {kind} clips, only of {', '.join(self.damaged) or 'clean clips'}: prepare "
-                "stage 2 with a recipe whose stage2.damages names all kinds of damage to train with"
-            )
-        return self.damaged[kind]
 
 
 @dataclass(frozen=True)
@@ -73,12 +35,33 @@ class Stage2Data:
         split: Persons to train on, and validation persons.
         train: Features for each augmentation, rows in the order of `split.train`; empty if the clips of every step are
             augmented and encoded anew.
-        validation: Features of `split.validation`.
+        validation: Features of `split.validation`: of both its sides if damage shows other persons, see
+            `TrainingSplit.sides`; else of all tracklets together.
     """
 
     split: TrainingSplit
     train: tuple[DamagedFeatures, ...]
-    validation: DamagedFeatures
+    validation: tuple[DamagedFeatures, ...]
+
+    def score(
+        self, aggregator: Aggregator, max_damaged: int, kinds: Sequence[str], seed: int, compute: Compute = Compute()
+    ) -> float:
+        """Return the validation mAP of an aggregator.
+
+        Args:
+            aggregator: The aggregator.
+            max_damaged: M_c^max, the largest number of damaged clips per tracklet.
+            kinds: Kinds of damage to draw from.
+            seed: Seed of the draws.
+            compute: Device and precision of scoring.
+
+        Raises:
+            RecipeError: If there are no features with one of these kinds of damage.
+        """
+        mixed = [features.mixed(max_damaged, kinds, seed) for features in self.validation]
+        if len(mixed) == 1:
+            return evaluate_among(mixed[0], aggregator, compute)
+        return evaluate_across(mixed[0], mixed[1], aggregator, compute)
 
 
 def prepare_stage2(
@@ -93,8 +76,6 @@ def prepare_stage2(
 ) -> Stage2Data:
     """Extract the features that stage 2 trains and validates on.
 
-    Damage is made of frames of other tracklets of the same side of the split.
-
     Args:
         encoder: Trained clip encoder.
         split: The split of stage 1; `recipe.stage2.persons` may limit it.
@@ -103,6 +84,9 @@ def prepare_stage2(
         workers: Number of processes that decode frames.
         compute: Device and precision of the encoder.
         progress: Called with (tracklets done, tracklets in total), over all extractions.
+
+    Raises:
+        DatasetError: If damage shows other persons, and there are fewer than two to show.
     """
     split = split.limit_persons(recipe.stage2.persons, recipe.seed)
     variants = recipe.stage2.variants
@@ -110,7 +94,7 @@ def prepare_stage2(
     total = (1 + len(kinds)) * (len(split.train) * variants + len(split.validation))
     done = 0
 
-    def extract(tracklets: Sequence[Tracklet], view: View) -> DamagedFeatures:
+    def extract(tracklets: Sequence[Tracklet], donors: Sequence[Tracklet], view: View) -> DamagedFeatures:
         def extract_one(kind: Damage | None) -> ClipFeatures:
             nonlocal done
             before = done
@@ -119,7 +103,7 @@ def prepare_stage2(
                 tracklets,
                 recipe.clips,
                 view=replace(view, damage=kind),
-                donors=tracklets,
+                donors=donors,
                 store=store,
                 workers=workers,
                 compute=compute,
@@ -131,10 +115,17 @@ def prepare_stage2(
         return DamagedFeatures(extract_one(None), {kind: extract_one(kind) for kind in kinds})
 
     seeds = [recipe.seed * 1000 + 2 * v for v in range(variants)]
+    sides: list[tuple[Sequence[Tracklet], Sequence[Tracklet]]] = [(split.validation, ())]
+    if any(needs_donor(kind) for kind in kinds):
+        donors = Donors(split.validation_donors or split.train).halves()
+        sides = list(zip(split.sides(), donors, strict=True))
     return Stage2Data(
         split,
-        train=tuple(extract(split.train, View(augmentation=recipe.stage1, seed=seed)) for seed in seeds),
-        validation=extract(split.validation, View()),
+        train=tuple(
+            extract(split.train, split.donors or split.train, View(augmentation=recipe.stage1, seed=seed))
+            for seed in seeds
+        ),
+        validation=tuple(extract(tracklets, half, View()) for tracklets, half in sides),
     )
 
 

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from resight.data.batches import BatchPlan, ClipBatches
-from resight.evaluation.evaluate import evaluate_among
 from resight.features.extract import encode_clips
 from resight.losses import stage2_loss
 from resight.models.aggregators import Aggregator
@@ -52,7 +51,6 @@ def train_aggregator(
     split, stage = data.split, recipe.stage2
     optimisation = stage.optimisation
     plan = BatchPlan(split.train, optimisation, recipe.seed)
-    mixed = data.validation.mixed(stage.max_corrupted, stage.damages, recipe.seed)
     shuffled = stage.random_order and aggregator.depends_on_order
     batches: Dataset[Batch]
     if stage.variants:
@@ -72,7 +70,7 @@ def train_aggregator(
         return total.loss, {"active": total.active_share.item()}
 
     def validate() -> float:
-        return evaluate_among(mixed, aggregator)
+        return data.score(aggregator, stage.max_corrupted, stage.damages, recipe.seed)
 
     task = Task(
         name=name,

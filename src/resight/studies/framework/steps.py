@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -22,11 +22,12 @@ from torch import nn
 
 from resight.checkpoints import Checkpoint, make_aggregator
 from resight.compute import Compute
-from resight.data.damage import DAMAGES
+from resight.data.damage import DAMAGES, Donors
 from resight.data.split import TrainingSplit
 from resight.evaluation.evaluate import evaluate_features
 from resight.evaluation.metrics import Scores
 from resight.evaluation.protocols import Protocol, default_protocol
+from resight.features.damaged import DamagedFeatures
 from resight.features.extract import extract_clip_features
 from resight.features.store import FeatureStore
 from resight.features.types import ClipFeatures
@@ -41,7 +42,7 @@ from resight.studies.framework.setting import Setting
 from resight.tracklet import Dataset, Tracklet
 from resight.training.loop import RunOptions
 from resight.training.stage1_clips import train_encoder
-from resight.training.stage2_data import DamagedFeatures, Stage2Data, prepare_stage2
+from resight.training.stage2_data import Stage2Data, prepare_stage2
 from resight.training.stage2_importance import train_aggregator
 
 
@@ -131,33 +132,53 @@ class Steps:
         torch.manual_seed(seed)
         return make_encoder(self.setting.recipe.stage1).to(self.device).eval()
 
-    def features(self, encoder: nn.Module, spec: ClipSpec, view: View | None = None) -> ClipFeatures:
-        """Return the clip features of gallery and queries."""
+    def features(
+        self, encoder: nn.Module, spec: ClipSpec, view: View | None = None,
+        tracklets: Sequence[Tracklet] | None = None, donors: Sequence[Tracklet] = (),
+    ) -> ClipFeatures:  # fmt: skip
+        """Return the clip features of gallery and queries, or of other tracklets, damaged with frames of donors."""
         with progress_bar("encoding", "tracklets", self.progress) as progress:
             return extract_clip_features(
-                encoder, self.everyone, spec, view=view, store=FeatureStore(), workers=self.workers,
-                compute=self.compute, progress=progress, donors=self.dataset.gallery,
+                encoder, self.everyone if tracklets is None else tracklets, spec, view=view, store=FeatureStore(),
+                workers=self.workers, compute=self.compute, progress=progress, donors=donors,
             )  # fmt: skip
 
     def damaged(self, seed: int, rate: int) -> ClipFeatures:
         """Return the features of gallery and queries with 0 to M_c^max = `rate` corrupted clips per tracklet."""
         return self.damages(seed, ("corrupted",)).mixed(rate, ("corrupted",), seed)
 
-    def damages(self, seed: int, kinds: tuple[Damage, ...] = DAMAGES) -> DamagedFeatures:
-        """Return the features of gallery and queries, clean and with each kind of damage on every clip."""
+    def damages(self, seed: int, kinds: tuple[Damage, ...]) -> DamagedFeatures:
+        """Return the features of gallery and queries, clean and with each kind of damage (without donors)."""
         encoder = self.encoder(seed)
         if (seed, kinds) not in self._damages:
             with self.timed(f"test features-seed{seed}-{len(kinds)} kinds"):
                 self._damages[seed, kinds] = self.damages_by(encoder, seed, kinds)
         return self._damages[seed, kinds]
 
-    def damages_by(self, encoder: nn.Module, seed: int, kinds: tuple[Damage, ...]) -> DamagedFeatures:
-        """Return what `damages` returns, for any encoder."""
+    def damages_by(
+        self, encoder: nn.Module, seed: int, kinds: tuple[Damage, ...], tracklets: Sequence[Tracklet] | None = None,
+        donors: Sequence[Tracklet] = (),
+    ) -> DamagedFeatures:  # fmt: skip
+        """Return what `damages` returns, for any encoder, tracklets and donors."""
         spec = self.setting.recipe.clips
         return DamagedFeatures(
-            self.features(encoder, spec),
-            {kind: self.features(encoder, spec, View(damage=kind, seed=seed)) for kind in kinds},
+            self.features(encoder, spec, None, tracklets),
+            {kind: self.features(encoder, spec, View(damage=kind, seed=seed), tracklets, donors) for kind in kinds},
         )
+
+    def damaged_sides(self, seed: int, kinds: tuple[Damage, ...] = DAMAGES) -> tuple[DamagedFeatures, DamagedFeatures]:
+        """Return the features of queries and gallery, clean and with each kind of damage on every clip.
+
+        Donors are training persons, half of them for queries and the others for the gallery. No two tracklets that are
+        compared then show the same person because of damage.
+        """
+        encoder, donors = self.encoder(seed), Donors(self.dataset.train).halves()
+        with self.timed(f"damaged sides-seed{seed}-{len(kinds)} kinds"):
+            query, gallery = (
+                self.damages_by(encoder, seed, kinds, tracklets, half)
+                for tracklets, half in zip((self.dataset.query, self.dataset.gallery), donors, strict=True)
+            )
+        return query, gallery
 
     def stage2(self, seed: int, kinds: tuple[Damage, ...]) -> Stage2Data:
         """Return the training features of stage 2 for the encoder of a seed, with some kinds of damage."""
