@@ -138,7 +138,10 @@ def test_a_whole_recipe_written_as_a_file_is_the_same_recipe(tmp_path: Path, nam
         ("[stage1]\nreduction = 'none'", r"reduction is 'none', expected one of 'sum', 'mean'"),
         ("[stage1]\nlabel_smoothing = 1", r"label_smoothing is 1.0, expected 0 to 0.99"),
         ("[stage1]\nerasing = -0.5", r"erasing is -0.5, expected 0 to 1"),
-        ("[stage1]\nencoder = 'resnet'", r"encoder is 'resnet', expected 'i3d', 'given', 'frames:FOLDER'"),
+        (
+            "[stage1]\nencoder = 'resnet'",
+            r"encoder is 'resnet', expected 'i3d', 'efficientnet-lite0', 'given', 'frames:FOLDER'",
+        ),
         ("[stage1]\nencoder = 'frames:'", r"encoder is 'frames:', expected"),
         ("[stage1]\nencoder = 'frames:x'\ninstance_norm = true", r"for the I3D, but encoder is 'frames:x'"),
         ("[stage1]\ninstance_norm = 1", r"instance_norm is 1, expected true or false"),

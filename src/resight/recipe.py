@@ -21,6 +21,9 @@ Reduction = Literal["sum", "mean"]
 _FORMER_PRECISIONS = {"32-true": "float32", "bf16-mixed": "half"}
 """Names of the precisions in model files of version 0.1."""
 
+EFFICIENTNET = "efficientnet-lite0"
+"""The image network of the model `open`."""
+
 GIVEN = "given"
 """The encoder of recipes that train stage 2 alone, on the encoder of an existing model."""
 
@@ -111,10 +114,11 @@ class Stage1:
         colour: Strength of a random change of colour and contrast per clip, between 0 and 1; the paper uses 0.
         triplet_weight: Weight of Eq. 7 relative to Eq. 8; the paper uses 1. With random initial weights, batch-hard
             triplets can collapse the features; a weight of 0.1 avoids that.
-        encoder: ``i3d``, or ``frames:FOLDER`` for an image network whose features are averaged over the frames of a
-            clip. The folder holds the network in the format of the transformers library. ``onnx:FILE`` or
-            ``onnx:FILE#PRESET`` is an ONNX network, for stage 2 alone. ``given`` stands for the encoder of an existing
-            model, for recipes of stage 2 alone; ``python:NAME``, in model files, for a Python object.
+        encoder: ``i3d``, or an image network whose features are averaged over the frames of a clip:
+            ``efficientnet-lite0``, or ``frames:FOLDER`` for a folder in the format of the transformers library.
+            ``onnx:FILE`` or ``onnx:FILE#PRESET`` is an ONNX network, for stage 2 alone. ``given`` stands for the
+            encoder of an existing model, for recipes of stage 2 alone; ``python:NAME``, in model files, for a Python
+            object.
         neck: A BatchNorm layer without bias between the clip features and the identity classifier. The output of the
             encoder is taken ``before`` or ``after`` it. The paper has ``none``.
         triplet_features: Whether the triplet loss compares features ``before`` or ``after`` the neck.
@@ -127,6 +131,12 @@ class Stage1:
             weights.
         erasing: Probability that a rectangle of a clip, the same one in all frames, is filled with grey; the paper
             uses 0.
+        frames: Number of frames of a training clip; 0 is the length of the recipe's clips, as in the paper. For an
+            image network, one frame is enough and takes a fraction of the time.
+        frozen: Number of leading blocks of ``efficientnet-lite0`` that keep their initial weights. Does not apply to
+            other encoders.
+        averaging: Decay per step of an exponential moving average of the encoder's weights, which is validated and kept
+            instead of the last weights; the paper uses 0, no average.
         instance_norm: Normalise half of the early channels of the I3D per clip (IBN), for cameras that are not in the
             training data; the paper does not. Does not apply to other encoders.
     """
@@ -145,6 +155,9 @@ class Stage1:
     label_smoothing: float = 0.0
     contrast_weight: float = 0.0
     erasing: float = 0.0
+    frames: int = 0
+    frozen: int = 0
+    averaging: float = 0.0
     instance_norm: bool = False
 
     def __post_init__(self) -> None:
@@ -152,18 +165,23 @@ class Stage1:
         within(self, 1, 4, "enlarge")
         within(self, 0, 1, "flip", "colour", "erasing")
         within(self, 0, 0.99, "label_smoothing")
+        within(self, 0, 0.99999, "averaging")
+        within(self, 0, float("inf"), "frames")
+        within(self, 0, 16, "frozen")
         one_of(self, "neck", Neck)
         one_of(self, "triplet_features", TripletFeatures)
         one_of(self, "triplet_distance", TripletDistance)
         one_of(self, "reduction", Reduction)
         kind, _, folder = self.encoder.partition(":")
-        if self.encoder not in ("i3d", GIVEN) and not (kind in ("frames", "onnx", "python") and folder):
+        if self.encoder not in ("i3d", EFFICIENTNET, GIVEN) and not (kind in ("frames", "onnx", "python") and folder):
             raise RecipeError(
-                f"encoder is {self.encoder!r}, expected 'i3d', 'given', 'frames:FOLDER' with the folder of an image "
-                "network, or 'onnx:FILE'"
+                f"encoder is {self.encoder!r}, expected 'i3d', '{EFFICIENTNET}', 'given', 'frames:FOLDER' with the "
+                "folder of an image network, or 'onnx:FILE'"
             )
         if self.instance_norm and self.encoder != "i3d":
             raise RecipeError(f"instance_norm is for the I3D, but encoder is {self.encoder!r}: omit one of them")
+        if self.frozen and self.encoder != EFFICIENTNET:
+            raise RecipeError(f"frozen is for {EFFICIENTNET}, but encoder is {self.encoder!r}: omit one of them")
         within(self, 0, float("inf"), "triplet_weight", "contrast_weight")
 
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from resight.errors import RecipeError
-from resight.recipe import GIVEN, ClipSpec, Optimisation, Recipe, Stage1, Stage2
+from resight.recipe import EFFICIENTNET, GIVEN, ClipSpec, Optimisation, Recipe, Stage1, Stage2
 from resight.settings import replaced
 
 
@@ -116,15 +116,27 @@ def open_small() -> Recipe:
     )  # fmt: skip
 
 
-def open_world() -> Recipe:
-    """Return `open_small` at full width and with the paper's clip size, for one GPU."""
+def open_model() -> Recipe:
+    """Return the recipe of the model `open`: ImageNet weights, then synthetic people, on two cores.
+
+    Give the ImageNet weights as ``--init``. A training clip is one frame, because the network sees each frame alone.
+    """
     small = open_small()
-    optimisation = replace(small.stage1.optimisation, epochs=40, persons=32)
     return replace(
-        small, name="open", clips=ClipSpec(), precision="half",
-        stage1=replace(small.stage1, optimisation=optimisation, encoder_width=1.0),
-        stage2=replace(small.stage2, hidden=1024, persons=1500),
-    )  # fmt: skip
+        small,
+        name="open",
+        clips=ClipSpec(height=160, width=80),
+        stage1=replace(
+            small.stage1,
+            optimisation=replace(small.stage1.optimisation, learning_rate=7e-4),
+            encoder=EFFICIENTNET,
+            encoder_width=1.0,
+            instance_norm=False,
+            frames=1,
+            frozen=3,
+            averaging=0.998,
+        ),
+    )
 
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
@@ -134,7 +146,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "modern": modern,
     "modern_small": modern_small,
     "open_small": open_small,
-    "open": open_world,
+    "open": open_model,
 }
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from resight.errors import RecipeError
-from resight.models.encoders import NeckedEncoder, encoder_body, inference_copy, kinetics_target, make_encoder
+from resight.models.encoders import NeckedEncoder, encoder_body, inference_copy, load_initial_weights, make_encoder
 from resight.models.frame_encoder import FrameEncoder
 from resight.models.i3d import I3D
 from resight.recipe import Neck, Stage1
@@ -96,11 +96,15 @@ def test_frame_encoders_are_copied_in_the_requested_precision() -> None:
     assert inference_copy(own) is own
 
 
-def test_kinetics_weights_can_be_loaded_with_or_without_a_neck() -> None:
+def test_kinetics_weights_can_be_loaded_with_or_without_a_neck(tmp_path: Path) -> None:
+    source = make_encoder(SMALL)
+    torch.save(source.state_dict(), tmp_path / "weights.pt")
     necked = make_encoder(replace(SMALL, neck="after"))
-    assert isinstance(necked, NeckedEncoder) and kinetics_target(necked) is necked.body is encoder_body(necked)
-    with pytest.raises(RecipeError, match="Kinetics weights are for the I3D"):
-        kinetics_target(FrameEncoder(Colours(), 5, [0.5] * 3, [0.5] * 3))
+    assert isinstance(necked, NeckedEncoder)
+    assert not load_initial_weights(necked, tmp_path / "weights.pt").missing
+    assert all(torch.equal(a, b) for a, b in zip(necked.body.parameters(), source.parameters(), strict=True))
+    with pytest.raises(RecipeError, match="initial weights are for the encoders i3d and efficientnet-lite0"):
+        load_initial_weights(FrameEncoder(Colours(), 5, [0.5] * 3, [0.5] * 3), tmp_path / "weights.pt")
 
 
 def test_the_error_for_an_empty_folder_says_how_to_download_a_network(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from resight.errors import CheckpointError, ShapeError
 from resight.models.i3d import I3D
-from resight.models.kinetics import load_kinetics
+from resight.models.kinetics import load_public_weights
 
 GOLDEN = os.environ.get("RESIGHT_I3D_GOLDEN")
 
@@ -117,7 +117,7 @@ def test_rejects_clips_in_another_layout(small: I3D) -> None:
         small(torch.zeros(1, 4, 3, 32, 16))
 
 
-def test_load_kinetics_reports_every_name(tmp_path: Path) -> None:
+def test_load_public_weights_reports_every_name(tmp_path: Path) -> None:
     source, target = I3D(0.125), I3D(0.125)
     weights = {f"module.{name}": value for name, value in source.state_dict().items()}
     del weights["module.Mixed_5c.b0.bn.weight"]
@@ -125,7 +125,7 @@ def test_load_kinetics_reports_every_name(tmp_path: Path) -> None:
     weights["module.logits.conv3d.bias"] = torch.zeros(400)
     torch.save(weights, tmp_path / "weights.pt")
 
-    report = load_kinetics(target, tmp_path / "weights.pt")
+    report = load_public_weights(target, tmp_path / "weights.pt")
 
     assert report.missing == ("Mixed_5c.b0.bn.weight",)
     assert report.wrong_shape == ("Mixed_5b.b0.bn.bias",)
@@ -139,7 +139,7 @@ def test_load_kinetics_reports_every_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["nothing", "text", "list", "foreign"])
-def test_load_kinetics_rejects_other_files(tmp_path: Path, content: str) -> None:
+def test_load_public_weights_rejects_other_files(tmp_path: Path, content: str) -> None:
     path = tmp_path / "weights.pt"
     if content == "text":
         path.write_text("not weights")
@@ -148,7 +148,7 @@ def test_load_kinetics_rejects_other_files(tmp_path: Path, content: str) -> None
     elif content == "foreign":
         torch.save({"layer1.0.conv1.weight": torch.zeros(64, 64, 3, 3)}, path)
     with pytest.raises(CheckpointError, match=r"weights\.pt"):
-        load_kinetics(I3D(0.125), path)
+        load_public_weights(I3D(0.125), path)
 
 
 def published_weights(shapes: dict[str, list[int]]) -> dict[str, Tensor]:
@@ -174,7 +174,7 @@ def test_gives_the_features_of_the_public_port(tmp_path: Path) -> None:
     folder = Path(str(GOLDEN))
     torch.save(published_weights(json.loads((folder / "state_dict_shapes.json").read_text())), tmp_path / "port.pt")
     model = I3D().eval()
-    report = load_kinetics(model, tmp_path / "port.pt")
+    report = load_public_weights(model, tmp_path / "port.pt")
     assert not report.missing and not report.wrong_shape
     assert report.unexpected == ("logits.conv3d.bias", "logits.conv3d.weight")
     features = np.load(folder / "features.npz")

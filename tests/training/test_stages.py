@@ -94,6 +94,39 @@ def test_a_modern_recipe_trains_both_stages(make_tracklets: MakeTracklets, tmp_p
         assert torch.equal(load_checkpoint(made.path).encoder(clip), made.checkpoint.encoder(clip))
 
 
+def test_the_average_of_the_weights_is_validated_and_kept(make_tracklets: MakeTracklets, tmp_path: Path) -> None:
+    tracklets = make_tracklets(persons=7)
+    recipe = replace(RECIPE, stage1=replace(RECIPE.stage1, averaging=0.9, frames=1))
+    torch.manual_seed(0)
+    current = I3D(0.125)
+    initial = {name: value.clone() for name, value in current.state_dict().items()}
+    averaged, _ = train_encoder(current, split_of(tracklets), recipe, RunOptions(tmp_path))
+    assert averaged is not current and all(p.requires_grad for p in averaged.parameters())
+    name = "Mixed_5c.b0.conv3d.weight"
+    moved, distance = ((encoder.state_dict()[name] - initial[name]).norm() for encoder in (averaged, current))
+    assert 0 < moved < distance  # the average lags behind
+    again, _ = train_encoder(I3D(0.125), split_of(tracklets), recipe, RunOptions(tmp_path))
+    assert content_hash(again.state_dict()) == content_hash(averaged.state_dict())
+
+
+def test_the_average_is_computed_as_its_formula_says() -> None:
+    torch.manual_seed(0)
+    module = ClipClassifier(I3D(0.125), 3, averaging=0.5).train()
+    pixels = torch.randint(0, 256, (4, 1, 32, 16, 3), dtype=torch.uint8)
+    assert module.averaged is not None
+    name = "Mixed_5c.b0.conv3d.weight"
+    expected = module.averaged.state_dict()[name].clone()
+    for step in range(1, 5):
+        current = module.encoder.get_parameter(name)
+        decay = min(0.5, step / (9 + step))
+        expected = decay * expected + (1 - decay) * current.detach()
+        module(pixels)
+        assert torch.allclose(module.averaged.state_dict()[name], expected, atol=1e-6)
+        with torch.no_grad():
+            current += 1.0
+    assert not module.averaged.training
+
+
 def test_a_frame_encoder_trains_from_a_folder(make_tracklets: MakeTracklets, tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers", reason="frame encoders need the extra `encoders`")
     folder = tmp_path / "network"
@@ -107,7 +140,7 @@ def test_a_frame_encoder_trains_from_a_folder(make_tracklets: MakeTracklets, tmp
     made = train_model(tracklets, recipe, RunOptions(tmp_path / "run"))
     again = load_checkpoint(made.path).encoder
     assert content_hash(again.state_dict()) == content_hash(made.checkpoint.encoder.state_dict())
-    with pytest.raises(RecipeError, match="Kinetics weights are for the I3D"):
+    with pytest.raises(RecipeError, match="initial weights are for the encoders"):
         train_model(tracklets, recipe, RunOptions(tmp_path / "other"), init=folder)
 
 

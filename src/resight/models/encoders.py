@@ -11,13 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from resight.errors import RecipeError
+from resight.models.efficientnet import EfficientNetLite0, efficientnet_encoder, public_name
 from resight.models.external import ExternalEncoder
 from resight.models.frame_encoder import FrameEncoder, FrameWise
 from resight.models.i3d import I3D
 from resight.models.i3d_inference import inference_encoder
+from resight.models.kinetics import LoadReport, load_public_weights
 from resight.models.onnx_encoder import OnnxEncoder
 from resight.models.pixel_format import PixelFormat
-from resight.recipe import GIVEN, Stage1
+from resight.recipe import EFFICIENTNET, GIVEN, Stage1
 
 FRAMES_AT_ONCE = 64
 """Number of frames that an image network gets at once, to bound its memory."""
@@ -89,6 +91,8 @@ def make_encoder(
     body: I3D | FrameEncoder
     if kind == "i3d":
         body = I3D(width=stage.encoder_width, instance_norm=stage.instance_norm)
+    elif kind == EFFICIENTNET:
+        body = efficientnet_encoder(stage.frozen)
     elif architecture is not None:
         body = FrameEncoder.from_architecture(architecture)
     else:
@@ -101,18 +105,26 @@ def encoder_body(encoder: nn.Module) -> nn.Module:
     return encoder.body if isinstance(encoder, NeckedEncoder) else encoder
 
 
-def kinetics_target(encoder: ClipEncoder) -> I3D:
-    """Return the I3D to load Kinetics weights into.
+def load_initial_weights(encoder: ClipEncoder, path: Path) -> LoadReport:
+    """Load public weights to start training from: Kinetics weights of the I3D, or ImageNet weights of EfficientNet.
+
+    Args:
+        encoder: The encoder, changed in place.
+        path: File of a state dict; see `load_public_weights`.
 
     Raises:
-        RecipeError: If the encoder is another network.
+        RecipeError: If the encoder has its own weights already.
+        CheckpointError: If the file does not fit the encoder.
     """
     body = encoder_body(encoder)
-    if not isinstance(body, I3D):
-        raise RecipeError(
-            "Kinetics weights are for the I3D, but the recipe has another encoder: omit the weights, or use encoder i3d"
-        )
-    return body
+    if isinstance(body, I3D):
+        return load_public_weights(body, path)
+    if isinstance(body, FrameEncoder) and isinstance(body.network, EfficientNetLite0):
+        return load_public_weights(body.network, path, public_name)
+    raise RecipeError(
+        "initial weights are for the encoders i3d and efficientnet-lite0, but the recipe has another one: omit the "
+        "weights, or change the encoder"
+    )
 
 
 def is_frame_wise(encoder: nn.Module) -> bool:
@@ -157,5 +169,8 @@ def inference_copy(encoder: nn.Module, dtype: torch.dtype = torch.float32) -> nn
         body = inference_copy(encoder.body, dtype)
         return nn.Sequential(body, copy.deepcopy(encoder.neck)).eval() if encoder.after else body
     if isinstance(encoder, FrameEncoder):
-        return copy.deepcopy(encoder).eval().to_precision(dtype)
+        fast = copy.deepcopy(encoder).eval()
+        if isinstance(fast.network, EfficientNetLite0):
+            fast.network = fast.network.folded()
+        return fast.to_precision(dtype)
     return encoder.eval()

