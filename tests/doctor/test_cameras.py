@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -71,39 +72,39 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "larger than the picture": (rows(lambda all_: [*all_, row(3, 9, width=900)]), "mot-huge", "track 9, frame 3"),
     "beyond all pictures": (rows(lambda all_: [*all_, row(3, 9, width=1e9)]), "mot-huge", "too large"),
     "outside": (rows(lambda all_: [*all_, row(3, 9, left=500)]), "mot-outside", "outside the video frame"),
-    "past the end": (rows(lambda all_: [*all_, row(99, 1)]), "mot-past-end", "24 in total"),
-    "counted from 0": (rows(lambda all_: [row(0, 1), *all_]), "mot-before-start", "first_frame = 0"),
+    "past the end": (rows(lambda all_: [*all_, row(99, 1)]), "frame-numbers", "numbered 1 to 24"),
+    "counted from 0": (rows(lambda all_: [row(0, 1), *all_]), "frame-numbers", "--first-frame"),
     "a box twice": (rows(lambda all_: [*all_, all_[0]]), "mot-duplicate", "line 49"),
     "unsorted": (rows(lambda all_: all_[::-1]), "mot-unsorted", "lower frame number"),
-    "five columns": (rows(lambda all_: [*all_, "3,9,1,1,20"]), "mot-columns", "fewer than six"),
+    "five columns": (rows(lambda all_: [*all_, "3,9,1,1,20"]), "mot-columns", "too few columns"),
     "eight columns": (rows(lambda all_: [*all_, "3,9,1,1,20,50,1,-1"]), "mot-columns", "10 columns"),
-    "a header": (rows(lambda all_: ["frame,id,x,y,w,h,score,a,b,c", *all_]), "mot-not-numbers", "line 1"),
+    "a header": (rows(lambda all_: ["frame,id,x,y,z,w,score,a,b,c", *all_]), "tracks-unreadable", "column for a box"),
     "ids that are halves": (rows(lambda all_: [*all_, row(3, 9).replace(",9,", ",9.5,", 1)]), "mot-not-whole", "whole"),
     "some without track": (rows(lambda all_: [*all_, row(3, -1)]), "mot-without-track", "without a track"),
     "corners": (
         rows(lambda _: [row(f, 0, left=40, top=20, width=100, height=85) for f in range(1, PICTURES + 1)]),
-        "mot-corners", "extend beyond",
+        "mot-corners", "right and bottom",
     ),
     "shares": (
         rows(lambda _: [row(f, 0, left=0.1, top=0.1, width=0.3, height=0.5) for f in range(1, 20)]),
-        "mot-shares", "in pixels",
+        "mot-shares", "in shares",
     ),
     "small": (rows(lambda all_: [*all_, row(3, 9, width=9, height=9)]), "mot-small", "16 × 48"),
     "short": (rows(lambda all_: [*all_, row(3, 9)]), "mot-short", "fewer than 8"),
     "nothing left": (rows(lambda all_: all_[:2]), "nothing-to-cut", "camera door"),
     "no rows": (rows(lambda _: []), "tracks-unreadable", "no usable row"),
-    "UTF-16": (
-        lambda s: (s / "door.txt").write_text("\n".join(ROWS), encoding="utf-16"), "tracks-unreadable", "usable",
+    "UTF-16 without mark": (
+        lambda s: (s / "door.txt").write_text("\n".join(ROWS), encoding="utf-16-le"), "tracks-unreadable", "not text",
     ),
     "no tracks": (lambda s: remove(s / "door.txt"), "tracks-unreadable", "cannot read"),
     "tracks are a folder": (
-        toml(TABLE.replace("door.txt", ".")), "tracks-unreadable", "directory",
+        toml(TABLE.replace("door.txt", ".")), "tracks-unreadable", "folder without label files",
     ),
     "no video": (lambda s: (s / "door").rename(s / "gone"), "video-unreadable", "no video"),
     "an empty folder": (lambda s: remove(*(s / "door").iterdir()), "video-unreadable", "no picture"),
     "a missing picture": (lambda s: remove(s / "door" / "0007.png"), "frame-gaps", "6 to 8"),
     "an empty picture": (lambda s: rewrite(s / "door" / "0007.png", b""), "unreadable", "0007.png"),
-    "an empty first picture": (lambda s: rewrite(s / "door" / "0001.png", b""), "video-unreadable", "0001.png"),
+    "an empty first picture": (lambda s: rewrite(s / "door" / "0001.png", b""), "unreadable", "0001.png"),
     "not TOML": (toml("[[camera]\n"), "cameras-file", "not TOML"),
     "Latin-1": (lambda s: (s / "cameras.toml").write_bytes(b'# \xe9\n[[camera]]\n'), "text-encoding", "0xe9"),
     "no camera": (toml("a = 1\n"), "cameras-file", "[[camera]]"),
@@ -114,6 +115,20 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "a rate that is nan": (toml(f"{TABLE}rate = nan\n"), "cameras-file", "frames per second"),
     "first_frame beyond all": (toml(f"{TABLE}first_frame = {10**30}\n"), "cameras-file", "first_frame"),
     "two of one name": (toml(TABLE + TABLE.replace('"door"', '"Door"', 1)), "cameras-file", "two cameras"),
+    "several classes": (
+        rows(lambda all_: [*all_[:-2], all_[-2].replace(",1,-1,", ",1,0,"), all_[-1].replace(",1,-1,", ",1,2,")]),
+        "mot-classes", "--classes",
+    ),
+    "id before frame": (
+        rows(lambda _: [f"{t},{f},{24 * t},9,20,50,1" for t in range(1, 5) for f in range(1, PICTURES + 1)]),
+        "mot-swapped", "id and frame",
+    ),
+    "two pictures of one number": (
+        lambda s: (s / "door" / "0001.png").rename(s / "door" / "2.png"), "frames-unnumbered", "same frame number 2",
+    ),
+    "a pipe for tracks": (
+        lambda s: (remove(s / "door.txt"), os.mkfifo(s / "door.txt")), "tracks-unreadable", "regular",
+    ),
     "without tracks": (toml(TABLE.replace('tracks = "door.txt"\n', "")), "no-tracks", "camera door"),
 }  # fmt: skip
 
@@ -149,7 +164,7 @@ def test_one_bad_camera_does_not_hide_the_others(site: Path) -> None:
 
 def test_every_reason_for_skipping_is_a_kind_of_finding() -> None:
     source = Path(__file__).parents[2] / "src" / "resight" / "ingest"
-    said = "".join((source / name).read_text() for name in ("mot.py", "crops.py"))
+    said = "".join((source / name).read_text() for name in ("tracks.py", "crops.py"))
     assert all(reason in said for reason in REASONS)
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,21 +9,21 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from resight.data.frames import Pixels
-from resight.ingest.cameras import Source
-from resight.ingest.crops import PlannedTracklet, clip_boxes, frame_indices, frame_times, plan_tracklets
-from resight.ingest.mot import Boxes
+from resight.ingest.boxes import Boxes
+from resight.ingest.crops import PlannedTracklet, clip_boxes, plan_tracklets
+from resight.ingest.numbering import MISSING, FrameNumbers
 from resight.ingest.settings import IngestSettings
 from resight.ingest.skipped import SkipLog
-
-DOOR = Source("door", Path("door.mp4"))
 
 
 @dataclass
 class Blank:
     """Footage without images, at 10 video frames per second."""
 
-    size: tuple[int, int] = (100, 200)
+    sizes: NDArray[np.int64] = field(default_factory=lambda: np.array([[100, 200]] * 40))
     times: NDArray[np.float64] = field(default_factory=lambda: np.arange(40) / 10)
+    numbers: NDArray[np.int64] | None = None
+    lost: int = 0
 
     def decode(self, indices: object) -> list[tuple[int, Pixels | None]]:
         raise AssertionError("planning must not decode video frames")
@@ -33,7 +32,8 @@ class Blank:
 def plan(rows: list[tuple[float, ...]], **changes: float) -> tuple[list[PlannedTracklet], dict[str, int]]:
     skipped = SkipLog()
     chosen = IngestSettings(**({"min_frames": 2, "min_width": 4, "min_height": 8, "margin": 0.0} | changes))  # type: ignore[arg-type]
-    planned = plan_tracklets(Boxes.from_rows(rows), DOOR, Blank(), chosen, skipped)  # type: ignore[arg-type]
+    blank = Blank()
+    planned = plan_tracklets(Boxes.from_rows(rows), "door", blank, FrameNumbers(blank.times), chosen, skipped)  # type: ignore[arg-type]
     return planned, {entry.reason: entry.count for entry in skipped.entries()}
 
 
@@ -94,16 +94,24 @@ def test_every_box_is_planned_once_or_skipped(boxes: list[tuple[float, ...]], ma
 def test_frame_numbers_count_video_frames_unless_a_rate_is_given() -> None:
     times = np.array([0.0, 0.04, 0.12, 0.16])
     frames = np.array([0, 1, 2, 4, 5])
-    assert frame_indices(frames, DOOR, times).tolist() == [-1, 0, 1, 3, 4]
-    even = Source("door", Path("door.mp4"), rate=25)
-    assert frame_indices(np.array([0, 1, 2, 4, 5, 6]), even, times).tolist() == [-1, 0, 1, 2, 3, 4]
-    np.testing.assert_allclose(frame_times(np.array([1, 4, 6]), even, times), [0, 0.12, 0.2])
-    np.testing.assert_allclose(frame_times(np.array([1, 3, 6]), DOOR, times), [0, 0.12, 0.16 + 2 * 0.16 / 3])
-    assert frame_indices(np.array([1, 2]), even, np.zeros(1)).tolist() == [0, 1]
+    assert FrameNumbers(times).indices(frames).tolist() == [-1, 0, 1, 3, 4]
+    even = FrameNumbers(times, rate=25)
+    assert even.indices(np.array([0, 1, 2, 4, 5, 6])).tolist() == [-1, 0, 1, 2, 3, 4]
+    np.testing.assert_allclose(even.seconds(np.array([1, 4, 5])), [0, 0.12, 0.16])
+    np.testing.assert_allclose(FrameNumbers(times).seconds(np.array([1, 3])), [0, 0.12])
+    assert FrameNumbers(np.zeros(1), rate=25).indices(np.array([1, 2])).tolist() == [0, 1]
+    assert even.of_pictures().tolist() == [1, 2, 3, 4, 5]
+
+
+def test_numbers_in_file_names_are_the_frame_numbers() -> None:
+    numbers = FrameNumbers(np.arange(3) / 5, numbers=np.array([300, 305, 315]))
+    assert numbers.indices(np.array([299, 300, 301, 305, 315, 316])).tolist() == [-1, 0, MISSING, 1, 2, 3]
+    assert numbers.seconds(np.array([300, 315])).tolist() == [0, 0.4]
+    assert numbers.of_pictures().tolist() == [300, 305, 315]
 
 
 @pytest.mark.parametrize(
     ("box", "expected"), [((-5, -5, 20, 20), (0, 0, 15, 15)), ((190, 90, 50, 50), (190, 90, 200, 100))]
 )
 def test_boxes_are_clipped_to_the_image(box: tuple[float, ...], expected: tuple[float, ...]) -> None:
-    assert clip_boxes(np.array([box], float), (100, 200)).tolist() == [list(expected)]
+    assert clip_boxes(np.array([box], float), np.array([[100, 200]])).tolist() == [list(expected)]

@@ -26,7 +26,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.fixture
 def door(make_images: MakeVideo, tmp_path: Path) -> Source:
     (tmp_path / "door.txt").write_text(tracks_text(range(30)))
-    return Source("door", make_images(), tmp_path / "door.txt", start=START)
+    return Source("door", make_images(), tmp_path / "door.txt", start=START, first_frame=1)
 
 
 @pytest.fixture
@@ -69,16 +69,13 @@ def test_a_tracklet_has_a_thumbnail_strip_that_readers_ignore(door: Source, tmp_
 def test_the_report_lists_what_was_skipped_and_why(door: Source, tmp_path: Path) -> None:
     assert door.tracks is not None
     with door.tracks.open("a") as file:
-        file.write("frame,id,x,y,w,h\n0,1,1,1,30,60,1\n31,1,1,1,30,60,1\n5,3,-90,1,30,60,1\n5,4,1,1,8,60,1\n")
+        file.write("text,of,a,kind,and,more\n0,1,1,1,30,60,1\n31,1,1,1,30,60,1\n5,3,-90,1,30,60,1\n5,4,1,1,8,60,1\n")
         file.writelines(f"{frame},5,10,30,24,60,1\n" for frame in range(1, 5))
     report = ingest([door], tmp_path / "out")
     skipped = {entry.reason: (entry.count, entry.first) for entry in report.cameras[0].skipped}
     assert skipped == {
         "row with non-numeric values (a header, or names as ids)": (1, "door.txt, line 61"),
-        "box before the first video frame (frame 1); if your tracker counts from 0, set first_frame = 0": (
-            1,
-            "track 1, frame 0",
-        ),
+        "box before the first video frame (frame 1)": (1, "track 1, frame 0"),
         "box after the last video frame (30 in total)": (1, "track 1, frame 31"),
         "box outside the video frame": (1, "track 3, frame 5"),
         "box smaller than 16 × 48 pixels": (1, "track 4, frame 5"),
@@ -94,7 +91,7 @@ class Killed(Exception):  # noqa: N818
 
 @pytest.mark.parametrize("at", [1, 20, 29, 45, 54])
 def test_a_killed_run_continues_to_the_same_bytes(door: Source, gate: Source, tmp_path: Path, at: int) -> None:
-    (door.video / "7.png").write_bytes(b"not an image")
+    (door.files[0] / "7.png").write_bytes(b"not an image")
     calls: list[int] = []
 
     def die(done: int, total: int) -> None:
@@ -153,7 +150,7 @@ def test_invalid_input_is_refused_before_anything_is_written(
 ) -> None:
     assert gate.tracks is not None
     if breakage == "video":
-        gate.video.write_bytes(b"no video")
+        gate.files[0].write_bytes(b"no video")
     elif breakage == "tracks":
         gate.tracks.write_text("nothing\n")
     else:

@@ -11,14 +11,15 @@ from resight.data.frames import Pixels
 from resight.data.readers.folder import read_folder
 from resight.errors import DatasetError
 from resight.ingest import ingest as ingest_module
+from resight.ingest.boxes import Boxes
 from resight.ingest.cameras import Source
+from resight.ingest.footage import open_footage
 from resight.ingest.ingest import ingest
-from resight.ingest.mot import Boxes
+from resight.ingest.numbering import FrameNumbers
 from resight.ingest.overlaps import FloatArray
 from resight.ingest.tracking import detect_people, track_boxes
-from resight.ingest.video import open_footage
 
-SOURCE = Source("door", Path("door.mp4"))
+NUMBERS = FrameNumbers(np.arange(12) / 25)
 
 
 class ColourDetector:
@@ -49,7 +50,7 @@ def test_two_walkers_are_two_tracks_at_any_scale_of_scores(scale: float) -> None
     pytest.importorskip(
         "trackers", exc_type=ImportError, reason="trackers is not installed: pip install 'resight[detect]'"
     )
-    tracks = track_boxes(detections(scale), SOURCE, np.arange(12) / 25)
+    tracks = track_boxes(detections(scale), NUMBERS)
     assert set(tracks.track.tolist()) == {1, 2}
     for track in (1, 2):
         lefts = tracks.box[tracks.track == track, 0]
@@ -59,26 +60,27 @@ def test_two_walkers_are_two_tracks_at_any_scale_of_scores(scale: float) -> None
 
 def test_no_detections_give_no_tracks() -> None:
     pytest.importorskip("trackers", exc_type=ImportError)
-    assert len(track_boxes(Boxes.from_rows([]), SOURCE, np.arange(12) / 25)) == 0
+    assert len(track_boxes(Boxes.from_rows([]), NUMBERS)) == 0
 
 
 def test_a_missing_library_is_reported_with_the_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "trackers", None)
     monkeypatch.setitem(sys.modules, "supervision", None)
     with pytest.raises(DatasetError, match=r"pip install 'resight\[detect\]'"):
-        track_boxes(detections(), SOURCE, np.arange(12) / 25)
+        track_boxes(detections(), NUMBERS)
 
 
 def test_detection_continues_after_the_last_complete_line(make_images: MakeVideo, tmp_path: Path) -> None:
     footage = open_footage(make_images(count=8))
-    complete = detect_people(footage, ColourDetector(), tmp_path / "complete.jsonl", 1, lambda done: None)
+    numbers = FrameNumbers(footage.times, numbers=footage.numbers)
+    complete = detect_people(footage, ColourDetector(), tmp_path / "complete.jsonl", numbers, lambda done: None)
     assert complete.frame.tolist() == [n for n in range(1, 9) for _ in (1, 2)]
     text = (tmp_path / "complete.jsonl").read_bytes()
     lines = text.splitlines(keepends=True)
     (tmp_path / "truncated.jsonl").write_bytes(b"".join(lines[:5]) + lines[5][:7])
     detector = ColourDetector()
     ticks: list[int] = []
-    resumed = detect_people(footage, detector, tmp_path / "truncated.jsonl", 1, ticks.append)
+    resumed = detect_people(footage, detector, tmp_path / "truncated.jsonl", numbers, ticks.append)
     assert (detector.calls, ticks) == (3, [6, 7, 8])
     assert (tmp_path / "truncated.jsonl").read_bytes() == text
     np.testing.assert_array_equal(resumed.box, complete.box)
@@ -105,7 +107,7 @@ def test_detections_of_another_program_are_tracked(make_images: MakeVideo, tmp_p
         f"{line.split(',')[0]},-1,{line.split(',', 2)[2]}" for line in tracks_text(range(12)).splitlines(True)
     )
     (tmp_path / "detections.txt").write_text(text + "999999999999,-1,1,1,30,60,1\n")
-    source = Source("door", make_images(count=12), tracks=tmp_path / "detections.txt")
+    source = Source("door", make_images(count=12), tracks=tmp_path / "detections.txt", first_frame=1)
     report = ingest([source], tmp_path / "out")
     assert report.tracklets == 2
     assert [str(entry) for entry in report.cameras[0].skipped] == [

@@ -78,17 +78,19 @@ def splits(
 def ingest(
     source: Path, out: Path, *, tracks: Path | None = None, camera: str | None = None,
     detector: str = "hog", margin: float = 0.05, min_height: int = 48, min_frames: int = 8, max_gap: float = 1.0,
-    min_score: float | None = None, as_json: Json = False,
+    min_score: float | None = None, first_frame: int | None = None, classes: str = "",
+    same_ids: Annotated[bool, Parameter(negative=())] = False, redo: Annotated[bool, Parameter(negative=())] = False,
+    as_json: Json = False,
 ) -> None:  # fmt: skip
     """Cut tracklets of people from videos, with the boxes of a tracker, or by detecting and tracking people.
 
     Interrupt it at any time: the same command continues where it stopped.
 
     Args:
-        source: A video, a folder of frames, or a TOML file of several cameras.
+        source: A video, a folder of the videos of one camera, a folder of frames, or a TOML file of several cameras.
         out: Folder to create. Read it as manifest:OUT.
-        tracks: Boxes of a tracker, or of a detector (all ids -1), as MOT Challenge text. Without it, people are
-            detected and tracked.
+        tracks: Boxes of a tracker, or of a detector (all ids -1): MOT Challenge text, text with a header, or another
+            format of docs/ingest.md. Without it, people are detected and tracked.
         camera: Name of the camera; by default the name of the video.
         detector: hog, or an ONNX file with its description in a TOML file next to it.
         margin: Margin added to each side of a box, as a fraction of its width or height.
@@ -96,17 +98,23 @@ def ingest(
         min_frames: Minimum number of frames of a tracklet.
         max_gap: Maximum gap in a track, in seconds. A track is split at longer gaps.
         min_score: Minimum score of a box.
+        first_frame: The tracker's number of the first picture. By default, the number in its file name, or 1, or 0 if
+            there are boxes in frame 0.
+        classes: Classes to cut, such as 0 or person,cyclist. By default persons, if classes have names, else all.
+        same_ids: A track id is the same person in all cameras: person = id.
+        redo: Cut the cameras again whose video, tracks or options have changed, after deleting their tracklets.
     """
     from resight.ingest.cameras import find_sources
     from resight.ingest.ingest import ingest as run
     from resight.ingest.settings import IngestSettings
 
-    sources = find_sources(source, camera, tracks)
+    chosen = [name for name in (part.strip() for part in classes.split(",")) if name]
+    sources = find_sources(source, camera, tracks, first_frame=first_frame, classes=chosen)
     settings = IngestSettings(
         margin=margin, min_height=min_height, min_frames=min_frames, max_gap=max_gap, min_score=min_score,
-        detector=detector,
+        detector=detector, same_ids=same_ids,
     )  # fmt: skip
     with progress_bar("ingesting", "video frames", not as_json) as progress:
-        report = run(sources, out, settings, progress)
+        report = run(sources, out, settings, progress, redo=redo)
     text = f"{report.to_text()}\nwrote {out} in {report.seconds:.0f} s: use it as manifest:{out}"
     print_result({"out": str(out), "seconds": round(report.seconds, 1), **report.to_json()}, text, as_json)

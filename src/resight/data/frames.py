@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import io
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from resight.data.corruption import corrupt_frames
 from resight.data.damage import CORRUPTED, ClipDamage, damage_clip
+from resight.data.pictures import decode_picture, is_plain_jpeg, upright_size
 from resight.data.transforms import Pixels, augment_clip, draw_augmentation, enlarged_size, resize_frames
 from resight.errors import FrameError
 from resight.recipe import ClipSpec, Stage1
 from resight.tracklet import Tracklet
 
-__all__ = ["Pixels", "load_augmented", "load_clips", "read_frame", "read_frames", "resize_frame"]
+__all__ = ["Pixels", "frame_size", "load_augmented", "load_clips", "read_frame", "read_frames", "resize_frame"]
 
 
 def read_frame(path: Path) -> Pixels:
@@ -29,6 +30,19 @@ def read_frame(path: Path) -> Pixels:
     """
     frame: Pixels = read_frames([path])[0][0]
     return frame
+
+
+def frame_size(path: Path) -> tuple[int, int]:
+    """Return height and width of a picture as `read_frame` returns it, from its header.
+
+    Raises:
+        FrameError: If the file is missing or has no header of a picture.
+    """
+    data = _content(path)
+    try:
+        return upright_size(data)
+    except (ValueError, OSError) as error:
+        raise _unreadable(path, data, error) from error
 
 
 def read_frames(paths: Sequence[Path]) -> list[Pixels]:
@@ -45,8 +59,7 @@ def read_frames(paths: Sequence[Path]) -> list[Pixels]:
     for n, path in enumerate(paths):
         data = _content(path)
         try:
-            is_jpeg = data[:2] == b"\xff\xd8"
-            other = None if is_jpeg else np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+            other = None if is_plain_jpeg(data) else decode_picture(data)
             size = simplejpeg.decode_jpeg_header(data)[:2] if other is None else other.shape[:2]
             if size != block.shape[1:3]:
                 blocks.append(block[:filled])
@@ -55,12 +68,8 @@ def read_frames(paths: Sequence[Path]) -> list[Pixels]:
                 simplejpeg.decode_jpeg(data, colorspace="RGB", buffer=block[filled])
             else:
                 block[filled] = other
-        except (ValueError, UnidentifiedImageError, OSError) as error:
-            reason = "unknown format" if isinstance(error, UnidentifiedImageError) else error
-            raise FrameError(
-                f"frame {path} ({len(data)} bytes) is not a readable picture: {reason}; restore it or remove "
-                "its tracklet"
-            ) from error
+        except (ValueError, OSError) as error:
+            raise _unreadable(path, data, error) from error
         filled += 1
     return [*blocks[1:], block[:filled]]
 
@@ -209,8 +218,17 @@ def _chosen(blocks: Sequence[Pixels], used: NDArray[np.int64]) -> list[Pixels]:
     return chosen
 
 
+def _unreadable(path: Path, data: bytes, error: Exception) -> FrameError:
+    reason = "unknown format" if isinstance(error, UnidentifiedImageError) else error
+    return FrameError(
+        f"frame {path} ({len(data)} bytes) is not a readable picture: {reason}; restore it or remove its tracklet"
+    )
+
+
 def _content(path: Path) -> bytes:
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait for ever
+            raise FrameError(f"frame {path} is not a regular file; restore the file or remove its tracklet")
         return path.read_bytes()
     except OSError as error:
         raise FrameError(

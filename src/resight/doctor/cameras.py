@@ -16,7 +16,9 @@ from resight.doctor.tables import check_encoding
 from resight.doctor.tracks import check_tracks
 from resight.errors import DatasetError
 from resight.ingest.cameras import Source, check_names, find_sources, load_tables, read_source
-from resight.ingest.video import Footage, open_footage
+from resight.ingest.footage import open_footage, video_files
+from resight.ingest.numbering import IN_ORDER
+from resight.ingest.video import Footage
 from resight.progress import Progress
 
 _DECODED = 300
@@ -73,45 +75,46 @@ def _find(path: Path, findings: Findings) -> list[Source]:
 
 def _open(source: Source, findings: Findings) -> Footage | None:
     try:
-        return open_footage(source.video, source.rate)
+        return open_footage(source.video, source.rate, in_order=source.numbers == "order")
     except DatasetError as error:
-        findings.add(
-            "video-unreadable", str(error), expected="a video or a folder of frames", places=[str(source.video)]
-        )
+        kind = "frames-unnumbered" if IN_ORDER in str(error) else "video-unreadable"
+        findings.add(kind, str(error), expected="a video or a folder of frames", places=[source.place])
         return None
 
 
 def _check_footage(source: Source, footage: Footage, everything: bool, findings: Findings, progress: Progress) -> int:
     """Check the pictures of one camera, and return how many were decoded."""
-    if source.video.is_dir():
-        names = read_tracklet(source.video).names
-        group = Group(source.video.name, "", names)
-        of_folder = Findings()
-        check_numbers([group], "folder", of_folder)
-        for finding in of_folder.sorted():
-            if finding.kind == "frame-gaps" and source.tracks is not None:
-                findings.add(
-                    "frame-gaps", finding.found, expected=finding.expected, places=finding.places, severity="warning",
-                    remedy="restore the frames: frame n of the tracks is the n-th picture, whatever its file name",
-                )  # fmt: skip
-            elif finding.kind in ("same-number-twice", "unpadded-numbers", "frame-gaps"):
-                findings.add_finding(finding)
-        return check_frames(source.video, [group], "folder", findings, everything=everything, progress=progress).decoded
-    expected = _pictures_in_header(source.video)
-    if expected > len(footage.times):
+    files = video_files(source.video)
+    if not files:
+        return _check_images(source.files[0], everything, findings, progress)
+    expected = sum(map(_pictures_in_header, files))
+    if expected > len(footage.times) + footage.lost:
         findings.add(
             "video-truncated", f"{len(footage.times):,} pictures", expected=f"{expected:,}, the number in its header",
-            places=[str(source.video)],
+            places=[source.place],
         )  # fmt: skip
+    if footage.lost:
+        findings.add("pictures-undecodable", f"{footage.lost} pictures of {source.place}", count=footage.lost)
+    sizes = np.unique(footage.sizes, axis=0)
+    if len(sizes) > 1:
+        words = ", ".join(f"{height} × {width}" for height, width in sizes[:4].tolist())
+        findings.add("picture-size-changes", f"{words} (height × width) in {source.place}", expected="one size")
     _check_rate(source, footage, findings)
     wanted = range(len(footage.times) if everything else min(_DECODED, len(footage.times)))
-    undecodable: list[str] = []
-    for index, picture in footage.decode(wanted):
-        if picture is None:
-            undecodable.append(f"picture {index + 1}")
+    for index, _ in footage.decode(wanted):
         progress(index + 1, len(wanted))
-    findings.add_each("pictures-undecodable", undecodable, f"{len(undecodable)} frames of {source.video.name}")
     return len(wanted)
+
+
+def _check_images(folder: Path, everything: bool, findings: Findings, progress: Progress) -> int:
+    """Check the images of one camera, and return how many were decoded."""
+    group = Group(folder.name, "", read_tracklet(folder).names)
+    of_folder = Findings()
+    check_numbers([group], "folder", of_folder)
+    for finding in of_folder.sorted():
+        if finding.kind in ("same-number-twice", "unpadded-numbers", "frame-gaps"):
+            findings.add_finding(finding)
+    return check_frames(folder, [group], "folder", findings, everything=everything, progress=progress).decoded
 
 
 def _check_rate(source: Source, footage: Footage, findings: Findings) -> None:
@@ -124,7 +127,7 @@ def _check_rate(source: Source, footage: Footage, findings: Findings) -> None:
     if len(uneven) > max(2, 0.01 * len(steps)):
         findings.add(
             "variable-frame-rate",
-            f"steps of {steps.min():.3f} to {steps.max():.3f} s in {source.video.name}",
+            f"steps of {steps.min():.3f} to {steps.max():.3f} s in {source.place}",
             expected=f"{usual:.3f} s, the median", count=len(uneven), places=[f"picture {n + 2}" for n in uneven[:5]],
             severity="warning" if source.tracks is not None and source.rate is None else "note",
         )  # fmt: skip

@@ -135,7 +135,9 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "video-unreadable": Kind("error", "a video is missing or cannot be opened", "check the path, or copy it again"),
         "video-truncated": Kind("error", "a video ends before its header says", "copy or record it again"),
         "pictures-undecodable": Kind(
-            "warning", "frames of a video cannot be decoded", "copy or record it again; boxes in them are skipped"
+            "warning",
+            "pictures of a video cannot be decoded and are not counted, as in OpenCV and FFmpeg",
+            "nothing, if the tracker counted decoded pictures; or set first_frame, or record it again",
         ),
         "variable-frame-rate": Kind(
             "warning",
@@ -143,6 +145,35 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             "if the tracker assumed a constant rate, set rate = … in the file of cameras",
         ),
         "tracks-unreadable": Kind("error", "tracks are missing or have no usable row", _TRACKS),
+        "frame-numbers": Kind(
+            "error", "frame numbers of the tracks do not fit the pictures", "choose one of the options in the finding"
+        ),
+        "frames-from-zero": Kind(
+            "note", "frames are counted from 0", "nothing; or set first_frame in the file of cameras to be explicit"
+        ),
+        "frames-unnumbered": Kind(
+            "error", "the names of the frames do not tell their numbers", "rename them, or follow the finding"
+        ),
+        "picture-size-changes": Kind(
+            "note",
+            "pictures of a video have several sizes",
+            "nothing: boxes are cut in their own picture",
+        ),
+        "mot-classes": Kind(
+            "warning",
+            "tracks have several classes, and all would be cut as persons",
+            "choose with --classes, or classes = … in the file of cameras",
+        ),
+        "mot-other-class": Kind("note", "rows are of classes that are not cut", "nothing, if these are not persons"),
+        "mot-lost": Kind("note", "boxes are marked as lost or outside", "nothing: they are skipped"),
+        "mot-no-picture": Kind(
+            "warning", "boxes are in frames for which there is no picture", "restore the missing pictures, if you can"
+        ),
+        "mot-swapped": Kind(
+            "error",
+            "the first two columns look like id and frame",
+            "name the columns in a first line, or in columns = …",
+        ),
         "mot-columns": Kind("warning", "rows have too few columns, or different numbers of columns", _TRACKS),
         "mot-not-numbers": Kind("warning", "rows contain text", f"{_TRACKS}; a header line is harmless"),
         "mot-not-finite": Kind("warning", "rows contain NaN or infinity", _TRACKS),
@@ -153,7 +184,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             "warning", "boxes lie outside the video frame", "check that tracks and video belong together"
         ),
         "mot-before-start": Kind(
-            "warning", "boxes come before the first video frame", "set first_frame = 0 if frames are counted from 0"
+            "warning", "boxes come before the first video frame", "set first_frame to the number of the first picture"
         ),
         "mot-past-end": Kind(
             "warning", "boxes come after the last video frame", "check that tracks and video belong together"
@@ -162,9 +193,13 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "mot-without-track": Kind("warning", "some rows have no track id", _TRACKS),
         "mot-unsorted": Kind("note", "rows are not in the order of frames", "nothing: they are sorted here"),
         "mot-corners": Kind(
-            "warning", "boxes look like corners instead of width and height", "write left, top, width, height"
+            "error",
+            "boxes look like corners instead of width and height",
+            "name the columns in a first line, or in columns = …",
         ),
-        "mot-shares": Kind("warning", "boxes look like shares of the video frame instead of pixels", "write pixels"),
+        "mot-shares": Kind(
+            "note", "boxes are shares of the picture instead of pixels", "nothing: they are multiplied by its size"
+        ),
         "mot-small": Kind("note", "boxes are smaller than the default minimum", "nothing, or ingest with --min-height"),
         "mot-short": Kind(
             "note", "tracks are shorter than the default minimum", "nothing, or ingest with --min-frames"

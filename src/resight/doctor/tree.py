@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from resight.data.readers import LAYOUTS
-from resight.data.readers.listing import ARCHIVE_METADATA, PICTURES, natural_order
+from resight.data.readers.listing import PICTURES, is_ignored, natural_order
 from resight.doctor.report import Findings
 from resight.progress import Progress
 
@@ -85,7 +85,7 @@ def list_tree(root: Path, progress: Progress | None = None) -> Tree:
             continue
         below: list[tuple[str, tuple[str, ...]]] = []
         for entry in entries:
-            if entry.name.startswith(".") or entry.name == ARCHIVE_METADATA:
+            if is_ignored(entry.name):
                 continue
             path, size, is_folder = join(folder, entry.name), -1, False
             try:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from resight.data.readers.listing import decode_text, read_file
 from resight.errors import DatasetError
 
 _NAME = re.compile(r"\w[\w.-]*")
@@ -19,11 +21,14 @@ _FORM = (
 )
 _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "name": ((str,), "text"),
-    "video": ((str,), "text"),
+    "video": ((str, list), "text, or a list of files in order"),
     "tracks": ((str,), "text"),
     "start": ((datetime,), "a date and time such as 2024-05-01T10:00:00Z"),
     "rate": ((int, float), "a number"),
     "first_frame": ((int,), "a whole number"),
+    "numbers": ((str,), "text"),
+    "columns": ((str, list), "text such as frame,id,x1,y1,x2,y2"),
+    "classes": ((str, int, list), "a list of names or numbers"),
 }
 """Types allowed for each key of a camera's table, and their description for error messages."""
 
@@ -34,23 +39,31 @@ class Source:
 
     Attributes:
         name: Camera name: letters, digits, ``_``, ``.`` and ``-``. It is also used as a folder name.
-        video: Video file, or a folder of images.
-        tracks: Boxes as MOT Challenge text: either tracks, or detections with id -1, which are then tracked. None:
-            people are detected and tracked.
+        video: Video file, several files in order, a folder of video files, or a folder of images.
+        tracks: Boxes of a tracker in any format that `read_tracks` reads: tracks, or detections with id -1, which are
+            then tracked. None: people are detected and tracked.
         start: Time of the first video frame. None: unknown, and times are relative to the first video frame.
         rate: Frame rate at which the tracker processed the video, in frames per second. None: the tracker's frame n is
-            the n-th video frame. With a rate, the tracker's frame n is the video frame shown at
+            the n-th picture of a video that can be decoded. With a rate, the tracker's frame n is the picture shown at
             (n - `first_frame`) / rate seconds; use it if the tracker resampled a video of variable frame rate to a
             constant rate. For a folder of images, the rate only sets the times.
-        first_frame: Number that the tracker gives to the first video frame; 1 in the MOT Challenge.
+        first_frame: Number that the tracker gives to the first picture. None: in a folder whose file names have
+            numbers, the number in the first name; else that of the format, 0 if there are boxes in frame 0, or 1.
+        numbers: ``names``: in a folder of images, frame n is the file numbered n, if names have numbers; ``order``: it
+            is the n-th image.
+        columns: Names of the columns of a text without a header; empty: the format is recognised.
+        classes: Names or numbers of the classes that are cut; empty: persons if classes have names, else all.
     """
 
     name: str
-    video: Path
+    video: Path | tuple[Path, ...]
     tracks: Path | None = None
     start: datetime | None = None
     rate: float | None = None
-    first_frame: int = 1
+    first_frame: int | None = None
+    numbers: str = "names"
+    columns: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the values that can be checked without reading files.
@@ -65,11 +78,26 @@ class Source:
             )
         if self.rate is not None and not 0 < self.rate < 10_000:
             raise DatasetError(f"camera {self.name}: expected a rate in frames per second, found {self.rate}")
-        if abs(self.first_frame) > _LARGEST_FRAME:
+        if self.first_frame is not None and abs(self.first_frame) > _LARGEST_FRAME:
             raise DatasetError(
-                f"camera {self.name}: expected first_frame to be a small number such as 0 or 1, found "
-                f"{self.first_frame}"
+                f"camera {self.name}: expected first_frame to be a number such as 0, 1 or 300, found {self.first_frame}"
             )
+        if self.numbers not in ("names", "order"):
+            raise DatasetError(f'camera {self.name}: expected numbers = "names" or "order", found {self.numbers!r}')
+        if not self.files:
+            raise DatasetError(
+                f"camera {self.name}: expected video to be a file, a folder or a list of files, found none"
+            )
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The video files or the folder."""
+        return (self.video,) if isinstance(self.video, Path) else self.video
+
+    @property
+    def place(self) -> str:
+        """Where the video is, for messages."""
+        return str(self.files[0]) if len(self.files) == 1 else f"{self.files[0]} to {self.files[-1].name}"
 
 
 def read_cameras(path: Path) -> tuple[Source, ...]:
@@ -107,10 +135,8 @@ def load_tables(path: Path) -> list[dict[str, Any]]:
         DatasetError: If the file is missing, not TOML, or contains anything else.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DatasetError(f"cannot read the camera file {path}: {error.strerror}; {_FORM}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        values = tomllib.loads(decode_text(read_file(path, "the camera file"), errors="strict"))
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or a date or number out of range
         raise DatasetError(f"{path} is not TOML ({error}): {_FORM}") from error
     tables = values.get("camera")
     if set(values) != {"camera"} or not isinstance(tables, list) or not all(isinstance(t, dict) for t in tables):
@@ -118,23 +144,39 @@ def load_tables(path: Path) -> list[dict[str, Any]]:
     return tables
 
 
-def find_sources(path: Path, camera: str | None = None, tracks: Path | None = None) -> tuple[Source, ...]:
+def find_sources(
+    path: Path,
+    camera: str | None = None,
+    tracks: Path | None = None,
+    *,
+    first_frame: int | None = None,
+    classes: Sequence[str] = (),
+) -> tuple[Source, ...]:
     """Return the cameras described by a path.
 
     Args:
-        path: Camera file (TOML; see `read_cameras`), or one video file or folder of images.
+        path: Camera file (TOML; see `read_cameras`), or one video file, folder of videos or folder of images.
         camera: Name of the single camera. None: the file name of the video, without its extension.
         tracks: Tracks of the single camera; see `Source`.
+        first_frame: As in `Source`; for the cameras of a camera file that have none of their own.
+        classes: The same.
 
     Raises:
         DatasetError: As for `read_cameras`, or if `camera` or `tracks` is given together with a camera file.
     """
     if path.suffix.lower() != ".toml":
         name = camera or re.sub(r"[^\w.-]+", "-", path.resolve().stem).strip("-.") or "camera"
-        return (Source(name, path, tracks),)
+        return (Source(name, path, tracks, first_frame=first_frame, classes=tuple(classes)),)
     if camera or tracks:
         raise DatasetError(f"a camera name or tracks cannot be given together with {path}; write them in that file")
-    return read_cameras(path)
+    return tuple(
+        replace(
+            source,
+            first_frame=first_frame if source.first_frame is None else source.first_frame,
+            classes=source.classes or tuple(classes),
+        )
+        for source in read_cameras(path)
+    )
 
 
 def check_names(sources: tuple[Source, ...]) -> None:
@@ -172,7 +214,25 @@ def read_source(table: dict[str, Any], path: Path, number: int) -> Source:
         types, description = _TYPES[key]
         if not isinstance(value, types) or isinstance(value, bool):
             raise DatasetError(f"{where}: expected {key} to be {description}, found {value!r}")
-    for key in ("video", "tracks"):
-        if key in table:
-            table = {**table, key: path.parent / Path(table[key]).expanduser()}
-    return Source(**table)
+    values = dict(table)
+    for key in ("video", "columns", "classes"):
+        value = values.get(key, [])
+        texts = value if isinstance(value, list) else str(value).split(",") if key != "video" else [value]
+        if not all(isinstance(text, (str, int)) and not isinstance(text, bool) for text in texts):
+            raise DatasetError(f"{where}: expected {key} to be {_TYPES[key][1]}, found {value!r}")
+        values[key] = tuple(str(text).strip() for text in texts)
+    files = tuple(_beside(path, name, f"{where}, video") for name in values["video"])
+    values["video"] = files[0] if len(files) == 1 else files
+    if "tracks" in values:
+        values["tracks"] = _beside(path, values["tracks"], f"{where}, tracks")
+    return Source(**values)
+
+
+def _beside(path: Path, name: str, where: str) -> Path:
+    """Return a path that is relative to the folder of a camera file."""
+    if not name or "\0" in name:
+        raise DatasetError(f"{where}: expected a path, found {name!r}")
+    try:
+        return path.parent / Path(name).expanduser()
+    except RuntimeError as error:  # the home of an unknown user
+        raise DatasetError(f"{where}: {name!r} cannot be found ({error})") from error

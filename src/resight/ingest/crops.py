@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.ingest.cameras import Source
-from resight.ingest.mot import Boxes
+from resight.ingest.boxes import Boxes
+from resight.ingest.numbering import MISSING, FrameNumbers
 from resight.ingest.settings import IngestSettings
 from resight.ingest.skipped import SkipLog
 from resight.ingest.video import Footage
@@ -23,7 +23,7 @@ class PlannedTracklet:
     """A tracklet of n frames that has not been cropped yet.
 
     Attributes:
-        person: Folder of the track, such as ``door-0007``.
+        person: Folder of the track, such as ``door-0007``, or ``0007`` if track ids are the same in all cameras.
         camera: Camera name.
         name: Track number, such as ``0007``; ``0007-1``, ``0007-2``, … for the parts of a track that was split.
         frames: (n,) Frame numbers as the tracker counts them, ascending.
@@ -49,39 +49,40 @@ class PlannedTracklet:
         return f"{self.person}/{self.camera}/{self.name}"
 
 
-def keep_in_footage(boxes: Boxes, source: Source, footage: Footage, skipped: SkipLog) -> Boxes:
+def keep_in_footage(boxes: Boxes, numbers: FrameNumbers, skipped: SkipLog) -> Boxes:
     """Return the boxes whose frames exist in the footage; log the others as skipped."""
-    indices = frame_indices(boxes.frame, source, footage.times)
-    hint = "" if source.first_frame == 0 else "; if your tracker counts from 0, set first_frame = 0"
-    early, late = indices < 0, indices >= len(footage.times)
+    indices, count = numbers.indices(boxes.frame), len(numbers.times)
+    early, late, missing = indices == -1, indices >= count, indices == MISSING
     for rejected, reason in (
-        (early, f"box before the first video frame (frame {source.first_frame}){hint}"),
-        (late, f"box after the last video frame ({len(footage.times)} in total)"),
+        (early, f"box before the first video frame (frame {numbers.of_pictures()[0]})"),
+        (late, f"box after the last video frame ({count} in total)"),
+        (missing, "box in a frame without a picture"),
     ):
         skipped.add(reason, _where(boxes, rejected), int(rejected.sum()))
-    kept = ~early & ~late
-    return Boxes(boxes.frame[kept], boxes.track[kept], boxes.box[kept], boxes.score[kept])
+    return boxes.chosen(~(early | late | missing))
 
 
 def plan_tracklets(
-    boxes: Boxes, source: Source, footage: Footage, settings: IngestSettings, skipped: SkipLog
+    boxes: Boxes, camera: str, footage: Footage, numbers: FrameNumbers, settings: IngestSettings, skipped: SkipLog
 ) -> list[PlannedTracklet]:
     """Plan the tracklets of one camera.
 
     Args:
         boxes: Boxes that all have a track and a frame in the footage, as returned by `keep_in_footage`.
-        source: The camera; its `rate` and `first_frame` map frame numbers to video frames.
+        camera: Name of the camera.
         footage: Its video frames.
-        settings: Margin, minimum sizes and maximum gap.
+        numbers: Which of them each frame number means.
+        settings: Margin, minimum sizes, maximum gap, and whether track ids are persons.
         skipped: Receives the boxes and tracklets that are skipped.
 
     Returns:
         Tracklets ordered by track and then by time.
     """
-    indices = frame_indices(boxes.frame, source, footage.times)
-    times = frame_times(boxes.frame, source, footage.times)
-    corners, visible = _crop_corners(boxes.box, footage.size, settings.margin)
-    clipped = clip_boxes(boxes.box, footage.size)
+    indices = numbers.indices(boxes.frame)
+    times = numbers.seconds(boxes.frame)
+    sizes = footage.sizes[indices]
+    corners, visible = _crop_corners(boxes.box, sizes, settings.margin)
+    clipped = clip_boxes(boxes.box, sizes)
     widths, heights = clipped[:, 2] - clipped[:, 0], clipped[:, 3] - clipped[:, 1]
     large = (widths >= settings.min_width) & (heights >= settings.min_height)
     kept = np.ones(len(boxes), bool)
@@ -108,8 +109,8 @@ def plan_tracklets(
                 continue
             planned.append(
                 PlannedTracklet(
-                    person=f"{source.name}-{track}",
-                    camera=source.name,
+                    person=track if settings.same_ids else f"{camera}-{track}",
+                    camera=camera,
                     name=track if len(parts) == 1 else f"{track}-{number}",
                     frames=boxes.frame[part],
                     indices=indices[part],
@@ -121,70 +122,26 @@ def plan_tracklets(
     return planned
 
 
-def frame_indices(frames: IntArray, source: Source, times: FloatArray) -> IntArray:
-    """Return the index of the video frame that each of the tracker's frame numbers refers to.
-
-    Args:
-        frames: (n,) Frame numbers as the tracker counts them.
-        source: The camera. With a `rate`, a frame number refers to the video frame nearest in time; without, frame
-            numbers count video frames.
-        times: (N,) Times of the video frames in seconds, ascending.
-
-    Returns:
-        (n,) Indices into `times`; negative before the first video frame, at least N after the last.
-    """
-    offsets = frames - source.first_frame
-    if source.rate is None:
-        return np.minimum(offsets, len(times))
-    seconds = offsets / source.rate
-    after = np.searchsorted(times, seconds).clip(0, len(times) - 1)
-    before = (after - 1).clip(0)
-    nearest = np.where(seconds - times[before] <= times[after] - seconds, before, after)
-    # The last video frame is shown for the duration of one of the tracker's frames.
-    nearest = np.where(seconds >= times[-1] + 1 / source.rate, len(times), nearest)
-    return np.where(offsets < 0, -1, nearest).astype(np.int64)
-
-
-def frame_times(frames: IntArray, source: Source, times: FloatArray) -> FloatArray:
-    """Return the time of each of the tracker's frames.
-
-    Args:
-        frames: (n,) Frame numbers as the tracker counts them.
-        source: The camera; see `frame_indices`.
-        times: (N,) Times of the video frames in seconds, ascending.
-
-    Returns:
-        (n,) Seconds since the first video frame. Frames outside the footage are extrapolated at its mean frame rate.
-    """
-    offsets = frames - source.first_frame
-    if source.rate is not None:
-        return np.asarray(offsets / source.rate)
-    step = times[-1] / max(1, len(times) - 1) or 1.0
-    outside = np.where(offsets < 0, offsets, np.maximum(0, offsets - (len(times) - 1)))
-    return np.asarray(times[offsets.clip(0, len(times) - 1)] + step * outside)
-
-
-def clip_boxes(boxes: FloatArray, size: tuple[int, int]) -> FloatArray:
-    """Return the corners of boxes, clipped to the image.
+def clip_boxes(boxes: FloatArray, sizes: IntArray) -> FloatArray:
+    """Return the corners of boxes, each clipped to its own image.
 
     Args:
         boxes: (n, 4) Left, top, width and height in pixels.
-        size: Height and width of the image.
+        sizes: (n, 2) Height and width of the image of each box.
 
     Returns:
         (n, 4) Left, top, right and bottom.
     """
     corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
-    height, width = size
-    return corners.clip(0, [width, height, width, height])
+    return corners.clip(0, sizes[:, [1, 0, 1, 0]])
 
 
-def _crop_corners(boxes: FloatArray, size: tuple[int, int], margin: float) -> tuple[IntArray, BoolArray]:
+def _crop_corners(boxes: FloatArray, sizes: IntArray, margin: float) -> tuple[IntArray, BoolArray]:
     """Return the corners of the crops in whole pixels, and whether any part of each box is inside the image."""
     enlarged = np.concatenate([boxes[:, :2] - margin * boxes[:, 2:], (1 + 2 * margin) * boxes[:, 2:]], axis=1)
-    clipped = clip_boxes(enlarged, size)
+    clipped = clip_boxes(enlarged, sizes)
     corners = np.concatenate([np.floor(clipped[:, :2]), np.ceil(clipped[:, 2:])], axis=1).astype(np.int64)
-    without_margin = clip_boxes(boxes, size)
+    without_margin = clip_boxes(boxes, sizes)
     visible = (without_margin[:, 2] > without_margin[:, 0]) & (without_margin[:, 3] > without_margin[:, 1])
     return corners, visible
 

@@ -25,6 +25,8 @@ class IngestSettings:
         detector: Detector for cameras without tracks: ``hog``, or an ONNX file with a description of the same name
             (``people.onnx`` and ``people.toml``).
         quality: JPEG quality of the frames, 1 to 100.
+        same_ids: Whether a track id means the same person in all cameras. The person of a tracklet is then its track
+            id, in the manifest and as a folder.
     """
 
     margin: float = 0.05
@@ -35,6 +37,7 @@ class IngestSettings:
     min_score: float | None = None
     detector: str = "hog"
     quality: int = 92
+    same_ids: bool = False
 
     def __post_init__(self) -> None:
         """Check the values.

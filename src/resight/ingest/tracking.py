@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from resight.errors import DatasetError
-from resight.ingest.cameras import Source
-from resight.ingest.crops import FloatArray, frame_times
+from resight.ingest.boxes import Boxes
 from resight.ingest.detect import Detector
-from resight.ingest.mot import Boxes
+from resight.ingest.numbering import FrameNumbers
 from resight.ingest.video import Footage
 
 START_SCORE = 0.6
@@ -26,7 +25,7 @@ LOST_SECONDS = 1.0
 
 
 def detect_people(
-    footage: Footage, detector: Detector, path: Path, first_frame: int, tick: Callable[[int], None]
+    footage: Footage, detector: Detector, path: Path, numbers: FrameNumbers, tick: Callable[[int], None]
 ) -> Boxes:
     """Return the people detected in every video frame.
 
@@ -37,13 +36,13 @@ def detect_people(
         footage: The video frames.
         detector: The detector.
         path: File of results, one line of JSON per video frame. The caller deletes it when it is no longer needed.
-        first_frame: Frame number of the first video frame.
+        numbers: Frame number of each video frame.
         tick: Called after each video frame with the number of video frames up to and including it.
 
     Returns:
         Boxes without tracks (track -1).
     """
-    results = _read_results(path)
+    results = _read_results(path)[: len(footage.times)]
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("r+b" if path.is_file() else "wb") as file:
         file.truncate(sum(len(line) for line, _ in results))
@@ -57,19 +56,18 @@ def detect_people(
             results.append((line, detections))
             tick(index + 1)
     return Boxes.from_rows(
-        (index + first_frame, -1, *detection)
-        for index, (_, detections) in enumerate(results)
+        (frame, -1, *detection)
+        for frame, (_, detections) in zip(numbers.of_pictures().tolist(), results, strict=True)
         for detection in detections
     )
 
 
-def track_boxes(detections: Boxes, source: Source, times: FloatArray) -> Boxes:
+def track_boxes(detections: Boxes, numbers: FrameNumbers) -> Boxes:
     """Link detections to tracks with ByteTrack (Zhang et al., ECCV 2022), as implemented by the library trackers.
 
     Args:
         detections: Boxes and scores. If a score is above 1, all scores are divided by the largest.
-        source: The camera; its `rate` and `first_frame` define the time of each frame.
-        times: (N,) Times of its video frames in seconds.
+        numbers: Frame numbers that have a picture, and their times.
 
     Returns:
         The boxes that belong to a track. Tracks are numbered from 1 in order of their first frame.
@@ -93,12 +91,16 @@ def track_boxes(detections: Boxes, source: Source, times: FloatArray) -> Boxes:
     )
     scores = detections.score / max(1.0, float(detections.score.max(initial=0)))
     corners = np.concatenate([detections.box[:, :2], detections.box[:, :2] + detections.box[:, 2:]], axis=1)
-    frames = np.arange(detections.frame.min(initial=0), detections.frame.max(initial=-1) + 1)
+    frames = numbers.of_pictures()
+    if len(detections):
+        frames = frames[(frames >= detections.frame[0]) & (frames <= detections.frame[-1])]
+    starts = np.searchsorted(detections.frame, frames, side="left")
     ends = np.searchsorted(detections.frame, frames, side="right")
-    numbers: dict[int, int] = {}
+    renumbered: dict[int, int] = {}
     rows: list[tuple[float, ...]] = []
-    start = 0
-    for frame, end, time in zip(frames.tolist(), ends.tolist(), frame_times(frames, source, times), strict=True):
+    for frame, start, end, time in zip(
+        frames.tolist(), starts.tolist(), ends.tolist(), numbers.seconds(frames), strict=True
+    ):
         boxes = Detections(xyxy=corners[start:end].astype(np.float32), confidence=scores[start:end].astype(np.float32))
         boxes.data["row"] = np.arange(start, end)
         tracked = tracker.update(boxes, timestamp=float(time))
@@ -106,15 +108,20 @@ def track_boxes(detections: Boxes, source: Source, times: FloatArray) -> Boxes:
         tracked_rows = np.asarray(tracked.data.get("row", ()), np.int64)
         for id_, row in zip(np.asarray(tracked.tracker_id).tolist(), tracked_rows.tolist(), strict=True):
             if id_ >= 0:
-                track = numbers.setdefault(id_, len(numbers) + 1)
+                track = renumbered.setdefault(id_, len(renumbered) + 1)
                 rows.append((frame, track, *detections.box[row].tolist(), float(detections.score[row])))
-        start = end
     return Boxes.from_rows(rows)
 
 
 def _read_results(path: Path) -> list[tuple[bytes, list[list[float]]]]:
-    """Return the complete lines of a file of results, with their detections; a truncated last line is ignored."""
-    if not path.is_file():
-        return []
-    lines = path.read_bytes().splitlines(keepends=True)
-    return [(line, json.loads(line)) for line in lines if line.endswith(b"\n")]
+    """Return the lines of a file of results, with their detections, up to the first that is truncated or damaged."""
+    results: list[tuple[bytes, list[list[float]]]] = []
+    for line in path.read_bytes().splitlines(keepends=True) if path.is_file() else ():
+        try:
+            detections = json.loads(line)
+        except (ValueError, RecursionError):
+            break
+        if not line.endswith(b"\n") or not isinstance(detections, list):
+            break
+        results.append((line, detections))
+    return results

@@ -1,8 +1,7 @@
-"""Decode the video frames of one camera in order, from a video file or from a folder of images."""
+"""Decode the video frames of one video file in order."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,9 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.data.frames import Pixels, read_frame
-from resight.data.readers.folder import read_tracklet
-from resight.errors import DatasetError, FrameError
+from resight.data.frames import Pixels
+from resight.errors import DatasetError
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame, VideoStream
@@ -22,7 +20,8 @@ if TYPE_CHECKING:
 DEFAULT_RATE = 25.0
 """Frame rate in frames per second, assumed for a folder of images and for video without time stamps."""
 
-_SAMPLE = 1 << 20
+_UNUSABLE = 0.02
+"""Largest share of time stamps that may be missing or decreasing for the others to be used."""
 
 
 class Footage(Protocol):
@@ -31,11 +30,15 @@ class Footage(Protocol):
     Attributes:
         times: (N,) float64 time of each video frame in seconds since the first, ascending. A video's own presentation
             times, which need not be evenly spaced.
-        size: Height and width of the video frames in pixels, after rotation to upright.
+        sizes: (N, 2) int64 height and width of each video frame in pixels, after rotation to upright.
+        numbers: (N,) int64 frame numbers in the names of the images of a folder, ascending; None if there are none.
+        lost: Number of pictures that are stored in a video but cannot be decoded. They are not counted.
     """
 
     times: NDArray[np.float64]
-    size: tuple[int, int]
+    sizes: NDArray[np.int64]
+    numbers: NDArray[np.int64] | None
+    lost: int
 
     def decode(self, indices: Sequence[int]) -> Iterator[tuple[int, Pixels | None]]:
         """Yield the video frames at the given indices.
@@ -48,96 +51,34 @@ class Footage(Protocol):
         """
 
 
-def open_footage(path: Path, rate: float | None = None) -> Footage:
-    """Open a video file, or a folder of images in natural order of their names.
-
-    Args:
-        path: Video file or folder.
-        rate: Frame rate of a folder of images in frames per second; None: `DEFAULT_RATE`. A video file's own times are
-            always used instead.
-
-    Returns:
-        The footage. For a video file, all its packets have been read once, so that its number of frames is known.
-
-    Raises:
-        DatasetError: If nothing is there, it has no decodable video frame, or PyAV is needed and not installed.
-    """
-    if path.is_dir():
-        return ImageFolder(path, rate or DEFAULT_RATE)
-    if not path.is_file():
-        raise DatasetError(f"there is no video {path}: expected a video file or a folder of images; check the path")
-    return Video(path)
-
-
-def fingerprint(path: Path) -> str:
-    """Return a hash that identifies a video file or a folder of images.
-
-    The hash covers the size, the first and the last megabyte of a video file, and the names and sizes of the images in
-    a folder.
-
-    Raises:
-        DatasetError: If nothing is there.
-    """
-    if path.is_dir():
-        names = read_tracklet(path).names
-        return hashlib.sha256("\n".join(f"{n} {(path / n).stat().st_size}" for n in names).encode()).hexdigest()
-    if not path.is_file():
-        raise DatasetError(f"there is no video {path}: expected a video file or a folder of images; check the path")
-    size = path.stat().st_size
-    digest = hashlib.sha256(str(size).encode())
-    with path.open("rb") as file:
-        digest.update(file.read(_SAMPLE))
-        file.seek(max(0, size - _SAMPLE))
-        digest.update(file.read(_SAMPLE))
-    return digest.hexdigest()
-
-
-class ImageFolder:
-    """A folder of images as footage; video frame n is the n-th image in natural order of the names."""
-
-    def __init__(self, folder: Path, rate: float):
-        self._images = read_tracklet(folder)
-        self.times: NDArray[np.float64] = np.arange(len(self._images)) / rate
-        self.size: tuple[int, int] = read_frame(self._images.frame(0)).shape[:2]
-
-    def decode(self, indices: Sequence[int]) -> Iterator[tuple[int, Pixels | None]]:
-        """Yield the images at the given indices; see `Footage.decode`.
-
-        An image whose size differs from that of the first counts as one that cannot be decoded.
-        """
-        for index in indices:
-            image = None
-            with suppress(FrameError):
-                image = read_frame(self._images.frame(index))
-            yield index, image if image is not None and image.shape[:2] == self.size else None
-
-
 class Video:
     """A video file, read with PyAV.
 
-    Video frames are identified by presentation time, which is known without decoding. A frame that cannot be decoded
-    therefore does not shift the indices of later frames.
+    Video frames are those that the decoder returns, in that order, as OpenCV and FFmpeg count them. Packets before the
+    first key frame, damaged packets and packets without a picture are not counted, and two fields are one video frame.
+    The file is therefore decoded once when it is opened.
     """
+
+    numbers: NDArray[np.int64] | None = None
 
     def __init__(self, path: Path):
         self._path = path
+        stamps: list[int | None] = []
+        sizes: list[tuple[int, int]] = []
         with _open(path) as container:
             stream = container.streams.video[0]
-            stamps = [packet.pts for packet in _packets(container, stream) if packet.size and not packet.is_discard]
-            known = sorted({stamp for stamp in stamps if stamp is not None})
-            # AVI only stores the decoding order, which differs from the presentation order if there are B-frames.
-            decoding_order = bool(stream.codec_context.has_b_frames) and stamps == known
-            self._indices: dict[int, int] | None = None
-            if stream.time_base is not None and len(known) == len(stamps) and not decoding_order:
-                self._indices = {stamp: index for index, stamp in enumerate(known)}
-                seconds = np.array(known, np.float64) * float(stream.time_base)
-            else:  # raw streams and some old containers: only the order of the frames is known
-                seconds = np.arange(len(stamps)) / float(stream.average_rate or DEFAULT_RATE)
-        first = next((image for _, image in self.decode(range(len(seconds))) if image is not None), None)
-        if first is None:
+            stored: list[int | None] = []
+            for frame in _frames(container, stream, stored):
+                stamps.append(frame.pts)
+                upright = round(frame.rotation / 90) % 2 == 0
+                sizes.append((frame.height, frame.width) if upright else (frame.width, frame.height))
+            step = 1 / float(stream.average_rate or DEFAULT_RATE)
+            base = float(stream.time_base or 0)
+        if not stamps:
             raise DatasetError(f"{path} has no video frame that can be decoded; copy or record it again")
-        self.times: NDArray[np.float64] = seconds - seconds[0]
-        self.size: tuple[int, int] = first.shape[:2]
+        self.times: NDArray[np.float64] = _times(stamps, base, step)
+        self.sizes: NDArray[np.int64] = np.array(sizes, np.int64)
+        self.lost: int = _count_lost(stored, stamps)
 
     def decode(self, indices: Sequence[int]) -> Iterator[tuple[int, Pixels | None]]:
         """Yield the video frames at the given indices; see `Footage.decode`.
@@ -149,13 +90,10 @@ class Video:
         if index is None:
             return
         with _open(self._path) as container:
-            for decoded, frame in self._decode(container):
-                while index is not None and index < decoded:
-                    yield index, None
-                    index = next(wanted, None)
+            for number, frame in enumerate(_frames(container, container.streams.video[0])):
                 if index is None:
                     return
-                if index == decoded:
+                if number == index:
                     pixels = np.asarray(frame.to_ndarray(format="rgb24"))
                     # Phones store portrait video as landscape frames with a rotation, which trackers apply.
                     yield index, np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
@@ -164,23 +102,28 @@ class Video:
             yield index, None
             index = next(wanted, None)
 
-    def _decode(self, container: InputContainer) -> Iterator[tuple[int, VideoFrame]]:
-        """Yield video frames in presentation order with their indices; damaged packets are skipped."""
-        from av.error import FFmpegError
 
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        count = 0
-        for packet in _packets(container, stream):
-            try:
-                frames = packet.decode()
-            except FFmpegError:
-                continue
-            for frame in frames:
-                index = count if self._indices is None or frame.pts is None else self._indices.get(frame.pts)
-                count += 1
-                if index is not None:
-                    yield index, frame
+def _frames(
+    container: InputContainer, stream: VideoStream, stored: list[int | None] | None = None
+) -> Iterator[VideoFrame]:
+    """Yield what the decoder returns, in its order; damaged packets are skipped.
+
+    Args:
+        container: The open file.
+        stream: Its video stream.
+        stored: Receives the time stamp of every packet that contains a picture to be shown.
+    """
+    from av.error import FFmpegError
+
+    stream.thread_type = "AUTO"
+    for packet in _packets(container, stream):
+        if stored is not None and packet.size and not packet.is_discard:
+            stored.append(packet.pts)
+        try:
+            frames = packet.decode()
+        except FFmpegError:
+            continue
+        yield from frames
 
 
 def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
@@ -189,6 +132,42 @@ def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[
 
     with suppress(FFmpegError):
         yield from container.demux(stream)
+
+
+def _times(stamps: Sequence[int | None], base: float, step: float) -> NDArray[np.float64]:
+    """Return ascending times in seconds since the first video frame.
+
+    A missing or decreasing time stamp, as after a broken connection, counts as one step. If there are many, only the
+    order of the frames is known: raw streams have no times, and AVI stores those of the decoding order.
+
+    Args:
+        stamps: Time stamps of the video frames.
+        base: Seconds per unit of the time stamps; 0 if unknown.
+        step: Usual time between two video frames in seconds.
+    """
+    values = np.array([np.nan if stamp is None else stamp for stamp in stamps], np.float64) * base
+    steps = np.diff(values)
+    unusable = ~(steps > 0)  # also true for NaN
+    if base <= 0 or np.isnan(values[0]) or unusable.mean() > _UNUSABLE if len(steps) else True:
+        return np.arange(len(stamps), dtype=np.float64) * step
+    return np.asarray(np.concatenate([[0.0], np.where(unusable, step, steps).cumsum()]), np.float64)
+
+
+def _count_lost(stored: Sequence[int | None], stamps: Sequence[int | None]) -> int:
+    """Return how many stored pictures the decoder did not return.
+
+    If about half are missing, the packets are fields, of which two make a picture.
+    """
+    missing = len(stored) - len(stamps)
+    decoded = set(stamps)
+    leading = 0
+    for stamp in stored:
+        if stamp is None or stamp in decoded:
+            break
+        leading += 1
+    rest = len(stored) - leading
+    are_fields = rest > 0 and abs(rest - 2 * len(stamps)) <= 0.1 * rest
+    return max(0, leading // 2 if are_fields else missing)
 
 
 def _open(path: Path) -> InputContainer:
@@ -200,7 +179,7 @@ def _open(path: Path) -> InputContainer:
         ) from error
     try:
         container = av.open(str(path))
-    except (av.error.FFmpegError, OSError) as error:
+    except (av.error.FFmpegError, OSError, ValueError) as error:
         raise DatasetError(f"{path} is not a video that can be opened ({error}); copy or record it again") from error
     if not container.streams.video:
         container.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from resight.data.readers.listing import ARCHIVE_METADATA, PICTURES, list_folder
+from resight.data.readers.listing import PICTURES, list_folder
 from resight.errors import DatasetError
 
 MAX_DEPTH = 2
@@ -96,6 +96,6 @@ class Layout:
                 return homes[0]
             if depth < MAX_DEPTH:
                 below = [(folder, name) for folder in level for name in list_folder(folder)[0]]
-                level = [folder / name for folder, name in below if name != ARCHIVE_METADATA]
+                level = [folder / name for folder, name in below]
         missing = next(name for name in self.folders if not (root / name).is_dir())
         raise DatasetError(f"there is no folder {root / missing}: {self.description}")

@@ -8,15 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resight.errors import DatasetError
-from resight.ingest.mot import Boxes, read_boxes, write_boxes
+from resight.ingest.boxes import Boxes, write_boxes
 from resight.ingest.skipped import SkipLog
+from resight.ingest.tracks import read_tracks
 
 
 def read(tmp_path: Path, text: str, min_score: float | None = None) -> tuple[Boxes, dict[str, int]]:
     path = tmp_path / "tracks.txt"
     path.write_text(text, encoding="utf-8")
     skipped = SkipLog()
-    boxes = read_boxes(path, skipped, min_score)
+    boxes = read_tracks(path, skipped, min_score=min_score).boxes
     return boxes, {entry.reason: entry.count for entry in skipped.entries()}
 
 
@@ -49,10 +50,9 @@ def test_all_common_separators_are_read(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ("frame,id,x,y,w,h", "row with non-numeric values"),
         ("1,anna,3,4,5,6,1", "row with non-numeric values"),
         ("1,2,,4,5,6,1", "row with non-numeric values"),
-        ("1,2,3", "fewer than six"),
+        ("1,2,3", "too few columns"),
         ("1,2,nan,4,5,6,1", "not finite"),
         ("1,2,3,4,inf,6,1", "not finite"),
         ("1.5,2,3,4,5,6,1", "not a whole number"),
@@ -70,7 +70,7 @@ def test_a_row_that_cannot_be_used_is_skipped_with_its_reason(tmp_path: Path, ro
     path = tmp_path / "tracks.txt"
     path.write_text(f"9,9,1,1,5,5,1\n{row}\n", encoding="utf-8")
     skipped = SkipLog()
-    assert len(read_boxes(path, skipped, 0.3)) == 1
+    assert len(read_tracks(path, skipped, min_score=0.3).boxes) == 1
     (entry,) = skipped.entries()
     assert reason in entry.reason
     assert (entry.count, entry.first) == (1, "tracks.txt, line 2")
@@ -82,7 +82,7 @@ def test_arbitrary_text_does_not_break_the_reader(tmp_path_factory: pytest.TempP
     path = tmp_path_factory.getbasetemp() / "any.txt"
     path.write_text(text, encoding="utf-8")
     try:
-        boxes = read_boxes(path, SkipLog())
+        boxes = read_tracks(path, SkipLog()).boxes
     except DatasetError:
         return
     assert (
@@ -102,12 +102,12 @@ def test_a_file_without_a_usable_row_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="an empty file"):
         read(tmp_path, "")
     with pytest.raises(DatasetError, match="cannot read"):
-        read_boxes(tmp_path / "none.txt", SkipLog())
+        read_tracks(tmp_path / "none.txt", SkipLog())
 
 
 def test_written_boxes_can_be_read_again(tmp_path: Path) -> None:
     boxes, _ = read(tmp_path, "2,1,10.25,20,30,40,0.5\n1,7,1,2,3,4,0.25\n")
     write_boxes(tmp_path / "again.txt", boxes)
-    again = read_boxes(tmp_path / "again.txt", SkipLog())
+    again = read_tracks(tmp_path / "again.txt", SkipLog()).boxes
     for name in ("frame", "track", "box", "score"):
         np.testing.assert_array_equal(getattr(again, name), getattr(boxes, name))
