@@ -1,4 +1,4 @@
-"""Pose a person: turn body, clothes and phase of the walk into about thirty jointed solids."""
+"""Pose a person: turn body, clothes and phase of the walk into solids, about thirty for a simple figure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.synthetic.clothes import COLOURS, HAIR, PATTERNS, Cloth, Colour
+from resight.synthetic.figure import figure_solids
 from resight.synthetic.people import Person
 from resight.synthetic.solids import (
     BAG,
@@ -36,6 +37,8 @@ def body_solids(person: Person, phase: NDArray[np.floating], effort: NDArray[np.
         phase: (N,) Phase of the walk in radians; 2π is two steps.
         effort: (N,) From 0 (standing) to 1 (walking); scales the swing of legs and arms.
     """
+    if person.look is not None:
+        return figure_solids(person, phase, effort)
     n, h, w = len(phase), person.height, person.girth
     o = person.outfit
     build = SolidsBuilder(n)

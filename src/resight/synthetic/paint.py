@@ -9,8 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from resight.synthetic.dressing import COLUMNS
 from resight.synthetic.raster import Cones, Hits
 from resight.synthetic.solids import FACE, INNER, TRUNK
+from resight.synthetic.surface import Surface, gather_surface, paint_figures
 from resight.synthetic.view import Placed
 
 
@@ -46,8 +48,11 @@ class Light:
     ambient: float
 
 
-def gather_scene(bodies: list[Placed], device: str) -> tuple[Cones, Paint]:
-    """Return the cones of all bodies of a scene, and their appearance on the given device."""
+def gather_scene(bodies: list[Placed], device: str) -> tuple[Cones, Paint | Surface]:
+    """Return the cones of all bodies of a scene, and their appearance on the given device.
+
+    The bodies of a scene are either all simple or all detailed figures.
+    """
 
     def join(name: str) -> NDArray[np.float32]:
         return np.concatenate([getattr(b, name) for b in bodies], 1)
@@ -62,6 +67,8 @@ def gather_scene(bodies: list[Placed], device: str) -> tuple[Cones, Paint]:
         flat=np.concatenate([s.flat for s in solids]),
         shown=np.concatenate([np.repeat(b.shown[:, None], b.length.shape[1], 1) for b in bodies], 1),
     )
+    if solids[0].cloths.shape[1] == COLUMNS:
+        return cones, gather_surface(bodies, cones, device)
     constant = [
         np.column_stack(
             [s.cloth + k, s.cut, s.paint, s.offset, s.radii.mean(1), np.full(len(s.cut), k + INNER)],
@@ -91,7 +98,7 @@ def gather_scene(bodies: list[Placed], device: str) -> tuple[Cones, Paint]:
     return cones, paint
 
 
-def paint_hits(frames: Tensor, hits: Hits, paint: Paint, light: Light) -> None:
+def paint_hits(frames: Tensor, hits: Hits, paint: Paint | Surface, light: Light) -> None:
     """Colour the pixels covered by people, in place.
 
     Args:
@@ -100,6 +107,9 @@ def paint_hits(frames: Tensor, hits: Hits, paint: Paint, light: Light) -> None:
         paint: Appearance of the cones.
         light: Light on the people.
     """
+    if isinstance(paint, Surface):
+        paint_figures(frames, hits, paint, light.direction, light.strength, light.ambient)
+        return
     _, height, width = hits.cone.shape
     flat = hits.cone.view(-1)
     covered = torch.nonzero(flat >= 0).squeeze(1)

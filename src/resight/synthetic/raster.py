@@ -15,7 +15,9 @@ Array = NDArray[np.float32]
 
 FAR = 1e6
 _MISSED = 1e16
-_NUMBER = 255
+MOST_CONES = 1023
+"""Number of cones that can be cast at once."""
+_FEW_CONES = 255
 
 
 @dataclass
@@ -74,12 +76,14 @@ def cast_rays(cones: Cones, height: int, width: int, device: str) -> Hits:
     balls.
 
     Args:
-        cones: At most 255 cones. All depths must be positive and below `FAR`; they are computed with 16 bits.
+        cones: At most `MOST_CONES` cones. All depths must be positive and below `FAR`; they are computed with 16 bits
+            for at most 255 cones, with 14 bits for more.
         height: Height of a frame in pixels.
         width: Width of a frame in pixels.
         device: PyTorch device.
     """
     frames = len(cones.length)
+    number = _FEW_CONES if cones.length.shape[1] <= _FEW_CONES else MOST_CONES
     # Positive floats are ordered like their bits. The lowest bits of each depth hold the number of the cone, so that
     # one minimum finds both the depth and the cone.
     nearest = torch.full((frames * height * width,), FAR, device=device).view(torch.int32)
@@ -94,11 +98,11 @@ def cast_rays(cones: Cones, height: int, width: int, device: str) -> Hits:
         x = left[:, None] + columns[: window.width]
         at = ((frame[:, None] * height + y) * width)[:, :, None] + x[:, None, :]
         depth = _intersect(coefficients[p, frame], x, y).view(torch.int32)
-        depth.bitwise_and_(~_NUMBER).bitwise_or_(p)
+        depth.bitwise_and_(~number).bitwise_or_(p)
         nearest.put_(at, torch.minimum(depth, nearest.take(at)))
     nearest = nearest.view(frames, height, width)
-    cone = torch.where(nearest < empty, nearest & _NUMBER, -1)
-    return Hits((nearest & ~_NUMBER).view(torch.float32), cone)
+    cone = torch.where(nearest < empty, nearest & number, -1)
+    return Hits((nearest & ~number).view(torch.float32), cone)
 
 
 def _windows(cones: Cones, height: int, width: int) -> Iterator[_Window]:
