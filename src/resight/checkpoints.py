@@ -16,6 +16,7 @@ from resight.models.aggregators import AGGREGATORS, Aggregator
 from resight.models.encoders import ClipEncoder, encoder_body, make_encoder
 from resight.models.external import ExternalEncoder
 from resight.models.frame_encoder import FrameEncoder
+from resight.models.joined_encoder import JoinedEncoder
 from resight.models.python_encoder import Function, PythonEncoder
 from resight.recipe import Recipe
 from resight.tensor_files import content_hash, read_tensors, write_tensors
@@ -60,7 +61,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, half: bool = False) -
     tensors = {f"encoder.{k}": v for k, v in checkpoint.encoder.state_dict().items()}
     tensors |= {f"aggregator.{k}": v for k, v in checkpoint.aggregator.state_dict().items()}
     header = {"recipe": checkpoint.recipe.to_json(), "card": checkpoint.metadata | {"version": __version__}}
-    if isinstance(body, FrameEncoder | ExternalEncoder):
+    if isinstance(body, FrameEncoder | ExternalEncoder | JoinedEncoder):
         header["architecture"] = body.architecture  # loading the file must not need another one
     if isinstance(body, PythonEncoder):
         header["architecture"] |= {"weights": _weights(body)}

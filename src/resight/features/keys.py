@@ -16,6 +16,7 @@ from resight.data.damage import ClipDamage
 from resight.features.view import View
 from resight.models.encoders import encoder_body
 from resight.models.external import ExternalEncoder
+from resight.models.joined_encoder import JoinedEncoder
 from resight.recipe import ClipSpec
 from resight.tensor_files import content_hash
 from resight.tracklet import Tracklet
@@ -51,6 +52,8 @@ class FeatureKeys:
         body = encoder_body(encoder)
         normalised = getattr(body, "normalised", None)  # the same weights give other features
         settings: tuple[object, ...] = (READER_VERSION, compute.precision, asdict(spec), asdict(view), normalised)
+        if isinstance(body, JoinedEncoder):
+            settings += (body.architecture,)
         if isinstance(body, ExternalEncoder):
             settings += (body.identity,)
         self._prefix = hashlib.sha256(
