@@ -113,9 +113,9 @@ def add_thing(build: SolidsBuilder, thing: Thing, hands: tuple[Array, Array], h:
     elif thing.kind in ("suitcase", "trolley bag"):
         middle = one * np.array([[thing.side * 0.20, 0.0, -0.30]], np.float32)
         if thing.kind == "suitcase":
-            for x in (-0.10, 0.0, 0.10):
+            for x in (-0.07, 0.0, 0.07):
                 build.add(
-                    middle + away(x * s, 0.60 * s, 0), middle + away(x * s, 0.14, 0), (0.10 * s, 0.10 * s), THING,
+                    middle + away(x * s, 0.60 * s, 0), middle + away(x * s, 0.14, 0), (0.085 * s, 0.085 * s), THING,
                     oval=1.15, paint=HARD,
                 )  # fmt: skip
         else:
@@ -138,11 +138,11 @@ def add_thing(build: SolidsBuilder, thing: Thing, hands: tuple[Array, Array], h:
     elif thing.kind == "pram":
         middle = (hands[0] + hands[1]) / 2
         middle = np.stack([0 * middle[:, 0], 0 * middle[:, 1], middle[:, 2] + 0.42], 1)
-        build.add(middle + away(0, 0.62, -0.24), middle + away(0, 0.58, 0.26), (0.20, 0.17), THING, oval=0.8)
+        build.add(middle + away(0, 0.62, -0.24), middle + away(0, 0.58, 0.26), (0.165, 0.14), THING, oval=0.8)
         build.add(
-            middle + away(-0.12, 0.80, -0.12),
-            middle + away(0.12, 0.80, -0.12),
-            (0.22, 0.22),
+            middle + away(-0.06, 0.76, -0.10),
+            middle + away(0.06, 0.76, -0.10),
+            (0.165, 0.165),
             THING,
             side=SLANTED,
             paint=CANOPY,
@@ -172,7 +172,7 @@ def add_thing(build: SolidsBuilder, thing: Thing, hands: tuple[Array, Array], h:
         bar(middle + away(-0.26, 0.98, -0.42), middle + away(0.26, 0.98, -0.42), 0.018, THING)
     elif thing.kind == "box":
         middle = (hands[0] + hands[1]) / 2 + away(0, 0.02, 0.02)
-        wide, tall = 0.13 * s, 0.115 * s
+        wide, tall = 0.12 * s, 0.06 * s
         for y in (-tall, 0.0, tall):
             build.add(
                 middle + away(-wide, y, 0), middle + away(wide, y, 0), (0.105 * s, 0.105 * s), THING, oval=1.25,
