@@ -1,4 +1,4 @@
-"""Add a trained model to the package, as float16 weights with a model card.
+"""Add a trained model to the package, with weights of 8 or 16 bits and a model card.
 
 ``python -m experiments.ship runs/open/model.safetensors open-small.toml --validation runs/open/test/scores.json`` reads
 the written part of the card, adds the measured part, and writes weights, card and docs/models.md.
@@ -23,6 +23,7 @@ from resight.data.readers.mars import read_mars
 from resight.errors import CheckpointError
 from resight.features.extract import extract_clip_features
 from resight.outputs import replace_file
+from resight.reduced_weights import Bits
 from resight.scoring.all_pairs import score_all_pairs
 from resight.shipped import FOLDER, file_hash
 from resight.shipped.card import make_card, read_toml
@@ -30,13 +31,19 @@ from resight.synthetic.world import SCALES, make_world
 from resight.tracklet import Tracklet
 
 TRACKLETS = 6
-"""Number of tracklets that the float16 weights are compared on with the float32 weights."""
+"""Number of tracklets that the stored weights are compared on with the float32 weights."""
 
 COLUMNS = ("mAP", "rank-1", "mINP", "queries")
 
 
 def ship(
-    model: Path, written: Path, *, validation: Path | None = None, transfer: Path | None = None, folder: Path = FOLDER
+    model: Path,
+    written: Path,
+    *,
+    validation: Path | None = None,
+    transfer: Path | None = None,
+    bits: Bits = 16,
+    folder: Path = FOLDER,
 ) -> None:
     """Write NAME.safetensors and NAME.toml into the package.
 
@@ -45,10 +52,11 @@ def ship(
         written: TOML file with the written part of the card: all keys that this command does not measure.
         validation: The scores.json of `resight evaluate --out` for persons that are not in the training run.
         transfer: The scores.json of `resight evaluate --out` for real people.
+        bits: Bits per stored weight.
         folder: Folder for both files.
 
     Raises:
-        CheckpointError: If the card is not complete, or float16 changes the similarities.
+        CheckpointError: If the card is not complete, or fewer bits change the similarities.
     """
     checkpoint = load_checkpoint(model)
     values = read_toml(written)
@@ -62,7 +70,7 @@ def ship(
     values |= {name: values.get(name, {}) | table for name, table in measured.items()}
     path = folder / f"{values.get('name')}.safetensors"
     with replace_file(path) as temporary:
-        save_checkpoint(temporary, checkpoint, half=True)
+        save_checkpoint(temporary, checkpoint, bits=bits)
         card = make_card(values | facts(checkpoint, temporary), str(written))
         check(checkpoint, load_checkpoint(temporary))
     stated = {name: value for name, value in card.to_json().items() if getattr(card, name)}
@@ -104,30 +112,30 @@ def score_table(path: Path | None, by: str | None = None) -> dict[str, Any]:
     return {"columns": COLUMNS, "rows": rows, "conditions": which + saved["conditions"]} if rows else {}
 
 
-def check(full: Checkpoint, half: Checkpoint) -> None:
-    """Compare the float32 and float16 weights of a model on synthetic people.
+def check(full: Checkpoint, reduced: Checkpoint) -> None:
+    """Compare a model with its copy with fewer bits per weight on synthetic people.
 
     Raises:
         CheckpointError: If features or similarities differ by more than rounding errors.
     """
     with tempfile.TemporaryDirectory() as folder:
         make_world(Path(folder) / "world", SCALES["tiny"], seed=0, workers=1)
-        cosine, difference = agreement(full, half, read_mars(Path(folder) / "world").query[:TRACKLETS])
+        cosine, difference = agreement(full, reduced, read_mars(Path(folder) / "world").query[:TRACKLETS])
     words = f"lowest cosine of their clip features {cosine:.6f}, similarities within {difference:.1e}"
     if not (cosine > 0.999 and difference < 0.01):
         raise CheckpointError(
-            f"float16 changes the features of this model: {words}; expected above 0.999 and below 0.01"
+            f"fewer bits per weight change the features of this model: {words}; expected above 0.999 and below 0.01"
         )
-    print(f"float32 and float16: {words}")
+    print(f"float32 and stored weights: {words}")
 
 
-def agreement(full: Checkpoint, half: Checkpoint, tracklets: Sequence[Tracklet]) -> tuple[float, float]:
+def agreement(full: Checkpoint, reduced: Checkpoint, tracklets: Sequence[Tracklet]) -> tuple[float, float]:
     """Return the lowest cosine of the clip features of two models and the largest difference of their similarities."""
-    values = [extract_clip_features(model.encoder, tracklets, model.recipe.clips).values for model in (full, half)]
+    values = [extract_clip_features(model.encoder, tracklets, model.recipe.clips).values for model in (full, reduced)]
     first, second = map(torch.from_numpy, values)
     similarities = [
         torch.as_tensor(score_all_pairs(features, features, model.aggregator))
-        for features, model in zip(values, (full, half), strict=True)
+        for features, model in zip(values, (full, reduced), strict=True)
     ]
     return (
         float(torch.cosine_similarity(first, second, dim=-1).min()),

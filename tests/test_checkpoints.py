@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -16,6 +16,7 @@ from resight.models.encoders import NeckedEncoder, make_encoder
 from resight.models.i3d import I3D
 from resight.outputs import replace_file
 from resight.recipe import ClipSpec, Neck, Recipe, Stage1, Stage2
+from resight.reduced_weights import SCALE, Bits
 from resight.tensor_files import content_hash, read_tensors, write_tensors
 
 RECIPE = Recipe(
@@ -159,21 +160,39 @@ def test_the_hash_depends_on_names_shapes_types_and_values() -> None:
 
 def test_float16_weights_give_nearly_the_same_model(tmp_path: Path) -> None:
     model = small_model()
-    for half in (False, True):
-        save_checkpoint(tmp_path / f"{half}.safetensors", model, half=half)
-    stored, _ = read_tensors(tmp_path / "True.safetensors", MODEL_KIND)
+    for bits in get_args(Bits):
+        save_checkpoint(tmp_path / f"{bits}.safetensors", model, bits=bits)
+    stored, _ = read_tensors(tmp_path / "16.safetensors", MODEL_KIND)
     whole = {name for name, tensor in stored.items() if tensor.dtype == torch.int64}
     assert whole == {name for name in stored if name.endswith("num_batches_tracked")} != set()
     assert {tensor.dtype for name, tensor in stored.items() if name not in whole} == {torch.float16}
-    sizes = [(tmp_path / f"{half}.safetensors").stat().st_size for half in (False, True)]
+    sizes = [(tmp_path / f"{bits}.safetensors").stat().st_size for bits in (32, 16)]
     assert sizes[1] < 0.6 * sizes[0]
-    again = load_checkpoint(tmp_path / "True.safetensors")
+    again = load_checkpoint(tmp_path / "16.safetensors")
     for name, tensor in again.encoder.state_dict().items():
         expected = model.encoder.state_dict()[name]
         assert tensor.dtype == expected.dtype
         torch.testing.assert_close(tensor, expected, rtol=2**-10, atol=2**-24)
-    save_checkpoint(tmp_path / "again.safetensors", again, half=True)
+    save_checkpoint(tmp_path / "again.safetensors", again, bits=16)
     assert read_tensors(tmp_path / "again.safetensors", MODEL_KIND)[1]["hash"] == content_hash(stored)
+
+
+def test_8_bit_weights_are_within_half_a_step_of_their_channel(tmp_path: Path) -> None:
+    model = small_model()
+    for bits in get_args(Bits):
+        save_checkpoint(tmp_path / f"{bits}.safetensors", model, bits=bits)
+    stored, _ = read_tensors(tmp_path / "8.safetensors", MODEL_KIND)
+    rounded = {name for name, tensor in stored.items() if tensor.dtype == torch.int8}
+    assert rounded and rounded == {name.removesuffix(SCALE) for name in stored if name.endswith(SCALE)}
+    assert (tmp_path / "8.safetensors").stat().st_size < 0.7 * (tmp_path / "16.safetensors").stat().st_size
+    again = load_checkpoint(tmp_path / "8.safetensors").encoder.state_dict()
+    for name, expected in model.encoder.state_dict().items():
+        if f"encoder.{name}" in rounded:
+            assert again[name].dtype == torch.float32
+            for own, channel in zip(again[name], expected, strict=True):
+                assert (own - channel).abs().max() <= channel.abs().max() / 127 * 0.501
+        else:
+            torch.testing.assert_close(again[name], expected, rtol=2**-10, atol=2**-24)
 
 
 @pytest.mark.parametrize("value", [7e4, -7e4, float("nan")])
@@ -182,5 +201,5 @@ def test_weights_too_large_for_float16_are_refused(tmp_path: Path, value: float)
     with torch.no_grad():
         next(model.encoder.parameters()).view(-1)[0] = value
     with pytest.raises(CheckpointError, match=r"encoder\.\S+ has a magnitude of (70000|nan), expected at most 65504"):
-        save_checkpoint(tmp_path / "m.safetensors", model, half=True)
+        save_checkpoint(tmp_path / "m.safetensors", model, bits=16)
     assert not list(tmp_path.iterdir())

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from resight.errors import CheckpointError, RecipeError
@@ -19,6 +18,7 @@ from resight.models.frame_encoder import FrameEncoder
 from resight.models.joined_encoder import JoinedEncoder
 from resight.models.python_encoder import Function, PythonEncoder
 from resight.recipe import Recipe
+from resight.reduced_weights import Bits, reduce_weights, restore_weights
 from resight.tensor_files import content_hash, read_tensors, write_tensors
 from resight.version import __version__
 
@@ -43,7 +43,7 @@ class Checkpoint:
     metadata: dict[str, Any]
 
 
-def save_checkpoint(path: Path, checkpoint: Checkpoint, *, half: bool = False) -> None:
+def save_checkpoint(path: Path, checkpoint: Checkpoint, *, bits: Bits = 32) -> None:
     """Write a model file.
 
     It holds the encoder, an ONNX network included, unless this is a Python object (`PythonEncoder`): its code cannot be
@@ -52,7 +52,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, half: bool = False) -
     Args:
         path: The file to write.
         checkpoint: Its contents.
-        half: Store weights as float16, in half the space. They are loaded as float32.
+        bits: Bits per stored weight, see `reduce_weights`. Weights are loaded as float32.
 
     Raises:
         CheckpointError: If a weight is too large for float16.
@@ -66,7 +66,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, half: bool = False) -
     if isinstance(body, PythonEncoder):
         header["architecture"] |= {"weights": _weights(body)}
         tensors = {k: v for k, v in tensors.items() if not k.startswith("encoder.")}
-    write_tensors(path, _halved(tensors) if half else tensors, MODEL_KIND, header)
+    write_tensors(path, reduce_weights(tensors, bits), MODEL_KIND, header)
 
 
 def load_checkpoint(path: Path, encoder_function: Function | None = None) -> Checkpoint:
@@ -82,6 +82,7 @@ def load_checkpoint(path: Path, encoder_function: Function | None = None) -> Che
         RecipeError: If its encoder needs a library that is not installed.
     """
     tensors, header = read_tensors(path, MODEL_KIND)
+    tensors = restore_weights(tensors)
     metadata: dict[str, Any] = json.loads(header["card"])
     try:
         recipe = Recipe.from_json(json.loads(header["recipe"]))
@@ -168,15 +169,3 @@ def _weights(encoder: PythonEncoder) -> str | None:
     """Return a hash of the weights of a module; None for a function."""
     state = encoder.state_dict()
     return content_hash(state) if state else None
-
-
-def _halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return floating-point tensors as float16 and integer tensors unchanged."""
-    halved = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
-    for name, tensor in halved.items():
-        if not tensor.isfinite().all():
-            raise CheckpointError(
-                f"{name} has a magnitude of {tensors[name].abs().max():g}, expected at most "
-                f"{torch.finfo(torch.float16).max:g}, the range of float16: save the model in float32"
-            )
-    return halved

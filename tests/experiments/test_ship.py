@@ -84,7 +84,7 @@ def test_changed_weights_are_detected(shipped_folder: Path) -> None:
     with torch.no_grad():
         for weights in half.encoder.parameters():
             weights.add_(0.3 * weights.std(correction=0) * torch.randn_like(weights))
-    with pytest.raises(CheckpointError, match="float16 changes the features of this model"):
+    with pytest.raises(CheckpointError, match="fewer bits per weight change the features of this model"):
         check(full, half)
 
 

@@ -127,7 +127,8 @@ def efficientnet_encoder(frozen: int = 0) -> FrameEncoder:
     Args:
         frozen: Number of leading blocks that training does not change.
     """
-    network = EfficientNetLite0(frozen).to(memory_format=torch.channels_last)
+    network = EfficientNetLite0(frozen)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     # The network expects pixels from -1 to 1; its authors use (x - 127) / 128.
     return FrameEncoder(network, DIM, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 

@@ -63,4 +63,5 @@ def resize_float(frames: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize frames (N, 3, H, W) to (height, width), bilinearly and with anti-aliasing."""
     if tuple(frames.shape[-2:]) == size:
         return frames
-    return F.interpolate(frames, size=size, mode="bilinear", antialias=True)
+    resized: Tensor = F.interpolate(frames, size=size, mode="bilinear", antialias=True)
+    return resized
