@@ -8,15 +8,17 @@ from typing import Any, get_args
 
 import pytest
 import torch
+from tests.onnx_files import mean_colours
 
 from resight.checkpoints import MODEL_KIND, Checkpoint, load_checkpoint, make_aggregator, save_checkpoint
 from resight.errors import CheckpointError
 from resight.models.aggregators import AGGREGATORS
 from resight.models.encoders import NeckedEncoder, make_encoder
 from resight.models.i3d import I3D
+from resight.models.pixel_format import PRESETS
+from resight.models.python_encoder import PythonEncoder
 from resight.outputs import replace_file
 from resight.recipe import ClipSpec, Neck, Recipe, Stage1, Stage2
-from resight.reduced_weights import SCALE, Bits
 from resight.tensor_files import content_hash, read_tensors, write_tensors
 
 RECIPE = Recipe(
@@ -73,6 +75,52 @@ def test_a_model_with_a_frame_encoder_needs_no_other_file(tmp_path: Path) -> Non
         assert torch.equal(again.encoder(clips), encoder.eval()(clips))
     save_checkpoint(tmp_path / "again.safetensors", again)
     assert load_checkpoint(tmp_path / "again.safetensors").encoder.dim == 8
+
+
+def test_a_model_with_an_onnx_network_needs_no_other_file(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", exc_type=ImportError, reason="ONNX encoders need onnxruntime")
+    (tmp_path / "net.onnx").write_bytes(mean_colours((1, 3, 32, 16)))
+    recipe = replace(RECIPE, stage1=Stage1(encoder=f"onnx:{tmp_path}/net.onnx#open-model-zoo"))
+    encoder = make_encoder(recipe.stage1)
+    recipe = replace(recipe, stage1=Stage1(encoder="onnx:net.onnx"))
+    model = Checkpoint(encoder, make_aggregator("learned", encoder.dim, recipe), recipe, {"aggregator": "learned"})
+    path = tmp_path / "m.safetensors"
+    save_checkpoint(path, model, half=True)
+    (tmp_path / "net.onnx").unlink()
+    again = load_checkpoint(path)
+    clips = torch.randn(2, 3, 4, 32, 16).clamp(-1, 1)
+    assert torch.equal(again.encoder(clips), encoder(clips)) and again.encoder.dim == 3
+    assert clips.mean((2, 3, 4)).flip(1).add(1).mul(127.5) == pytest.approx(again.encoder(clips), abs=1e-3)
+    tensors, header = read_tensors(path, MODEL_KIND)
+    assert tensors["encoder.onnx"].dtype == torch.uint8 and str(tmp_path) not in str(header)
+    assert bytes(tensors["encoder.onnx"].numpy()) == mean_colours((1, 3, 32, 16))
+    save_checkpoint(path, again, half=True)
+    assert read_tensors(path, MODEL_KIND)[1]["hash"] == header["hash"]
+    with pytest.raises(CheckpointError, match="holds its encoder: load it without the argument encoder"):
+        load_checkpoint(path, lambda x: x)
+
+
+def test_a_model_with_a_python_object_needs_it_again(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    encoder = PythonEncoder(network, replace(PRESETS["imagenet"], size=(32, 16)), "net")
+    recipe = replace(RECIPE, stage1=Stage1(encoder="python:net"))
+    model = Checkpoint(encoder, make_aggregator("learned", 8, recipe), recipe, {"aggregator": "learned"})
+    path = tmp_path / "m.safetensors"
+    save_checkpoint(path, model)
+    assert not [name for name in read_tensors(path, MODEL_KIND)[0] if name.startswith("encoder.")]
+    with pytest.raises(CheckpointError, match=r"encoder net, which is a Python object .*load_model\(FILE, encoder="):
+        load_checkpoint(path)
+    again = load_checkpoint(path, network)
+    clips = torch.randn(2, 3, 4, 32, 16).clamp(-1, 1)
+    with torch.no_grad():
+        assert torch.equal(again.encoder(clips), encoder(clips))
+    assert content_hash(again.aggregator.state_dict()) == content_hash(model.aggregator.state_dict())
+    other = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    with pytest.raises(CheckpointError, match="other weights than net, which the importance network"):
+        load_checkpoint(path, other)
+    with pytest.raises(CheckpointError, match="returns 3 features"):
+        load_checkpoint(path, lambda frames: frames.mean((2, 3)))
 
 
 def rewritten(path: Path, change: Callable[[dict[str, Any]], object]) -> None:

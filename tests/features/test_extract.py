@@ -16,16 +16,21 @@ from resight.data.frames import load_clips
 from resight.data.transforms import prepare_clips
 from resight.errors import CheckpointError, DatasetError, FrameError, RecipeError, ShapeError
 from resight.features.damaged import extract_damaged_features, mixed_damage
-from resight.features.extract import encode_clips, extract_clip_features
+from resight.features.extract import distinct_frames, encode_clips, extract_clip_features
 from resight.features.store import FeatureStore
 from resight.features.types import PADDING, ClipFeatures
 from resight.features.view import View
+from resight.models.encoders import NeckedEncoder
+from resight.models.frame_encoder import FrameEncoder
 from resight.models.i3d import I3D
+from resight.models.pixel_format import PixelFormat
+from resight.models.python_encoder import PythonEncoder
 from resight.recipe import ClipSpec, Damage, Stage1
 from resight.tracklet import Tracklet
 
 MakeTracklets = Callable[..., list[Tracklet]]
 SPEC = ClipSpec(length=2, count=3, height=32, width=16)
+OVERLAPPING = ClipSpec(length=4, count=5, height=32, width=16)
 
 
 class Colours(nn.Module):
@@ -223,3 +228,87 @@ def test_an_i3d_is_folded_once_and_precisions_have_different_keys(
     assert exact.values == pytest.approx(expected, rel=1e-4, abs=1e-5 * float(np.abs(expected).max()))
     assert not np.array_equal(rough.values, exact.values)
     assert np.linalg.norm(rough.values - exact.values) <= 0.03 * np.linalg.norm(exact.values)
+
+
+class Corners(nn.Module):
+    """An image network that is not linear, with the number of frames that it has seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 7)
+        self.seen = 0
+
+    def forward(self, frames: Tensor) -> Tensor:
+        self.seen += len(frames)
+        halves = torch.cat([frames[:, :, :16].mean((2, 3)), frames[:, :, 16:].mean((2, 3))], 1)
+        return self.layer(halves).tanh() * 3
+
+
+class Plain(nn.Module):
+    """An encoder of clips, so that every frame of every clip is encoded."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, clips: Tensor) -> Tensor:
+        features: Tensor = self.encoder(clips)
+        return features
+
+
+VIEWS = [
+    (View(), 6), (View(damage="corrupted"), 6), (View(damage="bad-crop"), 20), (View(damage="other-person"), 20),
+    (View(augmentation=Stage1(colour=0.5), seed=3), 20), (View("corrupted", Stage1(erasing=1.0)), 20),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("view", "distinct"), VIEWS, ids=lambda value: getattr(value, "damage", value))
+@pytest.mark.parametrize("kind", ["frames", "neck", "python"])
+def test_each_distinct_frame_is_encoded_once_with_the_same_features(
+    make_tracklets: MakeTracklets, kind: str, view: View, distinct: int
+) -> None:
+    tracklets = make_tracklets(persons=3, cameras=1)
+    torch.manual_seed(0)
+    network = Corners()
+    encoder: nn.Module = FrameEncoder(network, 7, [0.5] * 3, [0.2] * 3)
+    if kind == "neck":
+        encoder = NeckedEncoder(encoder, after=True)  # type: ignore[arg-type]
+        encoder.neck.running_mean = torch.linspace(0, 1, 7)
+    if kind == "python":
+        encoder = PythonEncoder(network, PixelFormat((0.5,) * 3, (0.2,) * 3, size=(32, 16)))
+    encoder.eval()
+    expected = extract_clip_features(Plain(encoder), tracklets, OVERLAPPING, view=view, donors=tracklets)
+    network.seen = 0
+    features = extract_clip_features(encoder, tracklets, OVERLAPPING, view=view, donors=tracklets, batch=2)
+    np.testing.assert_allclose(features.values, expected.values, rtol=1e-5, atol=1e-5)
+    assert np.abs(expected.values[0] - expected.values[1]).max() > 0.01
+    if kind == "python":  # the other two are copied for inference
+        assert network.seen == distinct * len(tracklets)
+
+
+def test_a_frame_repeated_in_an_augmented_clip_is_encoded_once() -> None:
+    numbers = np.array([[0, 1, 0, 1], [1, 0, 1, 0]])
+    for view, count in ((View(), 2), (View(augmentation=Stage1()), 4), (View(damage="empty"), 8)):
+        first, which = distinct_frames(numbers, view)
+        assert len(first) == count
+        assert np.array_equal(numbers.ravel()[first][which], numbers)
+        if view.augmentation is not None:
+            assert set(which[0]).isdisjoint(which[1])
+
+
+def test_functions_are_stored_only_by_name(make_tracklets: MakeTracklets, tmp_path: Path) -> None:
+    tracklets, pixels = make_tracklets(persons=2), PixelFormat((0.0,) * 3, (1.0,) * 3, size=(32, 16))
+    store = FeatureStore(tmp_path)
+
+    def means(frames: Tensor) -> Tensor:
+        return frames.mean((2, 3))
+
+    extract_clip_features(PythonEncoder(means, pixels), tracklets, SPEC, store=store)
+    assert store.info().tracklets == 0
+    extract_clip_features(PythonEncoder(means, pixels, "means"), tracklets, SPEC, store=store)
+    assert store.info().tracklets == len(tracklets)
+    doubled = extract_clip_features(
+        PythonEncoder(lambda x: 2 * means(x), pixels, "doubled"), tracklets, SPEC, store=store
+    )
+    single = extract_clip_features(PythonEncoder(means, pixels, "means"), tracklets, SPEC, store=store)
+    np.testing.assert_allclose(doubled.values, 2 * single.values, rtol=1e-5)

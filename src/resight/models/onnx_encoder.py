@@ -6,7 +6,6 @@ Legend: N frames or clips, L frames per clip of H x W, D features.
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from resight.errors import CheckpointError, RecipeError
 from resight.models.external import DEFAULT_LENGTH, ExternalEncoder
+from resight.models.onnx_weights import take_weights_in
 from resight.models.pixel_format import (
     CLIP_LAYOUTS,
     FRAME_LAYOUTS,
@@ -94,7 +94,7 @@ class OnnxEncoder(ExternalEncoder):
             path = path.with_name(name)
         if not path.is_file():
             raise CheckpointError(f"there is no ONNX file {path}; check the path")
-        content = _self_contained(path)
+        content = take_weights_in(path.read_bytes(), path.parent)
         beside = path.with_suffix(".toml")
         if preset is not None:
             pixels: PixelFormat | None = find_preset(preset)
@@ -169,41 +169,21 @@ class OnnxEncoder(ExternalEncoder):
         return self._sessions[key]
 
 
-def _open_session(
-    content: bytes | Path, name: str, threads: int, device: str = "cpu", saved: Path | None = None
-) -> Any:
-    """Return an onnxruntime session; `saved` is a file to write the network to, with all weights in it."""
+def _open_session(content: bytes, name: str, threads: int, device: str = "cpu") -> Any:
     onnxruntime = _onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4
     # Threads that wait actively would take the time of the processes that decode.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if saved is not None:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.optimized_model_filepath = str(saved)
     wanted = ["CPUExecutionProvider"] if device == "cpu" else ["CUDAExecutionProvider", "CPUExecutionProvider"]
     providers = [provider for provider in wanted if provider in onnxruntime.get_available_providers()]
-    source = str(content) if isinstance(content, Path) else content
     try:
-        return onnxruntime.InferenceSession(source, options, providers=providers)
+        return onnxruntime.InferenceSession(content, options, providers=providers)
     except Exception as error:  # the exceptions of onnxruntime have no common base class
         raise CheckpointError(
             f"{name} is not a network that onnxruntime {onnxruntime.__version__} can run: {_first_line(error)}"
         ) from error
-
-
-def _self_contained(path: Path) -> bytes:
-    """Return a file's bytes; if its weights are in another file, those of a copy that contains them."""
-    content = path.read_bytes()
-    try:
-        _open_session(content, str(path), 1)
-    except CheckpointError:
-        with tempfile.TemporaryDirectory() as folder:
-            saved = Path(folder) / "whole.onnx"
-            _open_session(path, str(path), 1, saved=saved)  # finds weights that are beside the file
-            content = saved.read_bytes()
-    return content
 
 
 def _input_of(session: Any, pixels: PixelFormat, name: str) -> _Input:
