@@ -19,6 +19,7 @@ from resight.models.pixel_format import PRESETS
 from resight.models.python_encoder import PythonEncoder
 from resight.outputs import replace_file
 from resight.recipe import ClipSpec, Neck, Recipe, Stage1, Stage2
+from resight.reduced_weights import SCALE, Bits
 from resight.tensor_files import content_hash, read_tensors, write_tensors
 
 RECIPE = Recipe(
