@@ -45,22 +45,25 @@ def fabric(table: Tensor, cloths: Tensor, ox: Tensor, oy: Tensor, oz: Tensor) ->
     around = angle * breadth
     row = torch.where(fraction > table[18], table[17], table[16]).long()
     trunk = kind == TRUNK
-    row = torch.where(trunk & _opening(cloths[:, row], along, around, angle), table[22].long(), row)
+    row = torch.where(
+        trunk & _opening(*(cloths[column][row] for column in (11, 19, 21)), along, around, angle), table[22].long(), row
+    )
     cloth = cloths.index_select(1, row)
     bank = texture_bank(str(table.device))
     u = ((around + cloth[17]) / TEXEL).long()
     v = ((along + cloth[18]) / TEXEL).long()
 
-    def look_up(layer: Tensor | int, across: int = 1, down: int = 1) -> Tensor:
-        texel = torch.remainder(v * down, SIZE) * SIZE + torch.remainder(u * across, SIZE)
-        return bank[texel + layer * (SIZE * SIZE)]
+    def look_up(layer: Tensor | int, across: int = 1) -> Tensor:
+        return bank[rows + (u * across & (SIZE - 1)) + layer * (SIZE * SIZE)]
 
+    rows = (v & (SIZE - 1)) * SIZE
+    blobs, strands = look_up(BLOBS), look_up(STRANDS, 2)
     crease = torch.lerp(table[23], table[24], fraction.clamp(0, 1))
     hard = (kind == HARD) | (kind == FACE) | (kind == CANOPY)
     relief = look_up(cloth[12].long()) * cloth[13] * crease * ~hard
-    share = _pattern(cloth, along, around, angle, kind, look_up(BLOBS))
+    share = _pattern(cloth, along, around, angle, kind, blobs)
     colour = torch.lerp(cloth[:3], cloth[3:6], share)
-    colour = torch.where(_accent(cloth, along, around, angle, kind, look_up(BLOBS)), cloth[6:9], colour)
+    colour = torch.where(_accent(cloth, along, around, angle, kind, blobs), cloth[6:9], colour)
     shade = 1 + cloth[16] * look_up(GRAIN)
     front = torch.cos(angle)
     leg = kind == LEG
@@ -71,19 +74,18 @@ def fabric(table: Tensor, cloths: Tensor, ox: Tensor, oy: Tensor, oz: Tensor) ->
     rib = torch.frac(angle * (4 / math.pi) + 8)
     shade = shade * (1 - 0.25 * canopy * ((rib < 0.08) | (rib > 0.92)))
     hair = kind == HAIR
-    shade = shade * (1 + 0.38 * hair * look_up(STRANDS, 2).clamp(-1, 1))
+    shade = shade * (1 + 0.38 * hair * strands.clamp(-1, 1))
     colour = colour * shade
-    _paint_faces(colour, cloth, kind, ox / scale, oy / scale, oz, look_up(STRANDS, 2))
+    _paint_faces(colour, cloth, kind, ox / scale, oy / scale, oz, strands)
     return colour, relief, cloth[14]
 
 
-def _opening(cloth: Tensor, along: Tensor, around: Tensor, angle: Tensor) -> Tensor:
+def _opening(opening: Tensor, collar: Tensor, form: Tensor, along: Tensor, around: Tensor, angle: Tensor) -> Tensor:
     """Return (K,) whether an open garment shows the inner one."""
-    form = cloth[21]
     straight = 0.022 + 0.03 * form + (0.03 + 0.09 * form) * along
     pointed = 0.085 * (1 - along / (0.24 + 0.14 * form))
-    gap = torch.where((cloth[19] == 4) & (form < 0.6), pointed, straight)
-    return (cloth[11] == OPEN) & (around.abs() < gap) & (angle.abs() < 1.3)
+    gap = torch.where((collar == 4) & (form < 0.6), pointed, straight)
+    return (opening == OPEN) & (around.abs() < gap) & (angle.abs() < 1.3)
 
 
 def _pattern(cloth: Tensor, along: Tensor, around: Tensor, angle: Tensor, kind: Tensor, blobs: Tensor) -> Tensor:

@@ -185,7 +185,7 @@ def draw_look(rng: np.random.Generator, wardrobe: str, child: bool, elderly: boo
         else None,
         shoes=shoes,
         shoe_colour=shade_of(rng, pick(rng, shoe)),
-        sole=shade_of(rng, pick(rng, "white:6 black:3 beige:1" if shoes == "trainers" else "black:6 brown:2 white:0.5")),
+        sole=shade_of(rng, pick(rng, "white:4 black:4 grey:1 beige:0.7" if shoes == "trainers" else "black:6 brown:2 white:0.5")),
         bag=pick(rng, _BAG[wardrobe][int(female)]) if not child else pick(rng, "none:6 backpack:5"),
         bag_colour=shade_of(rng, pick(rng, "black:14 charcoal:4 navy:4 grey:4 brown:4 camel:2 beige:2 red:1.2 blue:1 olive:1.5 pink:0.8 white:1 teal:0.6 purple:0.5")),
         bag_size=float(np.exp(rng.normal(0, 0.16))),

@@ -199,7 +199,7 @@ def draw_upper(rng: np.random.Generator, wardrobe: str, female: bool, name: str 
             rng.choice(8, p=np.array((12, 2.2, 1, 6, 0.7, 0.8, 0.9, 0.5)) / 24.1)
         ]
     elif name in ("shirt", "open shirt", "blouse", "dress"):
-        pattern = (PLAIN, STRIPED, PINSTRIPED, CHECKED, MOTTLED)[rng.choice(5, p=(0.52, 0.06, 0.1, 0.2, 0.12))]
+        pattern = (PLAIN, STRIPED, PINSTRIPED, CHECKED, MOTTLED)[rng.choice(5, p=(0.60, 0.06, 0.09, 0.19, 0.06))]
     elif name in ("jacket", "puffer jacket", "open jacket"):
         pattern = (PLAIN, BLOCKS, BANDED, SLEEVES)[rng.choice(4, p=(0.82, 0.09, 0.05, 0.04))]
     elif name in ("suit jacket", "long coat", "closed coat") and rng.random() < 0.12:
