@@ -241,7 +241,8 @@ class Corners(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         self.seen += len(frames)
         halves = torch.cat([frames[:, :, :16].mean((2, 3)), frames[:, :, 16:].mean((2, 3))], 1)
-        return self.layer(halves).tanh() * 3
+        features: Tensor = self.layer(halves).tanh() * 3
+        return features
 
 
 class Plain(nn.Module):
@@ -307,8 +308,7 @@ def test_functions_are_stored_only_by_name(make_tracklets: MakeTracklets, tmp_pa
     assert store.info().tracklets == 0
     extract_clip_features(PythonEncoder(means, pixels, "means"), tracklets, SPEC, store=store)
     assert store.info().tracklets == len(tracklets)
-    doubled = extract_clip_features(
-        PythonEncoder(lambda x: 2 * means(x), pixels, "doubled"), tracklets, SPEC, store=store
-    )
+    twice = PythonEncoder(lambda x: 2 * means(x), pixels, "doubled")
+    doubled = extract_clip_features(twice, tracklets, SPEC, store=store)
     single = extract_clip_features(PythonEncoder(means, pixels, "means"), tracklets, SPEC, store=store)
     np.testing.assert_allclose(doubled.values, 2 * single.values, rtol=1e-5)

@@ -149,7 +149,7 @@ def test_the_features_are_the_only_vector_or_the_named_output() -> None:
             mean_colours((1, 1, 16, 8), weight=np.ones((1, 3), np.float32)),
             r"is \[1, 1, 16, 8\], expected frames .* with three channels",
         ),
-        (onnx_file([("Relu", ("a",), "f", {})], {"a": (1, 3)}, {"f": (1, 3)}), r"expected frames \(N, 3, H, W\) or clips"),
+        (onnx_file([("Relu", ("a",), "f", {})], {"a": (1, 3)}, {"f": (1, 3)}), r"expected frames \(N, 3, H, W\)"),
         (
             onnx_file([("Cast", ("a",), "b", {"to": 1}), ("ReduceMean", ("b",), "f", {"axes": [2, 3], "keepdims": 0})],
                       {"a": (1, 3, 16, 8)}, {"f": (1, 3)}, type_=UINT8),

