@@ -9,7 +9,19 @@ from pathlib import Path
 
 from cyclopts import run
 
-from benchmarks import all_pairs, encoder, feature_store, metrics, page, pixels, reading, rerank, search, stage2
+from benchmarks import (
+    all_pairs,
+    encoder,
+    feature_store,
+    metrics,
+    open_model,
+    page,
+    pixels,
+    reading,
+    rerank,
+    search,
+    stage2,
+)  # fmt: skip
 from benchmarks.timing import Row
 from resight.outputs import replace_file
 
@@ -23,6 +35,7 @@ TOPICS: dict[str, Callable[[int], Iterable[Row]]] = {
     "reading": reading.bench,
     "stage-2": stage2.bench,
     "store": feature_store.bench,
+    "open-model": open_model.bench,
 }
 
 
