@@ -79,7 +79,7 @@ def draw_thing(rng: np.random.Generator, riders: float, carried: float, *, child
         float(np.clip(0.92 * np.exp(rng.normal(0, 0.13)), 0.7, 1.15)),
         int(rng.choice((-1, 1))),
         float(rng.random()),
-        bool(rng.random() < 0.35),
+        kind in ("bicycle", "scooter") and bool(rng.random() < 0.35),
     )
 
 

@@ -38,9 +38,9 @@ _BLACK = (0.02, 0.02, 0.022)
 def dress(person: Person) -> Array:
     """Return the (15, 24) cloths of a person with a look.
 
-    Columns: 0 to 2 colour, 3 to 5 second colour, 6 to 8 accent, 9 pattern, 10 period, 11 opening, 12 relief, 13 depth of
-    folds in metres, 14 gloss, 15 fading, 16 grain, 17 and 18 position in the maps in metres, 19 collar, 20 length of the
-    garment in metres, 21 form (0 to 1), 22 length of the sleeves, 23 belt.
+    Columns: 0 to 2 colour, 3 to 5 second colour, 6 to 8 accent, 9 pattern, 10 period, 11 opening, 12 relief, 13 depth
+    of folds in metres, 14 gloss, 15 fading, 16 grain, 17 and 18 position in the maps in metres, 19 collar, 20 length of
+    the garment in metres, 21 form (0 to 1), 22 length of the sleeves, 23 belt.
 
     The row of the face has in columns 3 to 5 the hair, 6 to 8 the mask, 17 the hairline, 18 the temples, 19 beard, 20
     glasses, 21 mask, 22 the size of the head in metres, 23 make-up.
@@ -57,15 +57,15 @@ def dress(person: Person) -> Array:
     ) -> None:  # fmt: skip
         second = second or colour
         cloths[row, :17] = [*colour, *second, *second, 0, 0.1, 0, relief, depth, gloss, 0, grain]
-        cloths[row, 17:19] = look.texture, 0.37 * row  # type: ignore[union-attr]
+        cloths[row, 17:19] = look.texture, 0.37 * row
 
     def worn(row: int, garment: Garment) -> None:
         g = garment
         values: Sequence[float] = [
-            *g.colour, *g.second, *g.accent, g.pattern, g.period, g.opening, g.relief, g.depth, g.gloss, g.fade, g.grain,
-            look.texture + 0.5 * row, rng.uniform(0, 2), COLLARS.index(g.collar), (0.82 - g.hem) * h, rng.random(),
-            g.sleeve, float(rng.random() < 0.7),
-        ]  # type: ignore[union-attr]  # fmt: skip
+            *g.colour, *g.second, *g.accent, g.pattern, g.period, g.opening, g.relief, g.depth, g.gloss, g.fade,
+            g.grain, look.texture + 0.5 * row, rng.uniform(0, 2), COLLARS.index(g.collar), (0.82 - g.hem) * h,
+            rng.random(), g.sleeve, float(rng.random() < 0.7),
+        ]  # fmt: skip
         cloths[row] = values
 
     plain(SKIN_CLOTH, look.skin, SMOOTH, 0.002, 0.10)

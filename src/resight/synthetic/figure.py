@@ -71,8 +71,8 @@ def _trunk(build: SolidsBuilder, person: Person, pose: Pose) -> tuple[float, flo
     hem = max(upper.hem, 0.48) if rides else upper.hem
     wide = max(hips * (1 + 0.40 * (upper.fit - 1)) + 0.011, waist)
     build.add(
-        trunk(0, 0.575, 0), trunk(0, 0.515, -0.002), (0.9 * hips * h, hips * h), LOWER, oval=0.74, paint=LEG, offset=0.02 * h,
-        creases=(0.3, 0.5),
+        trunk(0, 0.575, 0), trunk(0, 0.515, -0.002), (0.9 * hips * h, hips * h), LOWER, oval=0.74, paint=LEG,
+        offset=0.02 * h, creases=(0.3, 0.5),
     )  # fmt: skip
     build.add(
         trunk(-0.040, 0.522, -0.014), trunk(0.040, 0.522, -0.014), (0.045 * look.hips * w**0.7 * h,) * 2, LOWER,
@@ -128,7 +128,8 @@ def _trunk(build: SolidsBuilder, person: Person, pose: Pose) -> tuple[float, flo
     for sign in (-1, 1):
         build.add(
             trunk(sign * 0.026, 0.838, -0.010), trunk(sign * (half - 0.008), 0.800, -0.002),
-            (0.028 * h, 0.0375 * loose * h), UPPER, oval=1.0, side=_ACROSS, paint=YOKE, offset=0.01 * h, creases=(0.2, 0.4),
+            (0.028 * h, 0.0375 * loose * h), UPPER, oval=1.0, side=_ACROSS, paint=YOKE, offset=0.01 * h,
+            creases=(0.2, 0.4),
         )  # fmt: skip
     build.add(trunk(0, 0.80, -0.004), trunk(0, 0.885, 0.010), (0.033 * h, 0.028 * h), SKIN_CLOTH)
     _collar(build, person, pose)
@@ -204,9 +205,10 @@ def _leg(build: SolidsBuilder, person: Person, pose: Pose, leg: int) -> None:
         _calf(build, knee, ankle, (middle, calf, thin), SKIN_CLOTH, h)
         if lower.name == "shorts":
             share = float(np.clip((0.525 - lower.hem) / 0.24, 0.25, 1.0))
+            edge = (middle + (thigh - middle) * (1 - share)) * (1.12 + 0.5 * fit)
             build.add(
-                hip, hip + (knee - hip) * share, (thigh * (1 + 0.3 * fit), (middle + (thigh - middle) * (1 - share)) * (1.12 + 0.5 * fit)),
-                LOWER, oval=1.05, flat=True, paint=LEG, offset=top, creases=(0.8, 1.0),
+                hip, hip + (knee - hip) * share, (thigh * (1 + 0.3 * fit), edge), LOWER, oval=1.05, flat=True,
+                paint=LEG, offset=top, creases=(0.8, 1.0),
             )  # fmt: skip
     foot = 0.94 if look.female else 1.0
     bare = look.shoes == "sandals"
@@ -220,8 +222,8 @@ def _leg(build: SolidsBuilder, person: Person, pose: Pose, leg: int) -> None:
         build.add(ankle + (knee - ankle) * 0.32, ankle, (0.030 * thick * h, 0.026 * h), SHOES, creases=(0.5, 1.2))
     sole = np.array([0, -0.013 * h, 0], np.float32)
     build.add(
-        heel + sole, toe + sole + np.array([0, 0.004 * h, 0.004 * h], np.float32), (0.0255 * foot * h, 0.0250 * foot * h), SOLE,
-        oval=0.40, paint=HARD,
+        heel + sole, toe + sole + np.array([0, 0.004 * h, 0.004 * h], np.float32),
+        (0.0255 * foot * h, 0.0250 * foot * h), SOLE, oval=0.40, paint=HARD,
     )  # fmt: skip
 
 
@@ -250,8 +252,9 @@ def _arm(build: SolidsBuilder, person: Person, pose: Pose, arm: int) -> None:
         build.add(elbow, wrist, (bent, thin), SKIN_CLOTH)
         if sleeve:
             build.add(
-                shoulder, shoulder + (elbow - shoulder) * sleeve, (top * (1 + 0.5 * (fit - 1)), bent * 1.12 * fit + 0.002 * h), UPPER,
-                flat=True, paint=ARM, offset=0.02 * h, creases=(0.5, 0.9),
+                shoulder, shoulder + (elbow - shoulder) * sleeve,
+                (top * (1 + 0.5 * (fit - 1)), bent * 1.12 * fit + 0.002 * h), UPPER, flat=True, paint=ARM,
+                offset=0.02 * h, creases=(0.5, 0.9),
             )  # fmt: skip
     else:
         build.add(

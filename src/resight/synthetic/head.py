@@ -34,8 +34,8 @@ def add_head(build: SolidsBuilder, look: Look, pose: Pose, helmet: bool) -> None
     h = pose.h * look.head
     broad = 0.97 if look.female else 1.0
     build.add(
-        head(0, FACE_TOP, 0.006), head(0, 0.900, 0.020), (0.0465 * broad * h, 0.0315 * broad * h), FACE_CLOTH, oval=1.22,
-        side=side, paint=FACE,
+        head(0, FACE_TOP, 0.006), head(0, 0.900, 0.020), (0.0465 * broad * h, 0.0315 * broad * h), FACE_CLOTH,
+        oval=1.22, side=side, paint=FACE,
     )  # fmt: skip
     build.add(head(0, 0.930, 0.062), head(0, 0.914, 0.067), (0.0055 * h, 0.0085 * h), SKIN_CLOTH, side=side)
     wear = "helmet" if helmet else look.headwear
@@ -45,8 +45,8 @@ def add_head(build: SolidsBuilder, look: Look, pose: Pose, helmet: bool) -> None
     if not covered:
         for sign in (-1, 1):
             build.add(
-                head(sign * 0.0455 * broad, 0.930, 0.000), head(sign * 0.0445 * broad, 0.913, 0.004), (0.0095 * h, 0.007 * h),
-                SKIN_CLOTH, oval=0.6, side=(0, 0, 1),
+                head(sign * 0.0455 * broad, 0.930, 0.000), head(sign * 0.0445 * broad, 0.913, 0.004),
+                (0.0095 * h, 0.007 * h), SKIN_CLOTH, oval=0.6, side=(0, 0, 1),
             )  # fmt: skip
         _hair(build, look, pose, h, wear != "none")
     _headwear(build, wear, pose, h)

@@ -45,6 +45,12 @@ _BAG = {
     "campus": ("none:34 backpack:45 shoulder_bag:7 crossbody_bag:8 handbag:1 waist_bag:3",
                "none:26 backpack:36 shoulder_bag:20 crossbody_bag:10 handbag:7 waist_bag:1"),
 }  # fmt: skip
+_HEADWEAR_DYES = "black:8 grey:3 navy:4 white:2 beige:3 red:1 olive:1 brown:1 pink:1 blue:1"
+_SOLES = ("black:6 brown:2 white:0.5", "white:4 black:4 grey:1 beige:0.7")
+_BAG_DYES = (
+    "black:14 charcoal:4 navy:4 grey:4 brown:4 camel:2 beige:2 red:1.2 blue:1 olive:1.5 pink:0.8 white:1 teal:0.6 "
+    "purple:0.5"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,23 +180,28 @@ def draw_look(rng: np.random.Generator, wardrobe: str, child: bool, elderly: boo
         skin=(float(min(skin[0], 0.85)), float(min(skin[1], 0.7)), float(min(skin[2], 0.6))),
         hair_style=style,
         hair=hair,
-        hair_colour=tuple(float(v) for v in np.array(HAIR_TONES[hair]) * np.exp(rng.normal(0, 0.18))),  # type: ignore[arg-type]
+        hair_colour=_scaled(HAIR_TONES[hair], float(np.exp(rng.normal(0, 0.18)))),
         beard=beard,
         glasses=int(rng.choice(3, p=(0.74, 0.18, 0.08))),
         mask=shade_of(rng, pick(rng, "light_blue:5 white:4 black:4 grey:1")) if rng.random() < 0.06 else None,
         headwear=headwear,
-        headwear_colour=shade_of(rng, pick(rng, "black:8 grey:3 navy:4 white:2 beige:3 red:1 olive:1 brown:1 pink:1 blue:1")),
+        headwear_colour=shade_of(rng, pick(rng, _HEADWEAR_DYES)),
         scarf=shade_of(rng, pick(rng, "grey:3 black:3 beige:2 red:1 navy:2 mustard:1 maroon:1 white:1"))
         if upper.sleeve == 2 and upper.collar in ("stand", "lapels") and rng.random() < 0.2
         else None,
         shoes=shoes,
         shoe_colour=shade_of(rng, pick(rng, shoe)),
-        sole=shade_of(rng, pick(rng, "white:4 black:4 grey:1 beige:0.7" if shoes == "trainers" else "black:6 brown:2 white:0.5")),
+        sole=shade_of(rng, pick(rng, _SOLES[shoes == "trainers"])),
         bag=pick(rng, _BAG[wardrobe][int(female)]) if not child else pick(rng, "none:6 backpack:5"),
-        bag_colour=shade_of(rng, pick(rng, "black:14 charcoal:4 navy:4 grey:4 brown:4 camel:2 beige:2 red:1.2 blue:1 olive:1.5 pink:0.8 white:1 teal:0.6 purple:0.5")),
+        bag_colour=shade_of(rng, pick(rng, _BAG_DYES)),
         bag_size=float(np.exp(rng.normal(0, 0.16))),
         texture=float(rng.uniform(0, 2)),
     )  # fmt: skip
+
+
+def _scaled(colour: Colour, factor: float) -> Colour:
+    red, green, blue = colour
+    return red * factor, green * factor, blue * factor
 
 
 def wear_uniform(look: Look, rng: np.random.Generator, wardrobe: str) -> Look:

@@ -144,7 +144,7 @@ def pose_person(person: Person, phase: NDArray[np.floating], effort: NDArray[np.
     yaw = habits.normal(0, 0.16) + rng.normal(0, 0.22) + 0.10 * np.sin(0.35 * phase + rng.uniform(0, 6))
     nod = lean * 0.75 - habits.uniform(-0.05, 0.13) - (0.38 if kind == "phone in front" else 0.0)
     neck = trunk(0, 0.868, 0.012 + 0.012 * (lean > 0.2))
-    cy, sy, cn, sn = np.cos(yaw), np.sin(yaw), np.cos(nod), np.sin(nod)
+    cy, sy = np.cos(yaw), np.sin(yaw)
     k = look.head
 
     def head(x: float, y: float, z: float) -> Array:

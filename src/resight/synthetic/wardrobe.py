@@ -105,7 +105,8 @@ class Garment:
 
 
 # Name: weights (city, campus, factor for women), fit, hem, sleeve, opening, collar, relief, depth, gloss.
-_UPPERS: Mapping[str, tuple[tuple[float, float, float], tuple[float, float], float, float, int, str, int, float, float]] = {
+_Upper = tuple[tuple[float, float, float], tuple[float, float], float, float, int, str, int, float, float]
+_UPPERS: Mapping[str, _Upper] = {
     "T-shirt": ((20, 30, 0.9), (1.02, 1.25), 0.485, 0.80, CLOSED, "crew", DRAPE, 0.013, 0.0),
     "polo shirt": ((5, 4, 0.4), (1.05, 1.22), 0.485, 0.80, CLOSED, "shirt", DRAPE, 0.011, 0.0),
     "shirt": ((9, 6, 0.8), (1.05, 1.25), 0.475, 2.0, BUTTONS, "shirt", CREASES, 0.013, 0.02),
@@ -220,7 +221,7 @@ def draw_upper(rng: np.random.Generator, wardrobe: str, female: bool, name: str 
         opening=opening, collar=collar, relief=relief,
         depth=depth * float(rng.uniform(0.6, 1.3)),
         gloss=gloss * float(rng.uniform(0.5, 1.5)),
-        grain=float(rng.uniform(0.01, 0.09)) if name not in ("sweater", "suit jacket") else float(rng.uniform(0.04, 0.13)),
+        grain=float(rng.uniform(*((0.04, 0.13) if name in ("sweater", "suit jacket") else (0.01, 0.09)))),
         fit=float(rng.uniform(*fit)),
         hem=hem + float(rng.normal(0, 0.008)),
         sleeve=sleeve,
