@@ -99,6 +99,9 @@ def add_thing(build: SolidsBuilder, thing: Thing, hands: tuple[Array, Array], h:
     def away(x: float, y: float, z: float) -> Array:
         return one * np.array([[x, y, z]], np.float32)
 
+    between = ((hands[0] + hands[1]) / 2).astype(np.float32)
+    ahead = between * np.array([0, 0, 1], np.float32)
+
     def bar(a: Array, b: Array, radius: float, cloth: int = METAL) -> None:
         build.add(a, b, (radius, radius), cloth, side=SLANTED, paint=HARD)
 
@@ -136,8 +139,7 @@ def add_thing(build: SolidsBuilder, thing: Thing, hands: tuple[Array, Array], h:
         bar(middle + away(-0.07, 0.90, 0.08), middle + away(0.07, 0.90, 0.08), 0.012, RUBBER)
         bar(hand, middle + away(0, 0.90, 0.08), 0.010, RUBBER)
     elif thing.kind == "pram":
-        middle = (hands[0] + hands[1]) / 2
-        middle = np.stack([0 * middle[:, 0], 0 * middle[:, 1], middle[:, 2] + 0.42], 1)
+        middle = one * np.array([[0, 0, 0.42]], np.float32) + ahead
         build.add(middle + away(0, 0.62, -0.24), middle + away(0, 0.58, 0.26), (0.165, 0.14), THING, oval=0.8)
         build.add(
             middle + away(-0.06, 0.76, -0.10),
@@ -155,8 +157,7 @@ def add_thing(build: SolidsBuilder, thing: Thing, hands: tuple[Array, Array], h:
                 _disc(build, middle + away(x, 0.12, z), 0.12)
         bar(middle + away(-0.2, 0.98, -0.44), middle + away(0.2, 0.98, -0.44), 0.014, RUBBER)
     elif thing.kind == "shopping trolley":
-        middle = (hands[0] + hands[1]) / 2
-        middle = np.stack([0 * middle[:, 0], 0 * middle[:, 1], middle[:, 2] + 0.44], 1)
+        middle = one * np.array([[0, 0, 0.44]], np.float32) + ahead
         for y, wide in ((0.88, 0.26), (0.72, 0.25), (0.52, 0.22)):
             for x in (-wide, wide):
                 bar(middle + away(x, y, -0.38), middle + away(x * 0.9, y + 0.02, 0.42), 0.012)
@@ -171,7 +172,7 @@ def add_thing(build: SolidsBuilder, thing: Thing, hands: tuple[Array, Array], h:
         build.add(middle + away(0, 0.62, -0.15), middle + away(0, 0.62, 0.22), (0.18, 0.16), THING, oval=0.7)
         bar(middle + away(-0.26, 0.98, -0.42), middle + away(0.26, 0.98, -0.42), 0.018, THING)
     elif thing.kind == "box":
-        middle = (hands[0] + hands[1]) / 2 + away(0, 0.02, 0.02)
+        middle = between + away(0, 0.02, 0.02)
         wide, tall = 0.12 * s, 0.06 * s
         for y in (-tall, 0.0, tall):
             build.add(

@@ -45,9 +45,8 @@ def fabric(table: Tensor, cloths: Tensor, ox: Tensor, oy: Tensor, oz: Tensor) ->
     around = angle * breadth
     row = torch.where(fraction > table[18], table[17], table[16]).long()
     trunk = kind == TRUNK
-    row = torch.where(
-        trunk & _opening(*(cloths[column][row] for column in (11, 19, 21)), along, around, angle), table[22].long(), row
-    )
+    opened = _opening(cloths[11][row], cloths[19][row], cloths[21][row], along, around, angle)
+    row = torch.where(trunk & opened, table[22].long(), row)
     cloth = cloths.index_select(1, row)
     bank = texture_bank(str(table.device))
     u = ((around + cloth[17]) / TEXEL).long()

@@ -96,7 +96,7 @@ def add_bicycle(build: SolidsBuilder, ride: Ride, extras: tuple[bool, bool]) -> 
     build.add(point(0, 0.845, -0.32), point(0, 0.85, -0.08), (0.070, 0.028), RUBBER, oval=0.5, paint=HARD)
     x, y, z = ride.grip
     tube(head, (0.0, y / s - 0.02, 0.36), 0.014, METAL)
-    for sign in (-1, 1):
+    for sign in (-1.0, 1.0):
         tube((0.0, y / s - 0.02, 0.36), (sign * x * 0.7, y / s, z / s + 0.04), 0.013, METAL)
         tube((sign * x * 0.7, y / s, z / s + 0.04), (sign * (x + 0.04), y / s, z / s - 0.04), 0.017, RUBBER)
     for sign, pedal in zip((-1.0, 1.0), pedals(ride), strict=True):
