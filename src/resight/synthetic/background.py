@@ -7,7 +7,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.synthetic.scene import Camera, camera
+from resight.synthetic.scene import Camera, camera, is_detailed
+from resight.synthetic.scenery import scenery
 from resight.synthetic.streams import stream
 from resight.synthetic.style import STREETS, Style
 
@@ -31,6 +32,8 @@ def background(seed: int, number: int, rows: int, style: Style = STREETS) -> Arr
     """
     cam = camera(seed, number, style)
     rng = stream(seed, "picture", number)
+    if is_detailed(seed, number, style):
+        return scenery(seed, cam, rows, style)
     if style.backgrounds and number % 2:
         return _collage(rng, rows)
     y, x = np.mgrid[0:rows, 0 : 2 * rows].astype(np.float32)

@@ -20,7 +20,7 @@ def crop_boxes(image: Tensor, boxes: Tensor, height: int, width: int) -> Tensor:
 
     Args:
         image: (3, R, 2R) Image.
-        boxes: (N, 3) Left, top and height in units of the image height; boxes are half as wide as high.
+        boxes: (N, 3) Left, top and height in units of the image height; boxes have the shape of the frames.
         height: Height of the frames in pixels.
         width: Width of the frames in pixels.
 
@@ -28,7 +28,7 @@ def crop_boxes(image: Tensor, boxes: Tensor, height: int, width: int) -> Tensor:
         (N, 3, height, width) Frames. Outside the image, its border pixels are repeated.
     """
     left, top, size = (boxes[:, i, None] for i in range(3))
-    x = (left + size / 2 * _centres(width, boxes.device)) - 1
+    x = (left + size * (width / height) * _centres(width, boxes.device)) - 1
     y = (top + size * _centres(height, boxes.device)) * 2 - 1
     return _sample(image, x, y)
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from resight.synthetic.background import background
 from resight.synthetic.body import body_solids
+from resight.synthetic.capture import Recording, draw_recording, exposure_of, record
+from resight.synthetic.company import Actor, companions, passers_by
 from resight.synthetic.development import (
     apply_camera,
     cast_shadow,
@@ -24,16 +27,18 @@ from resight.synthetic.development import (
     stretch_middle,
 )
 from resight.synthetic.faults import Stretch
-from resight.synthetic.motion import Walk, draw_boxes, draw_walk
+from resight.synthetic.motion import Walk, apply_box_error, draw_box_error, draw_boxes, draw_walk
 from resight.synthetic.obstacles import Obstacle, draw_obstacle
 from resight.synthetic.paint import Light, gather_scene, paint_hits
 from resight.synthetic.people import Person, person_of
 from resight.synthetic.plan import Shot
-from resight.synthetic.raster import cast_rays
-from resight.synthetic.scene import Camera, camera
+from resight.synthetic.raster import MOST_CONES, cast_rays
+from resight.synthetic.scene import Camera, camera, is_detailed
+from resight.synthetic.shadows import ShadowCaster
 from resight.synthetic.streams import stream
 from resight.synthetic.style import STREETS, Style
 from resight.synthetic.view import Placed, place
+from resight.synthetic.weather import Weather, weather
 from resight.tracklet import JUNK
 
 Array = NDArray[np.float32]
@@ -44,14 +49,8 @@ SHADOW = 0.45
 IMAGE_ROWS = 3
 """Height of a camera's whole image, in units of the height of a frame."""
 
-
-@dataclass
-class _Actor:
-    """A person in view, with their motion and the frames in which they are present."""
-
-    person: Person
-    walk: Walk
-    shown: NDArray[np.bool_]
+DETAILED_ROWS = 2.4
+"""The same for detailed places, which are recorded with fewer pixels."""
 
 
 @dataclass
@@ -59,8 +58,10 @@ class _Stage:
     """Everything that happens in front of the camera during a tracklet."""
 
     camera: Camera
-    actors: list[_Actor]
+    sky: Weather | None
+    actors: list[Actor]
     boxes: Array
+    aspect: float
     obstacle: Obstacle | None
 
 
@@ -82,29 +83,60 @@ def film(
         (n, height, width, 3) uint8 frames in order, at most `chunk` at a time.
     """
     stage = _set_stage(shot, seed, style)
-    noise = noise_bank(seed, device)
-    tint = stream(seed, "tint", shot.id)
-    variation = 2.0 if style.light else 1.0
-    light = (
-        1 + variation * (float(tint.uniform(0.88, 1.12)) - 1),
-        tuple(1 + variation * (float(gain) - 1) for gain in tint.uniform(0.96, 1.04, 3)),
-    )
-    scene = torch.from_numpy(background(seed, shot.place, IMAGE_ROWS * height, style)).permute(2, 0, 1).to(device)
-    box_width = float(stream(seed, "shape", shot.id).uniform(0.75, 1.0)) if style.shake > 1 else 1.0
+    rows = round(DETAILED_ROWS * height) if stage.sky else IMAGE_ROWS * height
+    scene = torch.from_numpy(background(seed, shot.place, rows, style)).permute(2, 0, 1).to(device)
+    seen = (height, width)
+    if style.capture:
+        recording = draw_recording(seed, shot.id, shot.place, style, exposure_of(scene))
+        seen = recording.rendered(height, width, stage.aspect)
+        if seen[0] < 0.6 * height:
+            scene = functional.avg_pool2d(scene, 2)
+        develop = _recorder(recording, height, width, noise_bank(seed, device))
+    else:
+        develop = _developer(shot, seed, style, device)
     for first in range(0, shot.frames, chunk):
         part = slice(first, min(first + chunk, shot.frames))
-        frames = _render(stage, part, scene, height, width, device)
+        frames = _render(stage, part, scene, *seen, device)
         for stretch in shot.faults:
             begin, end = max(stretch.start, part.start) - first, min(stretch.stop, part.stop) - first
             if begin < end and stretch.fault == "motion_blur":
                 frames[begin:end] = motion_blur(frames[begin:end], stream(seed, "smear", shot.id))
             if begin < end and stretch.fault == "low_resolution":
                 frames[begin:end] = low_resolution(frames[begin:end], stream(seed, "few pixels", shot.id))
+        yield develop(frames, stage.boxes[part], stream(seed, "noise", shot.id, first))
+
+
+_Develop = Callable[[Tensor, Array, np.random.Generator], NDArray[np.uint8]]
+
+
+def _developer(shot: Shot, seed: int, style: Style, device: str) -> _Develop:
+    """Return a function that applies a simple camera to frames."""
+    cam = camera(seed, shot.place, style)
+    tint = stream(seed, "tint", shot.id)
+    variation = 2.0 if style.light else 1.0
+    light = (
+        1 + variation * (float(tint.uniform(0.88, 1.12)) - 1),
+        tuple(1 + variation * (float(gain) - 1) for gain in tint.uniform(0.96, 1.04, 3)),
+    )
+    box_width = float(stream(seed, "shape", shot.id).uniform(0.75, 1.0)) if style.shake > 1 else 1.0
+
+    def develop(frames: Tensor, boxes: Array, rng: np.random.Generator) -> NDArray[np.uint8]:
         if box_width < 1:
             frames = stretch_middle(frames, box_width)
-        if stage.camera.rows < 1:
-            frames = reduce_resolution(frames, stage.camera.rows)
-        yield apply_camera(frames, stage.camera, light, noise, stream(seed, "noise", shot.id, first)).cpu().numpy()
+        if cam.rows < 1:
+            frames = reduce_resolution(frames, cam.rows)
+        return apply_camera(frames, cam, light, noise_bank(seed, device), rng).cpu().numpy()
+
+    return develop
+
+
+def _recorder(recording: Recording, height: int, width: int, bank: Tensor) -> _Develop:
+    """Return a function that applies a surveillance camera to frames, and enlarges them."""
+
+    def develop(frames: Tensor, boxes: Array, rng: np.random.Generator) -> NDArray[np.uint8]:
+        return record(frames, recording, height, width, boxes, bank, rng)
+
+    return develop
 
 
 def _set_stage(shot: Shot, seed: int, style: Style) -> _Stage:
@@ -112,11 +144,14 @@ def _set_stage(shot: Shot, seed: int, style: Style) -> _Stage:
     rng = stream(seed, "stage", shot.id)
     view = camera(seed, shot.place, style)
     n = shot.frames
-    main = person_of(seed, shot.person, style)
+    main = person_of(seed, shot.person, style, shot.id)
     walk = draw_walk(rng, view, main, n)
     boxes = draw_boxes(rng, view.lens, main, walk.ground, style.shake)
+    error = draw_box_error(seed, shot.id, style)
+    if style.box_errors:
+        boxes = apply_box_error(boxes, error)
     present = np.ones(n, bool)
-    actors = [_Actor(main, walk, present)]
+    actors = [Actor(main, walk, present)]
     obstacle = None
     for stretch in shot.faults:
         span = slice(stretch.start, stretch.stop)
@@ -130,23 +165,25 @@ def _set_stage(shot: Shot, seed: int, style: Style) -> _Stage:
             present[span] = False
             switched = np.zeros(n, bool)
             switched[span] = True
-            other = person_of(seed, shot.other, style)
+            other = person_of(seed, shot.other, style, shot.id)
             heading = walk.heading + (np.pi if rng.random() < 0.4 else 0.0)
             phase = walk.phase * (main.stride * main.height) / (other.stride * other.height) + rng.uniform(0, 6)
             boxes[span, 2] *= other.height / main.height
-            actors.append(_Actor(other, replace(walk, heading=heading, phase=phase), switched))
+            actors.append(Actor(other, replace(walk, heading=heading, phase=phase), switched))
         elif stretch.fault == "occluded_by_person":
-            actors.append(_occluding_actor(rng, person_of(seed, shot.other, style), walk, stretch))
+            actors.append(_occluding_actor(rng, person_of(seed, shot.other, style, shot.id), walk, stretch))
         elif stretch.fault == "occluded_by_object":
             obstacle = draw_obstacle(rng, n, stretch.start, stretch.stop)
     if shot.listed == JUNK:
         _make_junk(rng, present, boxes)
-    if rng.random() < 0.35:
-        passer_by = person_of(seed, -int(rng.integers(1, 1 << 30)), style)
+    actors += companions(shot, seed, style, main, walk) + passers_by(shot, seed, style, walk)
+    if not style.passing and rng.random() < 0.35:
+        passer_by = person_of(seed, -int(rng.integers(1, 1 << 30)), style, shot.id)
         passing = draw_walk(rng, view, passer_by, n)
         shift = np.array([rng.uniform(-1, 1), rng.uniform(2.2, 3.4)], np.float32)
-        actors.append(_Actor(passer_by, replace(passing, ground=passing.ground + shift), np.ones(n, bool)))
-    return _Stage(view, actors, boxes, obstacle)
+        actors.append(Actor(passer_by, replace(passing, ground=passing.ground + shift), np.ones(n, bool)))
+    sky = weather(seed, shot.place, style) if is_detailed(seed, shot.place, style) else None
+    return _Stage(view, sky, actors, boxes, error.aspect, obstacle)
 
 
 def _partial_boxes(rng: np.random.Generator, boxes: Array) -> Array:
@@ -178,7 +215,7 @@ def _make_junk(rng: np.random.Generator, present: NDArray[np.bool_], boxes: Arra
         boxes[:] = _partial_boxes(rng, _partial_boxes(rng, boxes))
 
 
-def _occluding_actor(rng: np.random.Generator, other: Person, walk: Walk, stretch: Stretch) -> _Actor:
+def _occluding_actor(rng: np.random.Generator, other: Person, walk: Walk, stretch: Stretch) -> Actor:
     """Return a person nearer to the camera who covers the other during the stretch, and is beside them otherwise."""
     n = len(walk.heading)
     t = np.arange(n)
@@ -192,27 +229,50 @@ def _occluding_actor(rng: np.random.Generator, other: Person, walk: Walk, stretc
     heading = np.full(n, direction * np.pi / 2) + rng.normal(0, 0.3)
     phase = rng.uniform(0, 6) + t * 0.55
     near = np.abs(outside) < 8
-    return _Actor(other, Walk(*(a.astype(np.float32) for a in (ground, heading, phase, np.ones(n)))), near)
+    return Actor(other, Walk(*(a.astype(np.float32) for a in (ground, heading, phase, np.ones(n)))), near)
 
 
 def _render(stage: _Stage, part: slice, scene: Tensor, height: int, width: int, device: str) -> Tensor:
     """Return the (n, 3, height, width) frames of part of a tracklet, from 0 to 1, before `apply_camera`."""
     view, boxes = stage.camera, stage.boxes[part]
     frames = crop_boxes(scene, torch.from_numpy(boxes).to(device), height, width)
+    caster = ShadowCaster(view, stage.sky, boxes, height, width) if stage.sky else None
     placed: list[Placed] = []
+    bodies = []
     for actor in stage.actors:
-        if actor.shown[part].any():
+        shown = actor.shown[part]
+        if shown.any():
             walk = actor.walk
+            ground, heading = walk.ground[part], walk.heading[part]
             solids = body_solids(actor.person, walk.phase[part], walk.effort[part])
-            placed.append(
-                place(solids, walk.ground[part], walk.heading[part], view.lens, boxes, height, actor.shown[part])
-            )
+            bodies.append((solids, ground, heading, shown))
+            placed.append(place(solids, ground, heading, view.lens, boxes, height, shown))
+    if caster is not None and caster.sky.sharpness > 0:
+        frames *= caster.on_ground(bodies).to(device)
     for body in placed:
         cast_shadow(frames, body.feet, SHADOW * body.shown)
-    if placed:
-        cones, paint = gather_scene(placed, device)
+    light = Light(view.light, view.light_strength, view.ambient)
+    for bodies_at_once in _passes(placed):
+        cones, paint = gather_scene(bodies_at_once, device)
         hits = cast_rays(cones, height, width, device)
-        paint_hits(frames, hits, paint, Light(view.light, view.light_strength, view.ambient))
+        paint_hits(frames, hits, paint, light)
+        if caster is not None and (caster.sky.edge or caster.sky.dapple):
+            shade = caster.on_person(stage.actors[0].walk.ground[part]).to(device)
+            frames *= torch.where(hits.cone[:, None] >= 0, shade, 1.0)
     if stage.obstacle is not None:
         overlay(frames, stage.obstacle, part)
     return frames
+
+
+def _passes(placed: list[Placed]) -> Iterator[list[Placed]]:
+    """Yield the bodies in groups that can be cast at once, the farthest first if there are several groups."""
+    if sum(body.length.shape[1] for body in placed) > MOST_CONES:
+        placed = sorted(placed, key=lambda body: -float(body.origin[..., 2].mean()))
+    group: list[Placed] = []
+    for body in placed:
+        if group and sum(b.length.shape[1] for b in (*group, body)) > MOST_CONES:
+            yield group
+            group = []
+        group.append(body)
+    if group:
+        yield group

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from resight.synthetic.people import Person
 from resight.synthetic.scene import Camera
+from resight.synthetic.streams import stream
+from resight.synthetic.style import Style
 from resight.synthetic.view import Lens
 
 Array = NDArray[np.float32]
@@ -95,3 +97,70 @@ def draw_boxes(rng: np.random.Generator, lens: Lens, person: Person, ground: Arr
     centre_x = (low[:, 0] + high[:, 0]) / 2 + error[:, 0] * size
     centre_y = (low[:, 1] + high[:, 1]) / 2 + error[:, 1] * size
     return np.stack([centre_x - height / 4, centre_y - height / 2, height], 1).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class BoxError:
+    """Deviation of a detector's boxes from the person, the same throughout a tracklet. Lengths are relative to the box.
+
+    Attributes:
+        size: Factor on the height.
+        aside: Shift to the right, relative to the height of the correct box.
+        down: Shift down, relative to the height of the correct box.
+        aspect: Factor on the ratio of width to height.
+    """
+
+    size: float
+    aside: float
+    down: float
+    aspect: float
+
+
+def draw_box_error(seed: int, name: str, style: Style) -> BoxError:
+    """Draw the error of the boxes of a tracklet: small, or in `Style.box_errors` of the tracklets noticeable.
+
+    Args:
+        seed: Seed of the world.
+        name: Id of the tracklet.
+        style: Style of the world.
+    """
+    rng = stream(seed, "box error", name)
+    if not style.box_errors:
+        return BoxError(1.0, 0.0, 0.0, 1.0)
+    size, aside, down, aspect = 1.0, 0.0, 0.0, float(np.exp(rng.normal(-0.06, 0.10)))
+    wrong, kind = rng.random(), rng.random()
+    if wrong >= style.box_errors:
+        return BoxError(size, aside, down, aspect)
+    if kind < 0.42:
+        # Too large, with the person more often in the lower half.
+        size = 1 + float(rng.beta(1.2, 1.8))
+        aside = float(rng.uniform(-1, 1)) * 0.25 * (size - 1)
+        down = float(rng.uniform(-1, 1) if rng.random() < 0.5 else rng.uniform(-1, -0.3)) * 0.5 * (size - 1)
+    elif kind < 0.64:
+        # Too small: without the legs, without the head, or without one side.
+        size = float(rng.uniform(0.55, 0.88))
+        part = rng.random()
+        down = (size - 1) / 2 if part < 0.55 else (1 - size) / 2 if part < 0.75 else 0.0
+        aside = float(rng.choice((-1, 1)) * rng.uniform(0.06, 0.14)) if part >= 0.75 else 0.0
+    elif kind < 0.84:
+        aside, down = float(rng.choice((-1, 1)) * rng.uniform(0.06, 0.19)), float(rng.uniform(-0.14, 0.14))
+    else:
+        aspect = float(rng.uniform(0.65, 0.82) if rng.random() < 0.5 else rng.uniform(1.2, 1.55))
+    return BoxError(size, aside, down, aspect)
+
+
+def apply_box_error(boxes: Array, error: BoxError) -> Array:
+    """Return boxes with an error.
+
+    Args:
+        boxes: (N, 3) Left, top and height in units of the image height; boxes are half as wide as high.
+        error: The error.
+
+    Returns:
+        (N, 3) Left, top and height; boxes are half of the height times ``error.aspect`` wide.
+    """
+    size = boxes[:, 2]
+    centre_x = boxes[:, 0] + size / 4 + error.aside * size
+    centre_y = boxes[:, 1] + size / 2 + error.down * size
+    height = size * error.size
+    return np.stack([centre_x - height * error.aspect / 4, centre_y - height / 2, height], 1).astype(np.float32)

@@ -13,7 +13,7 @@ from resight.errors import RecipeError
 from resight.synthetic.faults import Stretch, draw_stretches
 from resight.synthetic.scene import CAMERAS
 from resight.synthetic.streams import stream
-from resight.synthetic.style import ANYWHERE, STREETS, Style
+from resight.synthetic.style import ANYWHERE, CAMPUS, CITY, STREETS, Style
 from resight.tracklet import DISTRACTOR, JUNK
 
 
@@ -103,13 +103,14 @@ SCALES: Mapping[str, WorldScale] = MappingProxyType(
                 style=ANYWHERE,
             ),
             WorldScale(
-                "open", 256, 8000, 60, (4, 6), 1.0, 0, 0, median_frames=12, spread=0.6, max_frames=40, style=ANYWHERE
+                "open", 160, 2400, 60, (4, 6), 1.0, 0, 0, median_frames=9, spread=0.5, max_frames=24, style=CITY
             ),
+            WorldScale("campus", 160, 40, 100, (2, 4), 1.5, 60, 22, max_frames=100, style=CAMPUS),
         )
     }
 )
 """Scales by name: ``tiny`` for tests (renders in seconds), ``demo`` for a first look (a minute or two), ``bench`` for
-measurements, ``open-small`` and ``open`` for training models."""
+measurements, ``open-small`` and ``open`` for training models, ``campus`` for validating them."""
 
 
 @dataclass(frozen=True, slots=True)

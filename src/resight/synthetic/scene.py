@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from resight.synthetic.streams import stream
 from resight.synthetic.style import STREETS, Style
 from resight.synthetic.view import Lens
+from resight.synthetic.weather import weather
 
 Array = NDArray[np.float32]
 
@@ -81,7 +82,13 @@ def camera(seed: int, number: int, style: Style = STREETS) -> Camera:
         style: Style of the world.
     """
     street = _street_camera(seed, number, style)
-    return _vary(seed, street, style) if style.places else street
+    varied = _vary(seed, street, style) if style.places else street
+    return _watch(seed, varied, style) if is_detailed(seed, number, style) else varied
+
+
+def is_detailed(seed: int, number: int, style: Style) -> bool:
+    """Return whether a place is one of the detailed ones; see `Style.scenery`."""
+    return bool(style.scenery) and stream(seed, "detailed", style.name, number).random() < style.scenery
 
 
 def _street_camera(seed: int, number: int, style: Style) -> Camera:
@@ -141,3 +148,27 @@ def _vary(seed: int, street: Camera, style: Style) -> Camera:
             rows=float(rng.uniform(0.3, 1.0)) if rng.random() < 0.6 else 1.0,
         )
     return varied
+
+
+def _watch(seed: int, street: Camera, style: Style) -> Camera:
+    """Return the camera of a detailed place: its position, and light from its weather."""
+    rng = stream(seed, "watch", style.name, street.number)
+    sky = weather(seed, street.number, style)
+    lens, lane = street.lens, street.lane
+    low, high = style.camera_height
+    if high:
+        height = float(np.exp(rng.uniform(np.log(low), np.log(high))))
+        distance = float(rng.uniform(max(4.0, 1.1 * height), 14.0))
+        zoom = float(rng.uniform(0.20, 0.25))
+        lens = Lens(height, float(np.arctan2(height - 0.9, distance)), zoom * distance)
+        lane = (0.0, distance)
+    light = lens.to_camera() @ np.array(sky.to_light)
+    return replace(
+        street,
+        lens=lens,
+        lane=lane,
+        lane_heading=float(rng.uniform(0, np.pi)),
+        light=(float(light[0]), float(light[1]), float(light[2])),
+        light_strength=sky.strength,
+        ambient=sky.ambient,
+    )

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +28,9 @@ from resight.synthetic.scene import CAMERAS, camera
 
 __all__ = ["RENDERER", "SCALES", "WorldReport", "WorldScale", "check_empty", "make_world", "write_mat"]
 
-RENDERER = 1
-"""Version of the renderer. Worlds with the same scale, seed and version are identical."""
+RENDERER = 2
+"""Version of the renderer. Worlds with the same scale, seed and version are identical. The frames of version 2 are
+those of version 1, except for the scale ``open``, which is now another world."""
 
 _FRAMES_PER_WORKER = 1500
 _DONE = ".done"
@@ -77,7 +79,7 @@ def make_world(
         device: PyTorch device that renders, such as ``cpu`` or ``cuda``.
         workers: Number of processes; None chooses by the size of the world and the number of CPUs. With more than one,
             the main module must be importable without side effects, as `multiprocessing` requires.
-        progress: Called with (frames done, total) after every tracklet.
+        progress: Called with (frames done, total) after every tracklet, or place if the style has many.
 
     Returns:
         Summary of the world.
@@ -100,13 +102,16 @@ def make_world(
         total, missing = sum(s.frames for s in shots), sum(s.frames for s in todo)
         if workers is None:
             workers = max(1, min(_cores(), math.ceil(missing / _FRAMES_PER_WORKER)))
-        # Long tracklets first, so that workers finish at about the same time. With many places, tracklets of the same
-        # place together, because drawing its background takes longer than drawing the people.
+        # Long tracklets first, so that workers finish at about the same time. With many places, a worker gets all
+        # tracklets of a place, because drawing its background takes longer than drawing the people.
         todo.sort(key=lambda shot: (shot.place if scale.style.places else 0, -shot.frames, shot.id))
-        task = partial(_film_to_disk, part=part, scale=scale, seed=seed, device=device)
+        batches = [[shot] for shot in todo]
+        if scale.style.places:
+            batches = [list(group) for _, group in groupby(todo, key=lambda shot: shot.place)]
+        task = partial(_film_batch, part=part, scale=scale, seed=seed, device=device)
         done = total - missing
         with _mapper(workers) as apply:
-            for frames in apply(task, todo):
+            for frames in apply(task, batches):
                 done += frames
                 if progress is not None:
                     progress(done, total)
@@ -161,17 +166,22 @@ def _open_part(part: Path, arguments: str, shots: Sequence[Shot]) -> None:
     stamp.write_text(arguments, encoding="utf-8")
 
 
-_Apply = Callable[[Callable[[Shot], int], Sequence[Shot]], Iterator[int]]
+_Apply = Callable[[Callable[[Sequence[Shot]], int], Sequence[Sequence[Shot]]], Iterator[int]]
 
 
 @contextmanager
 def _mapper(workers: int) -> Iterator[_Apply]:
-    """Yield a function that maps over shots, in this process or in several; results may be in any order."""
+    """Yield a function that maps over batches of shots, in this process or in several; results may be in any order."""
     if workers == 1:
-        yield lambda task, shots: map(task, shots)
+        yield lambda task, batches: map(task, batches)
         return
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        yield lambda task, shots: pool.imap_unordered(task, shots)
+        yield lambda task, batches: pool.imap_unordered(task, batches)
+
+
+def _film_batch(shots: Sequence[Shot], *, part: Path, scale: WorldScale, seed: int, device: str) -> int:
+    """Render tracklets one after the other. Return the number of frames."""
+    return sum(_film_to_disk(shot, part=part, scale=scale, seed=seed, device=device) for shot in shots)
 
 
 def _film_to_disk(shot: Shot, *, part: Path, scale: WorldScale, seed: int, device: str) -> int:
@@ -183,7 +193,8 @@ def _film_to_disk(shot: Shot, *, part: Path, scale: WorldScale, seed: int, devic
 
     names = iter(shot.names())
     folder = part / shot.folder
-    quality = camera(seed, shot.place, scale.style).jpeg_quality
+    # Frames with simulated compression are kept as they are.
+    quality = 90 if scale.style.capture else camera(seed, shot.place, scale.style).jpeg_quality
     threads = torch.get_num_threads()
     # The tensors are too small for several threads to help, and the workers share the CPUs.
     torch.set_num_threads(1)
