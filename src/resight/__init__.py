@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from resight.api.answers import Answer, Answers
     from resight.api.evaluate import evaluate
     from resight.api.explain import explain
+    from resight.api.fit import fit
     from resight.api.model import Model, load_model
     from resight.api.search import search
     from resight.api.train import train
@@ -33,6 +34,7 @@ __all__ = [
     "Tracklet",
     "evaluate",
     "explain",
+    "fit",
     "load_model",
     "read_dataset",
     "search",
@@ -49,6 +51,7 @@ _HOMES = {
     "Tracklet": "resight.tracklet",
     "evaluate": "resight.api.evaluate",
     "explain": "resight.api.explain",
+    "fit": "resight.api.fit",
     "load_model": "resight.api.model",
     "read_dataset": "resight.data.readers",
     "search": "resight.api.search",

@@ -36,31 +36,39 @@ def models(name: str | None = None, *, as_json: Json = False) -> None:
 def cache(
     *, clear: Annotated[bool, Parameter(negative=())] = False, older_than: float = 0.0, as_json: Json = False
 ) -> None:
-    """Show the size and age of the stored clip features, or delete them.
+    """Show the size and age of the stored clip features and synthetic worlds, or delete them.
 
-    Commands keep the clip features of every tracklet that they encode, so that it is encoded only once. Set
-    RESIGHT_CACHE to keep them in another folder.
+    Commands keep the clip features of every tracklet that they encode, so that it is encoded only once, and `resight
+    fit` keeps the synthetic worlds that it renders. Set RESIGHT_CACHE to keep them in another folder.
 
     Args:
-        clear: Delete the features. They are computed again when needed.
-        older_than: With --clear, delete only features stored more than this many days ago.
+        clear: Delete features and worlds. They are made again when needed.
+        older_than: With --clear, delete only what was stored more than this many days ago.
     """
     from resight.errors import RecipeError
     from resight.features.store import FeatureStore
+    from resight.training.fit_worlds import cached_worlds, clear_worlds
 
     if not older_than >= 0 or (older_than and not clear):
         problem = "expected 0 or more days" if clear else "it is only used with --clear"
         raise RecipeError(f"--older-than is {older_than:g}: {problem}")
     store = FeatureStore()
     erased = store.clear(older_than * 86400) if clear else None
-    info = store.info()
+    erased_worlds = clear_worlds(older_than * 86400) if clear else None
+    info, worlds = store.info(), cached_worlds()
     text = f"{info.path}: {info.tracklets:,} tracklets, {info.size / 1e6:.1f} MB"
     if info.oldest is not None and info.newest is not None:
         text += f"; stored {info.oldest / 86400:.1f} to {info.newest / 86400:.1f} days ago"
+    text += "".join(
+        f"\n{world.path}: a synthetic world, {world.size / 1e6:.1f} MB; written {world.age / 86400:.1f} days ago"
+        for world in worlds
+    )
     if erased is not None:
-        text = f"erased {erased:,} tracklets\n{text}"
+        text = f"erased {erased:,} tracklets and {erased_worlds} synthetic worlds\n{text}"
     values = {
         "path": str(info.path), "tracklets": info.tracklets, "bytes": info.size,
         "oldest_seconds": info.oldest, "newest_seconds": info.newest, "erased": erased,
+        "worlds": [{"path": str(world.path), "bytes": world.size, "seconds": world.age} for world in worlds],
+        "erased_worlds": erased_worlds,
     }  # fmt: skip
     print_result(values, text, as_json)

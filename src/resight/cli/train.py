@@ -1,4 +1,4 @@
-"""The commands train and extract."""
+"""The commands train, fit and extract."""
 
 from __future__ import annotations
 
@@ -52,6 +52,34 @@ def train(
     validation = model.checkpoint.metadata["validation"]
     text = "\n".join(f"{name}: {value:.3f}" for name, value in validation.items())
     print_result({"model": model.name, **validation}, f"{text}\nwrote {model.name}", as_json)
+
+
+@app.command
+def fit(
+    *, encoder: str, out: Path, preset: Preset = None, persons: int = 48, seed: int = 0, device: Device = "auto",
+    workers: Workers = WORKERS, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Train the importance network for an encoder on synthetic people. No data of yours is needed.
+
+    Prints how much it gains under each kind of damage. Interrupt it at any time: the same command continues.
+
+    Args:
+        encoder: onnx:FILE (onnx:FILE#PRESET names the format of its input), frames:FOLDER, or the name or file of a
+            model.
+        out: Model file to write. It holds encoder and importance network, and every command takes it as --model.
+        persons: Synthetic persons to train on.
+        seed: Seed of the training.
+    """
+    from resight.api.fit import fit as run
+    from resight.tables import Table
+
+    model = run(
+        encoder, out=out, preset=preset, persons=persons, seed=seed, device=device, workers=workers,
+        progress=not as_json,
+    )  # fmt: skip
+    card = model.checkpoint.metadata
+    text = f"{Table.from_json(card['damage']).to_text()}\n{card['verdict']}\nwrote {out}"
+    print_result({"model": str(out), "verdict": card["verdict"], "damage": card["damage"]}, text, as_json)
 
 
 @app.command

@@ -9,16 +9,48 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from resight.checkpoints import make_aggregator
 from resight.data.batches import BatchPlan, ClipBatches
+from resight.data.split import TrainingSplit
 from resight.features.extract import encode_clips
+from resight.features.store import FeatureStore
 from resight.losses import stage2_loss
 from resight.models.aggregators import Aggregator
 from resight.models.encoders import ClipEncoder, inference_copy
+from resight.progress import progress_bar
 from resight.recipe import Recipe
 from resight.tensor_files import content_hash
 from resight.tracklet import fingerprint
 from resight.training.loop import Batch, RunOptions, Task, run_training
-from resight.training.stage2_data import FeatureBatches, Stage2Data
+from resight.training.stage2_data import FeatureBatches, Stage2Data, prepare_stage2
+
+
+def train_importance(
+    encoder: ClipEncoder, split: TrainingSplit, recipe: Recipe, options: RunOptions
+) -> tuple[Aggregator, Stage2Data, float]:
+    """Extract the features of stage 2 and train a new importance network on them.
+
+    Args:
+        encoder: Frozen clip encoder, on the device of the run.
+        split: Persons to train on, validation persons, and donors of damage.
+        recipe: All settings.
+        options: Folder, device and so on. An interrupted run in the folder is continued.
+
+    Returns:
+        The aggregator in evaluation mode, the features, and the validation mAP with the damage of the training.
+
+    Raises:
+        DatasetError: If there are too few persons.
+        CheckpointError: If the folder holds another run.
+    """
+    with progress_bar("encoding", "tracklets", options.progress) as progress:
+        data = prepare_stage2(
+            encoder, split, recipe, FeatureStore(), workers=options.workers, compute=options.compute, progress=progress
+        )
+    torch.manual_seed(recipe.seed + 1)
+    aggregator = make_aggregator("learned", encoder.dim, recipe)
+    aggregator, best = train_aggregator(aggregator, encoder, data, recipe, options)
+    return aggregator, data, best
 
 
 def train_aggregator(

@@ -16,13 +16,11 @@ from resight.features.extract import extract_clip_features
 from resight.features.store import FeatureStore
 from resight.models.aggregators import Aggregator
 from resight.models.encoders import ClipEncoder, load_initial_weights, make_encoder
-from resight.progress import progress_bar
 from resight.recipe import Recipe
 from resight.tracklet import Tracklet, fingerprint
 from resight.training.loop import RunOptions
 from resight.training.stage1_clips import train_encoder
-from resight.training.stage2_data import prepare_stage2
-from resight.training.stage2_importance import train_aggregator
+from resight.training.stage2_importance import train_importance
 
 MODEL_FILE = "model.safetensors"
 
@@ -118,19 +116,7 @@ def train_model(
         scores |= before.metadata["validation"]
     encoder = encoder.to(options.compute.torch_device)
     if 2 in stages:
-        with progress_bar("encoding", "tracklets", options.progress) as progress:
-            data = prepare_stage2(
-                encoder,
-                split,
-                recipe,
-                FeatureStore(),
-                workers=options.workers,
-                compute=options.compute,
-                progress=progress,
-            )
-        torch.manual_seed(recipe.seed + 1)
-        aggregator = make_aggregator("learned", encoder.dim, recipe)
-        aggregator, scores["stage 2 mAP"] = train_aggregator(aggregator, encoder, data, recipe, options)
+        aggregator, _, scores["stage 2 mAP"] = train_importance(encoder, split, recipe, options)
     metadata = {
         "aggregator": aggregator.kind,
         "trained_on": trained_on,
