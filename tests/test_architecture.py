@@ -37,6 +37,7 @@ VAGUE = {"utils", "util", "common", "helpers", "helper", "misc"}
 LAYERS = {
     "resight.errors": 0,
     "resight.version": 0,
+    "resight.words": 0,
     "resight.compute": 0,
     "resight.outputs": 0,
     "resight.tracklet": 0,

@@ -12,11 +12,13 @@ from PIL import Image
 from tests.doctor.breaking import remove, rewrite, silent
 from tests.ingest.conftest import MakeVideo, make_video, tracks_text
 
+from resight.doctor import cameras
 from resight.doctor.cameras import examine_cameras
 from resight.doctor.report import Report
 from resight.doctor.tracks import REASONS
 from resight.errors import ResightError
 from resight.ingest.cameras import find_sources
+from resight.ingest.footage import open_footage
 from resight.ingest.ingest import ingest
 
 __all__ = ["make_video"]
@@ -79,6 +81,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "five columns": (rows(lambda all_: [*all_, "3,9,1,1,20"]), "mot-columns", "too few columns"),
     "eight columns": (rows(lambda all_: [*all_, "3,9,1,1,20,50,1,-1"]), "mot-columns", "10 columns"),
     "a header": (rows(lambda all_: ["frame,id,x,y,z,w,score,a,b,c", *all_]), "tracks-unreadable", "column for a box"),
+    "names as ids": (rows(lambda all_: [*all_, "3,anna,1,1,20,50,1,-1,-1,-1"]), "mot-not-numbers", "line 49"),
     "ids that are halves": (rows(lambda all_: [*all_, row(3, 9).replace(",9,", ",9.5,", 1)]), "mot-not-whole", "whole"),
     "some without track": (rows(lambda all_: [*all_, row(3, -1)]), "mot-without-track", "without a track"),
     "corners": (
@@ -115,6 +118,28 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "a rate that is nan": (toml(f"{TABLE}rate = nan\n"), "cameras-file", "frames per second"),
     "first_frame beyond all": (toml(f"{TABLE}first_frame = {10**30}\n"), "cameras-file", "first_frame"),
     "two of one name": (toml(TABLE + TABLE.replace('"door"', '"Door"', 1)), "cameras-file", "two cameras"),
+    "frames from 0": (
+        lambda s: (toml(f'{TABLE}numbers = "order"\n')(s), rows(lambda all_: [row(0, 7), *all_[:-2]])(s)),
+        "frames-from-zero", "boxes in frame 0",
+    ),
+    "before the first": (
+        lambda s: (toml(f"{TABLE}first_frame = 1\n")(s), rows(lambda all_: [row(-3, 7), *all_])(s)),
+        "mot-before-start", "frame -3",
+    ),
+    "after the last": (
+        lambda s: (toml(f"{TABLE}first_frame = 1\n")(s), rows(lambda all_: [*all_, row(25, 7)])(s)),
+        "mot-past-end", "24 in total",
+    ),
+    "a lost picture": (lambda s: remove(s / "door" / "0007.png"), "mot-no-picture", "frame 7"),
+    "cars": (
+        rows(lambda all_: ["frame,id,left,top,width,height,label", *(f"{line[:-12]},person" for line in all_[:-1]),
+                           f"{all_[-1][:-12]},car"]),
+        "mot-other-class", "person",
+    ),
+    "outside the view": (
+        rows(lambda all_: [f'{t} 10 10 40 80 {f} {int(t == 2)} 0 0 "person"' for t in (1, 2) for f in range(1, 20)]),
+        "mot-lost", "lost",
+    ),
     "several classes": (
         rows(lambda all_: [*all_[:-2], all_[-2].replace(",1,-1,", ",1,0,"), all_[-1].replace(",1,-1,", ",1,2,")]),
         "mot-classes", "--classes",
@@ -185,6 +210,15 @@ def test_a_variable_rate_is_a_warning_if_the_tracker_counts_frames(make_video: M
         (tmp_path / "cameras.toml").write_text(text + rate)
         found = {finding.kind: finding for finding in examine(tmp_path / "cameras.toml").findings}
         assert found["variable-frame-rate"].severity == severity
+
+
+def test_a_video_whose_size_changes_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, site: Path) -> None:
+    footage = open_footage(site / "door")
+    footage.sizes[3:] //= 2
+    monkeypatch.setattr(cameras, "open_footage", lambda *_, **__: footage)
+    monkeypatch.setattr(cameras, "video_files", lambda _: (tmp_path / "none.mp4",))
+    pytest.importorskip("av", exc_type=ImportError)
+    assert "picture-size-changes" in {finding.kind for finding in examine(site / "cameras.toml").findings}
 
 
 def test_a_truncated_video_is_found(make_video: MakeVideo) -> None:

@@ -7,7 +7,9 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from tests.doctor.breaking import Broken, breaks, check, examine, frames_of_one, move_below, remove, rewrite
 from tests.doctor.conftest import Copy
 
@@ -40,7 +42,7 @@ def a_picture_too_high(root: Path) -> None:
     shutil.copy(frame, frame.parents[1] / "x.jpg")
 
 
-@breaks(CASES, "folder", "names-differ-in-case", "pairs")
+@breaks(CASES, "folder", "names-differ-in-case", "pair")
 def a_person_in_two_spellings(root: Path) -> None:
     person = min(root.iterdir())
     shutil.copytree(person, person.with_name(person.name.upper()))
@@ -52,7 +54,7 @@ def a_camera_in_two_spellings(root: Path) -> None:
     camera.rename(camera.with_name(camera.name.upper()))
 
 
-@breaks(CASES, "folder", "names-differ-in-zeros", "pairs")
+@breaks(CASES, "folder", "names-differ-in-zeros", "pair")
 def a_person_with_and_without_zeros(root: Path) -> None:
     for name in ("7", "07"):
         shutil.copytree(min(root.glob("p*")), root / name)
@@ -76,7 +78,7 @@ def a_frame_twice(root: Path) -> None:
     shutil.copy(frame, frame.with_name("000099.jpg"))
 
 
-@breaks(CASES, "folder", "frame-gaps", "1 gaps")
+@breaks(CASES, "folder", "frame-gaps", "1 gap")
 def a_frame_lost(root: Path) -> None:
     remove(frames_of_one(root, 9)[4])
 
@@ -135,17 +137,17 @@ def splits_in_utf16(root: Path) -> None:
     (root / "splits.json").write_bytes("{}".encode("utf-16"))
 
 
-@breaks(CASES, "manifest", "manifest-line", "1 such lines")
+@breaks(CASES, "manifest", "manifest-line", "1 such line")
 def a_line_that_is_not_json(root: Path) -> None:
     add_line(root, "{oops")
 
 
-@breaks(CASES, "manifest", "manifest-line", "1 such lines")
+@breaks(CASES, "manifest", "manifest-line", "1 such line")
 def a_line_without_frames(root: Path) -> None:
     add_line(root, '{"person": "anna"}')
 
 
-@breaks(CASES, "manifest", "manifest-line", "1 such lines")
+@breaks(CASES, "manifest", "manifest-line", "1 such line")
 def a_number_of_5000_digits(root: Path) -> None:
     add_line(root, f'{{"frames": "crops", "person": {"9" * 5000}}}')
 
@@ -155,10 +157,10 @@ def a_path_that_leads_nowhere(root: Path) -> None:
     add_line(root, '{"frames": "gone"}')
 
 
-@breaks(CASES, "manifest", "text-encoding", "UTF-16")
-def lines_in_utf16(root: Path) -> None:
+@breaks(CASES, "manifest", "text-encoding", "UTF-8")
+def lines_in_latin1(root: Path) -> None:
     path = root / "manifest.jsonl"
-    rewrite(path, path.read_text().encode("utf-16"))
+    rewrite(path, path.read_bytes() + '{"frames": "caf\xe9"}'.encode("latin-1"))
 
 
 @breaks(CASES, "manifest", "wrong-kind", "folder")
@@ -188,6 +190,71 @@ def nobody_known(root: Path) -> None:
 def a_row_that_is_too_short(root: Path) -> None:
     remove(root / "manifest.jsonl")
     (root / "manifest.csv").write_text("frames,person,camera\ncrops,anna\n")
+
+
+@breaks(CASES, "manifest", "reader-refuses", "'persn' is not known: if it is person")
+def a_column_that_is_almost_person(root: Path) -> None:
+    remove(root / "manifest.jsonl")
+    (root / "manifest.csv").write_text("frames,persn,camera\ncrops,anna,door\n")
+
+
+@breaks(CASES, "manifest", "names-differ-in-case", "Anna and anna")
+def a_person_in_two_cases(root: Path) -> None:
+    frames = [json.dumps(str(path.relative_to(root))) for path in frames_of_one(root)[:2]]
+    add_line(root, f'{{"frames": [{frames[0]}], "id": "y", "person": "anna"}}\n')
+    add_line(root, f'{{"frames": [{frames[1]}], "id": "z", "person": "Anna"}}\n')
+
+
+@breaks(CASES, "folder", "system-folders", "@eaDir")
+def thumbnails_of_a_nas(root: Path) -> None:
+    (root / "@eaDir" / "a" / "b").mkdir(parents=True)
+    shutil.copy(frames_of_one(root)[0], root / "@eaDir" / "a" / "b" / "SYNOPHOTO_THUMB_M.jpg")
+
+
+@breaks(CASES, "folder", "frames-unread", "x.heic")
+def a_format_that_is_not_read(root: Path) -> None:
+    (frames_of_one(root)[0].parent / "x.heic").write_bytes(b"x")
+
+
+@breaks(CASES, "folder", "reader-refuses", "is a part of a data set, not a person")
+def roles_instead_of_persons(root: Path) -> None:
+    for person, role in zip(sorted(root.iterdir()), ("train", "test"), strict=False):
+        person.rename(root / role)
+    remove(*(path for path in root.iterdir() if path.name not in ("train", "test")))
+
+
+@breaks(CASES, "folder", "reader-note", "'distractors' is not a person")
+def distractors_in_a_folder(root: Path) -> None:
+    min(root.iterdir()).rename(root / "distractors")
+
+
+def picture_of(root: Path) -> tuple[Path, Image.Image]:
+    path = frames_of_one(root)[0]
+    with Image.open(path) as picture:
+        return path, picture.convert("RGB")
+
+
+@breaks(CASES, "folder", "rotated", "EXIF")
+def a_frame_on_its_side(root: Path) -> None:
+    path, picture = picture_of(root)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    remove(path)
+    picture.save(path, exif=exif)
+
+
+@breaks(CASES, "folder", "transparent", "1 frame")
+def a_frame_with_alpha(root: Path) -> None:
+    path, picture = picture_of(root)
+    remove(path)
+    picture.convert("RGBA").save(path.with_suffix(".png"))
+
+
+@breaks(CASES, "folder", "more-than-8-bits", "1 frame")
+def a_frame_of_16_bits(root: Path) -> None:
+    path, picture = picture_of(root)
+    remove(path)
+    Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257).save(path.with_suffix(".png"))
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

@@ -75,18 +75,18 @@ def a_truncated_frame(root: Path) -> None:
     rewrite(frame, frame.read_bytes()[:-200])
 
 
-@breaks(CASES, "mars", "unreadable", "cannot identify")
+@breaks(CASES, "mars", "unreadable", "unknown format")
 def a_frame_that_is_a_web_page(root: Path) -> None:
     rewrite(frames_of_one(root)[1], b"<html>404</html>")
 
 
-@breaks(CASES, "mars", "unreadable", "frames, the first")
+@breaks(CASES, "mars", "unreadable", "the first")
 def a_frame_with_a_hole(root: Path) -> None:
     frame = frames_of_one(root)[1]
     rewrite(frame, frame.read_bytes()[:300] + b"\xff\xd9")
 
 
-@breaks(CASES, "mars", "frames-missing", "1 missing frames")
+@breaks(CASES, "mars", "frames-missing", "1 missing frame")
 def a_listed_frame_missing(root: Path) -> None:
     frames_of_one(root)[1].unlink()
 
@@ -96,7 +96,7 @@ def a_frame_missing_without_lists(root: Path) -> None:
     remove(root / "info/train_name.txt", root / "info/test_name.txt", frames_of_one(root)[1])
 
 
-@breaks(CASES, "mars", "frames-missing", "all frames of 1 persons")
+@breaks(CASES, "mars", "frames-missing", "all frames of 1 person")
 def a_person_missing(root: Path) -> None:
     remove(root / "bbox_train/0001")
 
@@ -253,13 +253,13 @@ def a_person_in_train_and_test(root: Path) -> None:
     shutil.copytree(person, root / "train" / person.name)
 
 
-@breaks(CASES, "duke-video", "tracklet-twice", "pairs")
+@breaks(CASES, "duke-video", "tracklet-twice", "pair")
 def a_tracklet_twice(root: Path) -> None:
     folder = frames_of_one(root)[0].parent
     shutil.copytree(folder, folder.with_name("9999"))
 
 
-@breaks(CASES, "duke-video", "empty-folder", "empty folders")
+@breaks(CASES, "duke-video", "empty-folder", "empty folder")
 def an_empty_tracklet(root: Path) -> None:
     (root / "train/0001/8888").mkdir()
 

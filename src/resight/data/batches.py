@@ -22,6 +22,7 @@ from resight.data.frames import load_augmented
 from resight.errors import DatasetError, ResightError
 from resight.recipe import ClipSpec, Optimisation, Stage1
 from resight.tracklet import Tracklet, by_person
+from resight.words import counted
 
 Batch = TypeVar("Batch", Tensor, tuple[Tensor, Tensor])
 
@@ -59,8 +60,8 @@ class BatchPlan:
         self.steps_per_epoch = self.n_persons // optimisation.persons
         if self.steps_per_epoch == 0:
             raise DatasetError(
-                f"found {self.n_persons} persons to train on, but a batch needs P = {optimisation.persons}: use more "
-                "data or reduce optimisation.persons"
+                f"found {counted(self.n_persons, 'persons')} to train on, but a batch needs "
+                f"P = {optimisation.persons}: use more data or reduce optimisation.persons"
             )
 
     @property

@@ -21,6 +21,7 @@ from resight.data.readers.listing import natural_order
 from resight.data.readers.own_splits import OwnSplit, OwnSplits, hash_ids
 from resight.errors import DatasetError, RecipeError
 from resight.tracklet import DISTRACTOR, Dataset, Tracklet, by_person
+from resight.words import in_number
 
 _CAMERA = "camera:"
 _LEAST = 2
@@ -121,7 +122,7 @@ class MadeSplits:
         lines = [fill(self.own.rule, _WIDTH), ""]
         for role in ("train", "query", "gallery"):
             persons, tracklets = (_range([row[role][what] for row in rows]) for what in ("persons", "tracklets"))
-            lines.append(f"{role:8}  {persons} persons, {tracklets} tracklets")
+            lines.append(in_number(f"{role:8}  {persons} persons, {tracklets} tracklets"))
         unknown = sum(t.person <= DISTRACTOR for t in self.splits[0].gallery)
         lines[-1] += f", {unknown} of them of unknown persons" if unknown else ""
         if self.own.left_out:

@@ -10,9 +10,10 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from resight.data.frames import read_frame
+from resight.data.pictures import orientation_of
 from resight.doctor.numbers import Group
 from resight.doctor.report import Findings
 from resight.doctor.tree import join
@@ -29,7 +30,11 @@ _MOST = 0.9
 """If at least this share of frames has one size, frames of other sizes are reported."""
 _PUBLISHED_SIZE = {"mars": (128, 256)}
 _ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
-_SUFFIXES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
+_SUFFIXES = {
+    ".jpg": "JPEG", ".jpeg": "JPEG", ".jfif": "JPEG", ".png": "PNG", ".webp": "WEBP", ".bmp": "BMP", ".tif": "TIFF",
+    ".tiff": "TIFF",
+}  # fmt: skip
+_EIGHT_BITS = ("RGB", "YCbCr", "RGBA", "LA", "PA", "RGBa", "La")
 
 
 class FrameCounts(NamedTuple):
@@ -55,6 +60,8 @@ class _Header(NamedTuple):
         format: ``JPEG``, ``PNG``, …
         digest: Hash of the content.
         complete: Whether the file has its end marker.
+        rotated: Whether its EXIF orientation is not upright.
+        transparent: Whether it has transparent pixels.
     """
 
     size: tuple[int, int]
@@ -62,6 +69,8 @@ class _Header(NamedTuple):
     format: str
     digest: bytes
     complete: bool
+    rotated: bool = False
+    transparent: bool = False
 
 
 def check_frames(
@@ -99,7 +108,9 @@ def check_frames(
                 read_frame(root / path)
         except FileNotFoundError:  # reported as missing elsewhere
             continue
-        except (OSError, ValueError, FrameError, Image.DecompressionBombError) as error:
+        except UnidentifiedImageError:
+            bad[path] = f"{path} has an unknown format"
+        except (OSError, ValueError, FrameError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
             bad[path] = str(error)
         if progress is not None and (index % 64 == 0 or index + 1 == len(chosen)):
             progress(index + 1, len(chosen))
@@ -110,7 +121,13 @@ def check_frames(
     )
     good = {path: header for path, header in headers.items() if path not in bad}
     _check_sizes(good, kind, findings)
-    grey = [path for path, header in good.items() if header.mode not in ("RGB", "YCbCr")]
+    deep = [path for path, header in good.items() if header.mode.startswith(("I", "F"))]
+    findings.add_each("more-than-8-bits", deep, f"{len(deep)} frames", expected="8 bits per value")
+    rotated = [path for path, header in good.items() if header.rotated]
+    findings.add_each("rotated", rotated, f"{len(rotated)} frames with an EXIF orientation", expected="upright frames")
+    clear = [path for path, header in good.items() if header.transparent]
+    findings.add_each("transparent", clear, f"{len(clear)} frames", expected="opaque frames")
+    grey = [path for path, header in good.items() if header.mode not in _EIGHT_BITS and path not in set(deep)]
     modes = ", ".join(sorted({good[path].mode for path in grey}))
     findings.add_each("not-colour", grey, f"{len(grey)} frames of mode {modes}", expected="RGB")
     wrong = [path for path, header in good.items() if _SUFFIXES.get(Path(path).suffix.lower()) != header.format]
@@ -142,12 +159,18 @@ def _spread(count: int, most: int) -> Iterable[int]:
 
 
 def _read(path: Path) -> _Header:
+    if not path.is_file():
+        if path.exists():
+            raise FrameError(f"{path} is not a regular file")
+        raise FileNotFoundError(path)
     content = path.read_bytes()
     with Image.open(io.BytesIO(content)) as picture:
         size, mode, form = picture.size, picture.mode, picture.format or "?"
+        rotated, transparent = orientation_of(picture) != 1, picture.has_transparency_data
     # Some cameras pad a JPEG with zeros.
     complete = content.rstrip(b"\0").endswith(_ENDS.get(form, b""))
-    return _Header(size, mode, form, hashlib.blake2b(content, digest_size=16).digest(), complete)
+    digest = hashlib.blake2b(content, digest_size=16).digest()
+    return _Header(size, mode, form, digest, complete, rotated, transparent)
 
 
 def _check_sizes(headers: dict[str, _Header], kind: str, findings: Findings) -> None:

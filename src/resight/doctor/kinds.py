@@ -66,7 +66,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             "warning", "counts differ from the published counts", f"{_COPY}: scores would not be comparable"
         ),
         # Names and links
-        "names-differ-in-case": Kind("warning", "two folders differ only in upper and lower case", _MERGE),
+        "names-differ-in-case": Kind("warning", "two names differ only in case, blanks or Unicode form", _MERGE),
         "names-differ-in-zeros": Kind("warning", "two folders differ only in leading zeros", _MERGE),
         "name-zeros": Kind("error", "a folder's number has too few or too many digits", "rename it as stated"),
         "name-not-text": Kind("warning", "a name is not valid UTF-8", "rename it: it cannot be printed or listed"),
@@ -74,6 +74,10 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "link-outside": Kind(
             "note", "a link leads out of the data set", "keep its target in place, or copy the target here"
         ),
+        "system-folders": Kind(
+            "note", "folders of an operating system or of network storage", "nothing: they are ignored; or delete them"
+        ),
+        "frames-unread": Kind("warning", "pictures have a format that is not read", "convert them to JPEG or PNG"),
         "empty-folder": Kind("warning", "a folder contains nothing readable", f"delete it, or {_COPY}"),
         # Tables and lists
         "table-wrong": Kind("error", "a table is missing, damaged, a different one, or of another shape", _TABLE),
@@ -91,7 +95,10 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         ),
         "size-not-published": Kind("note", "the size of frames is not the published one", "nothing: they are resized"),
         "tiny-frames": Kind("warning", "frames are smaller than 16 pixels in a direction", "remove such tracklets"),
-        "not-colour": Kind("note", "frames are grey, or have an alpha channel", "nothing: they are read as RGB"),
+        "not-colour": Kind("note", "frames are grey or in another colour space", "nothing: they are read as RGB"),
+        "more-than-8-bits": Kind("note", "frames have 16 or 32 bits per value", "nothing: they are scaled to 8 bits"),
+        "rotated": Kind("note", "frames are stored rotated (EXIF)", "nothing: they are turned upright"),
+        "transparent": Kind("note", "frames have transparent pixels", "nothing: these are shown as grey"),
         "wrong-suffix": Kind(
             "note", "a frame's suffix does not match its format", "nothing: they are read; or rename them"
         ),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from resight.doctor.kinds import KINDS, Severity
+from resight.words import counted, in_number
 
 SHOWN = 5
 """Number of places that a finding keeps."""
@@ -87,7 +88,7 @@ class Findings:
         if number:
             shown = tuple(printable(place) for place in places[:SHOWN])
             severity, remedy = severity or defaults.severity, remedy or defaults.remedy
-            self._all.append(Finding(kind, severity, number, expected, printable(found), shown, remedy))
+            self._all.append(Finding(kind, severity, number, expected, in_number(printable(found)), shown, remedy))
 
     def add_each(self, kind: str, places: Sequence[str], found: str, *, expected: str = "", **how: Any) -> None:
         """Add a finding as `add` does, if there is at least one place."""
@@ -147,7 +148,7 @@ class Report:
         lines = [finding.to_text() for finding in self.findings]
         lines += role_lines(self.statistics.get("roles", {}))
         if self.looked_at:
-            lines.append("examined " + ", ".join(f"{number:,} {what}" for what, number in self.looked_at.items()))
+            lines.append("examined " + ", ".join(counted(number, what) for what, number in self.looked_at.items()))
         counts = [f"{n} {severity}{'s' * (n != 1)}" for severity in _ORDER if (n := self.count(severity))]
         verdict = "not usable without changes" if self.count("error") else "usable"
         return "\n".join([*lines, f"{printable(self.name)}: {verdict}; {', '.join(counts) or 'no findings'}"])
@@ -156,7 +157,7 @@ class Report:
 def role_lines(roles: Mapping[str, Mapping[str, int]]) -> list[str]:
     """Return one line for each role: tracklets, persons, cameras, frames."""
     return [
-        f"{role}: " + ", ".join(f"{number:,} {what}" for what, number in counts.items())
+        f"{role}: " + ", ".join(counted(number, what) for what, number in counts.items())
         for role, counts in roles.items()
     ]
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from resight.data.readers import LAYOUTS
-from resight.data.readers.listing import PICTURES, is_ignored, natural_order
+from resight.data.readers.listing import OTHER_PICTURES, PICTURES, is_ignored, natural_order
+from resight.data.readers.names import one_spelling
 from resight.doctor.report import Findings
 from resight.progress import Progress
 
@@ -39,6 +40,7 @@ class Tree:
         broken: Links that lead nowhere or form a cycle, relative paths.
         outside: Links to places outside `root`.
         closed: Folders that cannot be listed.
+        system: Folders of operating systems and network storage, which are not looked into.
     """
 
     root: Path
@@ -46,6 +48,7 @@ class Tree:
     broken: list[str] = field(default_factory=list)
     outside: list[str] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
+    system: list[str] = field(default_factory=list)
 
     def pictures(self) -> Iterator[tuple[str, int]]:
         """Yield relative path and size in bytes of every picture that exists."""
@@ -86,6 +89,8 @@ def list_tree(root: Path, progress: Progress | None = None) -> Tree:
         below: list[tuple[str, tuple[str, ...]]] = []
         for entry in entries:
             if is_ignored(entry.name):
+                if not entry.name.startswith("."):
+                    tree.system.append(join(folder, entry.name))
                 continue
             path, size, is_folder = join(folder, entry.name), -1, False
             try:
@@ -119,6 +124,14 @@ def check_tree(tree: Tree, kind: str, findings: Findings) -> None:
         "layout-missing", tree.closed, f"{len(tree.closed)} folders that cannot be listed",
         expected="folders that you may read", remedy="change their permissions",
     )  # fmt: skip
+    findings.add_each("system-folders", tree.system, f"{len(tree.system)} folders of a system, which are not read")
+    unread = [
+        join(path, name)
+        for path, listed in tree.folders.items()
+        for name in listed.others
+        if name.lower().endswith(OTHER_PICTURES)
+    ]
+    findings.add_each("frames-unread", unread, f"{len(unread)} pictures", expected=", ".join(LAYOUTS[kind].suffixes))
     empty = [path for path, size in tree.pictures() if size == 0]
     findings.add_each("zero-bytes", empty, f"{len(empty)} frames with a size of 0 bytes", expected="pictures")
     without_content = [
@@ -166,7 +179,7 @@ def _check_alike(tree: Tree, kind: str, findings: Findings) -> None:
         seen: dict[str, str] = cameras if kind == "folder" and path and "/" not in path else {}
         numbers: dict[int, str] = {}
         for name in listed.folders:
-            other = seen.setdefault(name.casefold(), name)
+            other = seen.setdefault(one_spelling(name).casefold().strip(), name)
             if other != name:
                 cases.append(f"{join(path, other)} and {name}")
             if name.isdecimal():

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from resight.data.readers.names import plain_name
 from resight.errors import DatasetError
 
 NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -86,11 +86,6 @@ class Columns:
         if self.form[0] == "centre x":
             return a - c / 2, b - d / 2, c, d
         return a, b, c, d
-
-
-def plain_name(text: str) -> str:
-    """Return a column name in lower case, without blanks, punctuation and units in brackets."""
-    return re.sub(r"[\W_]+", "", re.sub(r"[\[(].*?[\])]", "", text.casefold()))
 
 
 def is_number(text: str) -> bool:

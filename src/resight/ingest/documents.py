@@ -12,8 +12,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 from resight.data.readers.listing import decode_text, read_file
+from resight.data.readers.names import plain_name
 from resight.errors import DatasetError
-from resight.ingest.columns import Columns, plain_name, read_header
+from resight.ingest.columns import Columns, read_header
 
 DocumentRow = tuple[str, tuple[float, ...], str]
 """Place of a row; frame, track, left, top, width, height, score; class."""

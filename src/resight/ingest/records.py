@@ -24,6 +24,7 @@ from resight.ingest.crops import PlannedTracklet
 from resight.ingest.settings import IngestSettings
 from resight.ingest.skipped import Skipped
 from resight.outputs import replace_file
+from resight.words import counted
 
 HIDDEN = ".ingest"
 MANIFEST = "manifest.jsonl"
@@ -71,8 +72,8 @@ class CameraReport:
         """Return one line of totals, followed by one line per note and per reason for skipping something."""
         frames = sum(tracklet["count"] for tracklet in self.tracklets)
         totals = (
-            f"camera {self.camera}: {_count(self.video_frames, 'video frame')}, {_count(self.boxes, 'box', 'boxes')}, "
-            f"{_count(len(self.tracklets), 'tracklet')} with {_count(frames, 'frame')}"
+            f"camera {self.camera}: {counted(self.video_frames, 'frames')}, {counted(self.boxes, 'boxes')}, "
+            f"{counted(len(self.tracklets), 'tracklets')} with {counted(frames, 'frames')}"
         )
         notes = [f"  note: {note}" for note in self.notes]
         return "\n".join([totals, *notes, *(f"  skipped: {entry}" for entry in self.skipped)])
@@ -104,10 +105,6 @@ class IngestReport:
     def to_text(self) -> str:
         """Return the text of all camera reports."""
         return "\n".join(camera.to_text() for camera in self.cameras)
-
-
-def _count(number: int, one: str, several: str = "") -> str:
-    return f"{number} {one if number == 1 else several or one + 's'}"
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from resight.data.readers.listing import decode_text, list_names, natural_order, read_file
+from resight.data.readers.names import plain_name
 from resight.errors import DatasetError
 from resight.ingest.boxes import Boxes, are_shares
-from resight.ingest.columns import Columns, is_number, plain_name, read_header
+from resight.ingest.columns import Columns, is_number, read_header
 from resight.ingest.documents import read_document
 from resight.ingest.numbering import numbers_of_names
 from resight.ingest.skipped import SkipLog

@@ -67,12 +67,12 @@ def test_what_is_left_out_is_noted(root: Path) -> None:
     for path in empty.iterdir():
         path.unlink()
     (empty / "Thumbs.db").touch()
-    (root / "train" / "@eaDir" / "thumbnails").mkdir(parents=True)
+    (root / "train" / "old" / "thumbnails").mkdir(parents=True)
     (root / "train" / ".DS_Store").touch()
     dataset = read_duke_video(root)
     assert empty.relative_to(root).as_posix() not in {t.id for t in dataset.gallery}
     assert Counter(note.split(":")[0] for note in dataset.notes) == {"train": 1, "gallery": 1}
-    assert "@eaDir" in dataset.notes[0]
+    assert "old" in dataset.notes[0]
     assert "1 tracklets are left out because they hold no picture" in dataset.notes[1]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from resight.errors import DatasetError
@@ -60,6 +60,12 @@ def list_folder(folder: Path, *, as_text: bool = False) -> tuple[list[str], list
         raise DatasetError(f"cannot list {error.filename or folder}: {error.strerror}; repair or delete it") from error
     key = None if as_text else natural_order
     return sorted(folders, key=key), sorted(pictures, key=key)
+
+
+def other_pictures(folder: Path) -> str:
+    """Return text that names the pictures of a folder whose format is not read; empty if there are none."""
+    names = [name for name in list_names(folder) if name.lower().endswith(OTHER_PICTURES)]
+    return f" (pictures such as {names[0]} are not read: convert them to JPEG or PNG)" if names else ""
 
 
 def list_names(folder: Path) -> list[str]:
@@ -140,8 +146,3 @@ def natural_order(name: str) -> tuple[list[str | tuple[int, str]], str]:
 def first_few(items: Sequence[str]) -> str:
     """Return the first few names of a long list, for a message."""
     return f"the first: {', '.join(items[:_SHOWN])}"
-
-
-def numbered(names: Iterable[str]) -> dict[str, int]:
-    """Number distinct names 1, 2, … in natural order."""
-    return {name: number for number, name in enumerate(sorted(set(names), key=natural_order), start=1)}
