@@ -7,6 +7,7 @@
     ├── CheckpointError   a file of weights is damaged, of another kind, or does not match
     ├── ShapeError        the shapes or values of arrays do not match
     ├── ProtocolError     the protocol does not allow an evaluation
+    ├── TrainingError     a loss or a gradient is not finite
     ├── CacheError        the feature store cannot be read or cleared
     └── OutputError       a result cannot be written
 
@@ -33,6 +34,10 @@ class RecipeError(ResightError, ValueError):
 
 class CheckpointError(ResightError):
     """A file of weights is damaged, of another kind, or does not match the model."""
+
+
+class TrainingError(ResightError):
+    """A training run diverged: a loss, a gradient or a weight is not finite."""
 
 
 class ShapeError(ResightError, ValueError):

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from resight.compute import Compute, Precision
-from resight.errors import CheckpointError
+from resight.errors import CheckpointError, TrainingError
 from resight.recipe import Optimisation, Recipe
 from resight.tensor_files import read_tensors, write_tensors
 from resight.training.loop import Batch, RunOptions, Task, learning_rate_factor, make_fabric, run_training
@@ -215,3 +215,35 @@ def test_cosine_warms_up_and_ends_at_zero() -> None:
     assert factors[:41] == sorted(factors[:41]) and factors[41:] == sorted(factors[41:], reverse=True)
     assert factors[40] == pytest.approx(1) and factors[-1] == pytest.approx(0, abs=1e-9)
     assert factors[120] == pytest.approx(0.5 * (1 + math.cos(math.pi / 2)))
+
+
+def test_a_run_that_diverges_stops_and_leaves_the_last_good_state(tmp_path: Path) -> None:
+    task = replace(make_task(), describe=lambda step: f"numbers {step}")
+    sound, calls = task.loss, []
+
+    def loss(module: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, float]]:
+        calls.append(len(calls))
+        value, figures = sound(module, batch)
+        return value * (math.nan if len(calls) == 8 else 1), figures
+
+    options = RunOptions(tmp_path, checkpoint_seconds=0)
+    with pytest.raises(TrainingError, match=r"loss is nan in step 7 .*learning rate .*numbers 7.*after step 6\."):
+        run_training(replace(task, loss=loss), RECIPE, options)
+    tensors, header = read_tensors(tmp_path / "toy.state.safetensors", STATE_KIND)
+    assert json.loads(header["step"]) == 6
+    assert all(tensor.isfinite().all() for tensor in tensors.values() if tensor.is_floating_point())
+    # A run that is resumed from there computes what it would have computed without the fault.
+    run_training(make_task(), RECIPE, options)
+    run_training(make_task(), RECIPE, RunOptions(tmp_path / "whole"))
+    logs = [(folder / "toy.metrics.jsonl").read_text() for folder in (tmp_path, tmp_path / "whole")]
+    assert logs[0] == logs[1]
+
+
+@pytest.mark.parametrize("rate", [1e30, 1e38])
+def test_a_learning_rate_beyond_all_is_reported_before_anything_is_kept(tmp_path: Path, rate: float) -> None:
+    task = make_task()
+    task = replace(task, optimisation=replace(task.optimisation, learning_rate=rate))
+    with pytest.raises(TrainingError, match=r"diverged: .*the last good state, after step 0"):
+        run_training(task, RECIPE, RunOptions(tmp_path))
+    tensors, _ = read_tensors(tmp_path / "toy.state.safetensors", STATE_KIND)
+    assert all(tensor.isfinite().all() for tensor in tensors.values() if tensor.is_floating_point())

@@ -22,10 +22,11 @@ from torch.utils.data import Dataset
 
 from resight.compute import Compute
 from resight.data.batches import load_batches
+from resight.errors import ShapeError, TrainingError
 from resight.progress import progress_bar
 from resight.recipe import Optimisation, Recipe
 from resight.settings import within
-from resight.training.run_files import RunFiles
+from resight.training.run_files import RunFiles, RunState
 
 Batch = tuple[Tensor, Tensor]
 
@@ -44,6 +45,7 @@ class Task:
         steps_per_epoch: Number of steps per epoch.
         clips_per_step: Number of clips per step, to show the speed.
         identity: What else must be the same for a run to be resumed, such as the fingerprint of the data.
+        describe: Returns what the batch of a step contains, for the message about a run that diverges.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Task:
     steps_per_epoch: int
     clips_per_step: int
     identity: Mapping[str, Any]
+    describe: Callable[[int], str] = "batch {}".format
 
     @property
     def n_steps(self) -> int:
@@ -105,6 +108,8 @@ def run_training(task: Task, recipe: Recipe, options: RunOptions) -> float:
 
     Raises:
         CheckpointError: If the folder holds a run with another recipe or other data, or damaged files.
+        TrainingError: If a loss, a gradient or a weight is not finite. The checkpoint is then the last state from which
+            a step with a finite loss and finite gradients was taken.
         KeyboardInterrupt: If the process was told to stop; the run can be resumed.
     """
     fabric = make_fabric(replace(options.compute, precision=recipe.precision))
@@ -129,11 +134,23 @@ def run_training(task: Task, recipe: Recipe, options: RunOptions) -> float:
         saved_at = time.monotonic()
         started, first_step = saved_at, step
         validation: float | None = None
+        good = files.copy_state(plain_optimiser, step, best)
+        copied: RunState | None = None
         for batch in loader:
-            record = _train_step(task, fabric, module, optimiser, batch, step, recipe.seed)
+            try:
+                record = _train_step(task, fabric, module, optimiser, batch, step, recipe.seed)
+            except _NotFiniteError as fault:
+                raise _diverged(task, files, good, step, str(fault)) from None
+            # Only now is it known that the state before this step was good, so only now does it become the checkpoint.
+            if copied is not None:
+                files.write_state(copied)
+                good, copied = copied, None
             step += 1
             if step % (task.steps_per_epoch * task.optimisation.validate_every) == 0 or step == task.n_steps:
-                record["validation"] = validation = task.validate()
+                try:
+                    record["validation"] = validation = task.validate()
+                except ShapeError as error:  # features or scores that are not finite
+                    raise _diverged(task, files, good, step, f"the validation failed ({error})") from error
                 if validation > best:
                     best = validation
                     files.save_best(best, step)
@@ -142,8 +159,12 @@ def run_training(task: Task, recipe: Recipe, options: RunOptions) -> float:
             progress(step, task.n_steps, _details(record["loss"], validation, best, speed))
             due = time.monotonic() - saved_at > options.checkpoint_seconds
             if due or stop.requested or step == task.n_steps:
-                files.save_state(plain_optimiser, step, best)
+                copied = files.copy_state(plain_optimiser, step, best)
                 saved_at = time.monotonic()
+            if stop.requested or step == task.n_steps:
+                if copied is None or not copied.is_finite:
+                    raise _diverged(task, files, good, step, "a weight is not finite")
+                files.write_state(copied)
             if stop.requested and step < task.n_steps:
                 raise KeyboardInterrupt(f"stopped after step {step} of {task.n_steps}; run again to continue")
     files.load_best()
@@ -170,6 +191,22 @@ def learning_rate_factor(optimisation: Optimisation, epoch: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
 
 
+class _NotFiniteError(Exception):
+    """A loss or a gradient is not finite."""
+
+
+def _diverged(task: Task, files: RunFiles, good: RunState, step: int, what: str) -> TrainingError:
+    """Write the last good state as the checkpoint, and return the error."""
+    files.write_state(good)
+    rate = task.optimisation.learning_rate * learning_rate_factor(task.optimisation, step / task.steps_per_epoch)
+    return TrainingError(
+        f"{task.name} diverged: {what} in step {step} of {task.n_steps} "
+        f"(learning rate {rate:g}; {task.describe(step)}). The checkpoint is the last good state, after step "
+        f"{good.step}. Reduce optimisation.learning_rate and train into a new folder; running the same command again "
+        "continues from the checkpoint"
+    )
+
+
 def _train_step(
     task: Task, fabric: Fabric, module: nn.Module, optimiser: Any, batch: Batch, step: int, seed: int
 ) -> dict[str, Any]:
@@ -179,9 +216,19 @@ def _train_step(
         group["lr"] = rate
     module.train()
     loss, figures = task.loss(module, batch)
+    if not loss.isfinite():
+        raise _NotFiniteError(f"the loss is {loss.item()}")
     optimiser.zero_grad()
     fabric.backward(loss)
-    optimiser.step()
+    gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
+    if gradients and not torch.stack(torch._foreach_norm(gradients)).isfinite().all():
+        raise _NotFiniteError("a gradient is not finite")
+    try:
+        optimiser.step()
+    except RuntimeError as error:  # a step that is too large for the type of the weights
+        if "overflow" not in str(error):
+            raise
+        raise _NotFiniteError("the step is too large") from error
     epoch = step // task.steps_per_epoch
     return {"step": step, "epoch": epoch, "loss": loss.item(), "learning_rate": rate, **figures}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -21,6 +22,26 @@ STATE_KIND = "resight training state"
 
 _CHECKED = {"task": "name", "recipe": "recipe", "identity": "data or initial weights"}
 """What must be the same to resume a run: key in the header of the state file, and its name in messages."""
+
+
+@dataclass(frozen=True)
+class RunState:
+    """A copy of the state of a run after some steps.
+
+    Attributes:
+        step: Number of steps done.
+        best: Best validation score so far, -inf if there is none.
+        tensors: Tensors of module and optimiser, on the CPU.
+    """
+
+    step: int
+    best: float
+    tensors: Mapping[str, Tensor]
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every number is finite."""
+        return all(bool(tensor.isfinite().all()) for tensor in self.tensors.values() if tensor.is_floating_point())
 
 
 class RunFiles:
@@ -63,13 +84,17 @@ class RunFiles:
         best = json.loads(header["best"])
         return int(json.loads(header["step"])), -math.inf if best is None else float(best)
 
-    def save_state(self, optimiser: torch.optim.Optimizer, step: int, best: float) -> None:
-        """Write the state after `step` steps."""
+    def copy_state(self, optimiser: torch.optim.Optimizer, step: int, best: float) -> RunState:
+        """Return a copy of the state after `step` steps."""
         tensors = {f"module.{k}": v for k, v in self._module.state_dict().items()}
         for number, values in optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{number}.{k}": v for k, v in values.items()}
-        progress = {"step": step, "best": None if best == -math.inf else best}
-        write_tensors(self._state, tensors, STATE_KIND, self._header | progress)
+        return RunState(step, best, {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()})
+
+    def write_state(self, state: RunState) -> None:
+        """Write a state, from which a run is resumed."""
+        progress = {"step": state.step, "best": None if state.best == -math.inf else state.best}
+        write_tensors(self._state, dict(state.tensors), STATE_KIND, self._header | progress)
 
     def save_best(self, score: float, step: int) -> None:
         """Write the weights of the module as the best so far."""

@@ -135,6 +135,7 @@ def train_encoder(
         steps_per_epoch=plan.steps_per_epoch,
         clips_per_step=optimisation.persons * optimisation.tracklets,
         identity={"train": fingerprint(split.train), "validation": fingerprint(split.validation)},
+        describe=lambda step: f"batch of {', '.join(split.train[n].id for n in plan.batch(step)[:4])}, …",
     )
     # the settings of stage 2 are left out, so that several of them can continue from the same stage 1
     best = run_training(task, replace(recipe, name="", stage2=Stage2()), options)
