@@ -183,7 +183,7 @@ def record(
         start = int(rng.integers(len(bank) - frame.numel()))
         grain = bank[start : start + frame.numel()].view_as(frame)
         frame.add_(grain[:1] + 0.5 * grain, alpha=capture.noise)
-    levels = frames.clamp_(0, 1).mul_(255).round_().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    levels = frames.clamp_(0, 1).mul_(255).round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
     quality = capture.quality if levels.shape[1] >= _SMALL else max(capture.quality, 50)
     levels = _compress(levels, quality, rng)
     if levels.shape[1:3] == (height, width):

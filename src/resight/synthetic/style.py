@@ -123,7 +123,7 @@ ANYWHERE = Style(
 """600 varied places, for models that must work out-of-domain."""
 CITY = Style(
     "city", places=400, bodies=1.0, shake=1.3, faults=0.25, alike=0.3, wardrobe="city", uniforms=0.15, riders=0.09,
-    carried=0.22, scenery=1.0, indoor=0.14, sun=0.45, night=0.1, camera_height=(1.5, 8.0), capture=1.0, distant=0.15,
+    carried=0.22, scenery=1.0, indoor=0.14, sun=0.45, night=0.06, camera_height=(1.5, 8.0), capture=0.85, distant=0.12,
     box_errors=0.35, groups=0.3, passing=0.5,
 )  # fmt: skip
 """400 detailed places recorded by surveillance cameras, and people who look more like those in real video."""
