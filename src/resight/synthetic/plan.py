@@ -103,7 +103,7 @@ SCALES: Mapping[str, WorldScale] = MappingProxyType(
                 style=ANYWHERE,
             ),
             WorldScale(
-                "open", 160, 2400, 60, (4, 6), 1.0, 0, 0, median_frames=9, spread=0.5, max_frames=24, style=CITY
+                "open", 160, 1600, 60, (4, 6), 1.0, 0, 0, median_frames=9, spread=0.5, max_frames=24, style=CITY
             ),
             WorldScale("campus", 160, 40, 100, (2, 4), 1.5, 60, 22, max_frames=100, style=CAMPUS),
         )
