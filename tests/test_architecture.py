@@ -36,6 +36,7 @@ VAGUE = {"utils", "util", "common", "helpers", "helper", "misc"}
 
 LAYERS = {
     "resight.errors": 0,
+    "resight.file_types": 0,
     "resight.version": 0,
     "resight.words": 0,
     "resight.compute": 0,

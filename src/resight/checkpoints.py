@@ -83,15 +83,19 @@ def load_checkpoint(path: Path, encoder_function: Function | None = None) -> Che
     """
     tensors, header = read_tensors(path, MODEL_KIND)
     tensors = restore_weights(tensors)
-    metadata: dict[str, Any] = json.loads(header["card"])
     try:
-        recipe = Recipe.from_json(json.loads(header["recipe"]))
+        metadata: dict[str, Any] = dict(json.loads(header["card"]))
+        described, architecture = dict(json.loads(header["recipe"])), json.loads(header.get("architecture", "null"))
+        kind = str(metadata["aggregator"])
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
+        raise CheckpointError(f"{path} has a damaged header ({error!r}): restore it from a copy") from error
+    try:
+        recipe = Recipe.from_json(described)
     except RecipeError as error:
         raise CheckpointError(
             f"{path} was written by version {metadata.get('version')}; version {__version__} cannot read its recipe "
             f"({error}): use a later version"
         ) from error
-    architecture = json.loads(header.get("architecture", "null"))
     encoder: ClipEncoder
     if recipe.stage1.encoder.startswith("python:"):
         encoder = _given_encoder(path, architecture, encoder_function)
@@ -101,7 +105,7 @@ def load_checkpoint(path: Path, encoder_function: Function | None = None) -> Che
     else:
         onnx = tensors.get("encoder.onnx")
         encoder = make_encoder(recipe.stage1, architecture, None if onnx is None else onnx.numpy().tobytes())
-    aggregator = make_aggregator(str(metadata["aggregator"]), encoder.dim, recipe)
+    aggregator = make_aggregator(kind, encoder.dim, recipe)
     for name, module in (("encoder", encoder), ("aggregator", aggregator)):
         prefix = f"{name}."
         own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -168,10 +168,12 @@ def read_recipe(name: str) -> Recipe:
             f"there is no recipe or file {name!r}: expected one of {', '.join(RECIPES)}, or the path of a TOML file"
         )
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise RecipeError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or a value out of range
         raise RecipeError(f"{path} is not a valid TOML file: {error}") from error
     base = values.pop("base", "paper")
-    if base not in RECIPES:
+    if not isinstance(base, str) or base not in RECIPES:
         raise RecipeError(f"{path}: base is {base!r}, expected one of {', '.join(RECIPES)}")
     return replaced(RECIPES[base](), {"name": path.stem, **values}, str(path))

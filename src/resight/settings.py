@@ -9,6 +9,7 @@ from resight.errors import RecipeError
 
 _T = TypeVar("_T")
 
+_SEVERAL = {int: "whole numbers", float: "numbers", str: "texts"}
 _KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", tuple: "a list"}
 
 
@@ -35,8 +36,12 @@ def replaced(settings: _T, values: dict[str, Any], where: str) -> _T:
             value = replaced(current, value, f"{where}: {key}")
         elif isinstance(current, tuple):
             value = tuple(value) if isinstance(value, list | tuple) else (value,)
+            kinds = {type(item) for item in current} or {str, int, float}
+            if not all(type(item) in kinds for item in value):
+                names = " or ".join(sorted(_SEVERAL.get(kind, kind.__name__) for kind in kinds))
+                raise RecipeError(f"{where}: {key} is {list(value)!r}, expected a list of {names}")
         elif isinstance(current, float) and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
+            value = float(min(max(value, -(2**1000)), 2**1000))  # larger numbers are no floats
         if type(value) is not type(getattr(settings, key)):
             raise RecipeError(
                 f"{where}: {key} is {value!r}, expected {_KINDS.get(type(current), type(current).__name__)}"

