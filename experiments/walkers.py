@@ -21,7 +21,6 @@ import torch
 from cyclopts import Parameter, run
 from torch import nn
 
-from experiments.baselines import ColourHistogram
 from experiments.walker_faults import LABELS, FaultImportance, faults_of_frames, importance_by_fault, read_faulty_frames
 from resight.checkpoints import Checkpoint, load_checkpoint
 from resight.data.readers.folder import read_folder
@@ -33,6 +32,7 @@ from resight.evaluation.protocols import default_protocol
 from resight.features.extract import extract_clip_features
 from resight.features.types import ClipFeatures
 from resight.models.aggregators import Aggregator, MeanFeature, MeanPair, TopShare
+from resight.models.colour_histogram import ColourHistogram
 from resight.models.encoders import make_encoder
 from resight.progress import progress_bar
 from resight.ranking import Ranking

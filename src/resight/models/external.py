@@ -8,7 +8,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from resight.errors import CheckpointError
@@ -43,17 +42,11 @@ class ExternalEncoder(FrameWise):
         frame_wise: Whether the network takes frames; its features are averaged over the frames of a clip.
     """
 
-    scale: Tensor
-    shift: Tensor
-
     def __init__(self, pixels: PixelFormat, name: str) -> None:
         super().__init__()
         self.pixels = pixels
         self.name = name
         self.frame_wise = pixels.layout not in CLIP_LAYOUTS
-        scale, shift = (torch.tensor(values) for values in pixels.scale_and_shift)
-        self.register_buffer("scale", scale, persistent=False)
-        self.register_buffer("shift", shift, persistent=False)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -77,7 +70,7 @@ class ExternalEncoder(FrameWise):
 
     def frame_features(self, frames: Tensor) -> Tensor:
         """Return the features of frames, (N, 3, H, W) in [-1, 1] to (N, D) float32."""
-        return self._features(frames)
+        return self.features_as(frames)
 
     def forward(self, clips: Tensor) -> Tensor:
         """Return clip features, (B, 3, L, H, W) in [-1, 1] to (B, D), not normalised.
@@ -89,17 +82,24 @@ class ExternalEncoder(FrameWise):
         if self.frame_wise:
             return super().forward(clips)
         check_clips(clips)
-        return self._features(clips)
+        return self.features_as(clips)
 
-    def prepared(self, values: Tensor) -> Tensor:
-        """Return frames (N, 3, H, W) or clips (N, 3, L, H, W) in [-1, 1] as the network's input."""
-        values = values.flip(1) if self.pixels.channels == "bgr" else values
+    def prepared(self, values: Tensor, pixels: PixelFormat | None = None) -> Tensor:
+        """Return frames (N, 3, H, W) or clips (N, 3, L, H, W) in [-1, 1] as the network's input.
+
+        Args:
+            values: Frames or clips.
+            pixels: Channel order, value range, mean and standard deviation to use instead of the encoder's.
+        """
+        chosen = pixels or self.pixels
         column = (-1, *(1,) * (values.ndim - 2))
-        values = values * self.scale.view(column) + self.shift.view(column)
+        scale, shift = (values.new_tensor(numbers).view(column) for numbers in chosen.scale_and_shift)
+        values = (values.flip(1) if chosen.channels == "bgr" else values) * scale + shift
         return values.permute(_AXES[self.pixels.layout or "nchw"]).contiguous()
 
-    def _features(self, values: Tensor) -> Tensor:
-        return self._run(self.prepared(values))
+    def features_as(self, values: Tensor, pixels: PixelFormat | None = None) -> Tensor:
+        """Return features (N, D) of what the network takes, frames or clips; for the arguments see `prepared`."""
+        return self._run(self.prepared(values, pixels))
 
     @abstractmethod
     def _run(self, values: Tensor) -> Tensor:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from experiments.baselines import LEVELS, STRIPES, ColourHistogram
 
 from resight.data.readers.folder import read_folder
 from resight.evaluation.evaluate import evaluate_features
 from resight.evaluation.protocols import PROTOCOLS
 from resight.features.extract import extract_clip_features
 from resight.models.aggregators import MeanFeature
+from resight.models.colour_histogram import LEVELS, STRIPES, ColourHistogram
 from resight.recipe import ClipSpec
 
 
