@@ -12,7 +12,7 @@ from resight.errors import CheckpointError, RecipeError, ShapeError
 from resight.settings import replaced
 from resight.tables import Row, Table
 
-_OPTIONAL = ("seed", "by_fault", "transfer")
+_OPTIONAL = ("seed", "by_fault", "damage", "transfer", "published", "speed", "choices", "unit")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class ScoreTable:
         command: Command that reproduces the scores.
         columns: Names of the scores.
         rows: Name of a method or group, and one value per column: scores in percent, counts as integers.
+        unit: Unit of the scores; empty if the columns name theirs.
 
     Raises:
         ShapeError: If a row does not have one value per column.
@@ -54,6 +55,7 @@ class ScoreTable:
     command: str = ""
     columns: tuple[str, ...] = ()
     rows: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    unit: str = "percent"
 
     def __post_init__(self) -> None:
         _ = self.table  # building the table checks the rows
@@ -65,7 +67,8 @@ class ScoreTable:
     def table(self) -> Table:
         """The scores as a table."""
         rows = tuple(Row(name, tuple(values)) for name, values in self.rows.items())
-        return Table(f"{self.data}, percent", self.columns, rows, note=self.conditions)
+        title = f"{self.data}, {self.unit}" if self.unit else self.data
+        return Table(title, self.columns, rows, note=self.conditions)
 
     def to_markdown(self) -> str:
         """Return the table with the data above it, and the conditions and the command below it."""
@@ -95,7 +98,11 @@ class Card:
         sha256: SHA-256 of the weights file.
         validation: Scores on persons that are neither training nor validation persons.
         by_fault: The same scores by tracking fault of the query.
+        damage: Scores on damaged clips, by kind of damage.
         transfer: Scores on real people.
+        published: Scores of comparable models, as their authors published them.
+        speed: Speed and size next to another model, measured in one run.
+        choices: Scores of training runs that led to the model.
     """
 
     name: str = ""
@@ -115,7 +122,11 @@ class Card:
     sha256: str = ""
     validation: ScoreTable = field(default_factory=ScoreTable)
     by_fault: ScoreTable = field(default_factory=ScoreTable)
+    damage: ScoreTable = field(default_factory=ScoreTable)
     transfer: ScoreTable = field(default_factory=ScoreTable)
+    published: ScoreTable = field(default_factory=ScoreTable)
+    speed: ScoreTable = field(default_factory=ScoreTable)
+    choices: ScoreTable = field(default_factory=ScoreTable)
 
     @property
     def megabytes(self) -> float:
@@ -146,7 +157,11 @@ class Card:
         tables = (
             ("Scores", self.validation),
             ("Scores by tracking fault of the query", self.by_fault),
+            ("Scores by kind of damage", self.damage),
             ("Scores on real people", self.transfer),
+            ("Published scores of comparable models", self.published),
+            ("Speed and size", self.speed),
+            ("Choices that led to this model", self.choices),
         )
         for title, table in tables:
             parts += [f"### {title}", table.to_markdown()] if table else []
