@@ -48,7 +48,7 @@ class Compute:
         import torch
 
         available = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        name = device.strip().lower()
+        name = str(device).strip().lower()
         if name == "auto":
             return cls("cuda" if available else "cpu", precision)
         form = re.fullmatch(r"cpu|(?:cuda|gpu)|(?:(?:cuda|gpu):)?(\d+)", name)

@@ -5,24 +5,33 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from resight.errors import OutputError
 
 
-def check_output_folder(folder: Path) -> None:
+def check_output_folder(folder: Path, *, keep: bool = True) -> None:
     """Check that files can be written into a folder; it is created if it is missing.
+
+    Args:
+        folder: The folder.
+        keep: Whether to leave folders that had to be created; otherwise they are removed again.
 
     Raises:
         OutputError: If it is a file, or cannot be created or written.
     """
+    created = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder):
             pass
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _cannot_write(folder, "a folder", error) from error
+    finally:
+        for path in () if keep else created:
+            with suppress(OSError):
+                path.rmdir()
 
 
 def check_output_file(path: Path) -> None:
@@ -66,5 +75,6 @@ def _check_regular(path: Path) -> None:
         raise OutputError(f"cannot write {path}: it is not a regular file, expected the name of a file")
 
 
-def _cannot_write(path: Path, what: str, error: OSError) -> OutputError:
-    return OutputError(f"cannot write {path}: {error.strerror or error}; expected {what} that can be written")
+def _cannot_write(path: Path, what: str, error: OSError | ValueError) -> OutputError:
+    reason = getattr(error, "strerror", None) or error
+    return OutputError(f"cannot write {path}: {reason}; expected {what} that can be written")

@@ -69,9 +69,9 @@ def within(settings: object, least: float, most: float, *names: str) -> None:
     """
     for name in names:
         value = getattr(settings, name)
-        if not least <= value <= most:
+        if not _is_number(value) or not least <= value <= most:
             allowed = f"at least {least}" if most == float("inf") else f"{least} to {most}"
-            raise RecipeError(f"{name} is {value}, expected {allowed}")
+            raise RecipeError(f"{name} is {value!r}, expected {allowed}")
 
 
 def positive(settings: object, *names: str) -> None:
@@ -81,5 +81,21 @@ def positive(settings: object, *names: str) -> None:
         RecipeError: If one is not.
     """
     for name in names:
-        if not getattr(settings, name) > 0:
-            raise RecipeError(f"{name} is {getattr(settings, name)}, expected more than 0")
+        value = getattr(settings, name)
+        if not _is_number(value) or not value > 0:
+            raise RecipeError(f"{name} is {value!r}, expected more than 0")
+
+
+def whole_number(name: str, value: object, least: int) -> int:
+    """Return a value that must be a whole number of at least `least`.
+
+    Raises:
+        RecipeError: If it is not.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise RecipeError(f"{name} is {value!r}, expected a whole number of at least {least}")
+    return value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

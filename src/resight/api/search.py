@@ -7,8 +7,9 @@ from pathlib import Path
 from resight.api.answers import Answers
 from resight.api.model import Model, as_model
 from resight.api.sources import Source, find_tracklet, open_dataset, same_frames
-from resight.errors import DatasetError, RecipeError
+from resight.errors import DatasetError
 from resight.scoring.search import search_exactly, search_shortlist
+from resight.settings import whole_number
 from resight.tracklet import Dataset, Tracklet
 
 
@@ -41,8 +42,8 @@ def search(
         RecipeError: If `k` or `shortlist` is below 1.
     """
     for name, value in (("k", k), ("shortlist", shortlist)):
-        if value is not None and value < 1:
-            raise RecipeError(f"{name} is {value}, expected 1 or more")
+        if value is not None or name == "k":
+            whole_number(name, value, 1)
     dataset = open_dataset(dataset)
     tracklet = find_tracklet(query, dataset)
     gallery = searchable(tracklet, dataset)

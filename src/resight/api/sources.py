@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -15,6 +14,8 @@ from numpy.typing import NDArray
 
 from resight.data.readers import read_dataset
 from resight.data.readers.folder import read_tracklet
+from resight.data.readers.listing import natural_order
+from resight.data.readers.names import one_spelling
 from resight.errors import DatasetError, ShapeError
 from resight.progress import note
 from resight.tracklet import JUNK, Dataset, Tracklet
@@ -53,7 +54,7 @@ def as_tracklets(source: Any) -> tuple[list[Tracklet | ArrayTracklet], bool]:
     """
     if isinstance(source, (Tracklet, str, PathLike, np.ndarray)):
         return [_one(source)], True
-    items = list(source)
+    items = _items(source)
     if not items:
         raise DatasetError("expected at least one tracklet or frame, found an empty list")
     if all(_is_frame(item) for item in items):
@@ -80,22 +81,33 @@ def select_cameras(dataset: Dataset, cameras: str) -> Dataset:
 
     Args:
         dataset: Any data set.
-        cameras: ``Q:G``, numbers of the cameras of queries and gallery; an empty one keeps all.
+        cameras: ``Q:G``, names or numbers of the cameras of queries and gallery; an empty one keeps all. A name may
+            contain colons. A number is used if no camera has it as its name.
 
     Raises:
         DatasetError: If `cameras` has another form, or no query or gallery tracklet is left.
     """
-    form = re.fullmatch(r"(\d*):(\d*)", cameras)
-    if form is None:
-        raise DatasetError(f"cameras is {cameras!r}, expected Q:G with numbers of cameras, such as 1:2, 1: or :2")
-    query_camera, gallery_camera = (int(number) if number else None for number in form.groups())
+    if not isinstance(cameras, str):
+        raise DatasetError(f"cameras is {cameras!r}, expected text Q:G, such as 1:2, door:gate, 1: or :2")
+    numbers = {one_spelling(name): number for number, name in enumerate(dataset.camera_names, start=1)}
+    numbers |= {str(t.camera): t.camera for t in (*dataset.query, *dataset.gallery) if str(t.camera) not in numbers}
+    parts = cameras.split(":")
+    pairs = [(":".join(parts[:place]), ":".join(parts[place:])) for place in range(1, len(parts))]
+    known = [pair for pair in pairs if all(not name or one_spelling(name) in numbers for name in pair)]
+    if len(known) != 1:
+        names = ", ".join(list(dataset.camera_names) or sorted(numbers, key=natural_order))
+        problem = "is ambiguous" if known else "does not name cameras of queries and gallery"
+        raise DatasetError(
+            f"cameras is {cameras!r}, which {problem}: expected Q:G, such as 1:2, 1: or :2, with numbers or names; the "
+            f"cameras of {dataset.root} are {names}"
+        )
+    query_camera, gallery_camera = (numbers[one_spelling(name)] if name else None for name in known[0])
     chosen = dataset.between_cameras(query_camera, gallery_camera)
-    for role, tracklets, camera in (
-        ("query", chosen.query, query_camera), ("gallery", chosen.gallery, gallery_camera),
-    ):  # fmt: skip
+    for role, tracklets, name in (("query", chosen.query, known[0][0]), ("gallery", chosen.gallery, known[0][1])):
         if not tracklets:
-            known = sorted({tracklet.camera for tracklet in getattr(dataset, role)})
-            raise DatasetError(f"{dataset.root} has no {role} tracklet of camera {camera}; its cameras are {known}")
+            present = sorted({tracklet.camera for tracklet in getattr(dataset, role)})
+            names = ", ".join(map(dataset.camera_name, present))
+            raise DatasetError(f"{dataset.root} has no {role} tracklet of camera {name}; its cameras are {names}")
     return chosen
 
 
@@ -112,9 +124,9 @@ def find_tracklet(source: Source, dataset: Dataset | None = None) -> Tracklet:
         DatasetError: If there is no such tracklet, folder or picture.
     """
     if isinstance(source, str) and source and dataset is not None:
-        if (found := dataset.find(source)) is not None:
+        if (found := dataset.find(source) or _find_alike(source, dataset)) is not None:
             return found
-        if not Path(source).expanduser().exists():
+        if not _exists(source):
             example = f" (ids look like {dataset.gallery[0].id!r})" if dataset.gallery else ""
             raise DatasetError(
                 f"{source!r} is neither a folder of frames, nor a picture, nor the id of a tracklet in "
@@ -139,14 +151,41 @@ def _one(source: Any) -> Tracklet | ArrayTracklet:
     if isinstance(source, (str, PathLike)):
         if not str(source):
             raise DatasetError("expected a folder of pictures or a picture, found an empty path")
-        path = Path(source).expanduser()
-        return _tracklet_of_files([path]) if path.is_file() else read_tracklet(path)
-    items = list(source)
+        try:
+            path = Path(source).expanduser()
+            return _tracklet_of_files([path]) if path.is_file() else read_tracklet(path)
+        except (OSError, RuntimeError) as error:  # a name that is too long, or the home of an unknown user
+            raise DatasetError(f"there is no folder or picture {str(source)[:80]!r} ({error.args[-1]})") from error
+    items = _items(source)
     if not items:
         raise DatasetError("expected the frames of a tracklet, found none")
     if all(isinstance(item, (str, PathLike)) for item in items):
         return _tracklet_of_files([Path(item).expanduser() for item in items])
     return ArrayTracklet(tuple(_checked(item) for item in items))
+
+
+def _items(source: Any) -> list[Any]:
+    """Return the items of a list or another iterable."""
+    try:
+        return list(source)
+    except TypeError:
+        raise DatasetError(
+            f"expected a tracklet, a folder of pictures, a list of pictures or arrays, found {type(source).__name__}"
+        ) from None
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):  # too long, a zero byte, or the home of an unknown user
+        return False
+
+
+def _find_alike(name: str, dataset: Dataset) -> Tracklet | None:
+    """Return the tracklet whose id is the same but for its Unicode form."""
+    wanted = one_spelling(name)
+    tracklets = (*dataset.query, *dataset.gallery, *dataset.train)
+    return next((t for t in tracklets if not t.id.isascii() and one_spelling(t.id) == wanted), None)
 
 
 def _is_frame(item: Any) -> bool:
@@ -166,7 +205,10 @@ def _tracklet_of_files(paths: Sequence[Path]) -> Tracklet:
 
 
 def _checked(frame: Any) -> NDArray[np.uint8]:
-    values = np.asarray(frame)
+    try:
+        values = np.asarray(frame)
+    except ValueError as error:  # lists of different lengths
+        raise ShapeError(f"a frame is no array ({error}), expected (height, width, 3) of uint8, RGB") from error
     if values.ndim != 3 or values.shape[2] != 3 or values.dtype != np.uint8 or 0 in values.shape:
         raise ShapeError(
             f"a frame is an array {values.shape} of {values.dtype}, expected (height, width, 3) of uint8, RGB; convert "

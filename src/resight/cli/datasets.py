@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from resight.cli.app import ALL_CORES, WORKERS, Json, app, print_result
+from resight.outputs import check_output_folder
 from resight.progress import progress_bar
 
 
@@ -32,6 +33,7 @@ def synth(
     from resight.synthetic.world import SCALES
 
     where = Compute.resolve(device).device
+    check_output_folder(out, keep=False)
     with progress_bar("rendering", "frames", not as_json) as progress:
         report = make_layout(out, layout, SCALES[scale], seed, device=where, workers=workers, progress=progress)
     name = f"{reader_of(layout)}:{report.out}"

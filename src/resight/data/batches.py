@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -171,7 +172,9 @@ def load_batches(
         worker_init_fn=_ignore_interrupts,
         pin_memory=device.type == "cuda",
     )
-    loaded = _raised(loader)
+    with _interrupts_held():
+        iterator = iter(loader)  # starts the workers
+    loaded = _raised(iterator)
     yield from loaded if device.type == "cpu" else copy_ahead(loaded, device)
 
 
@@ -212,9 +215,22 @@ class _Guarded(Dataset[Any]):
             return _Failure(error)
 
 
-def _raised(loader: Iterable[Batch | _Failure]) -> Iterator[Batch]:
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back, so that a worker that is just being started does not end because of it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _raised(batches: Iterable[Batch | _Failure]) -> Iterator[Batch]:
     """Yield batches, and raise the error of the first failure."""
-    for batch in loader:
+    for batch in batches:
         if isinstance(batch, _Failure):
             raise batch.error
         yield batch

@@ -9,6 +9,7 @@ import numpy as np
 
 from resight.errors import DatasetError
 from resight.tracklet import Tracklet, by_person
+from resight.words import counted
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,10 @@ class TrainingSplit:
         needed = max(2, round(share * len(groups)))
         if len(possible) < needed:
             raise DatasetError(
-                f"{len(possible)} training persons are seen by two cameras, but {needed} are needed for validation: "
-                "add tracklets of the same persons from other cameras"
+                f"{counted(len(possible), 'persons')} of the training data are seen by two cameras, but {needed} are "
+                "needed for validation: add tracklets of the same persons from other cameras, or validate on another "
+                "data set with --validate-on. With one camera only, list the tracklets in a manifest without camera: "
+                "each then counts as a camera of its own"
             )
         drawn = set(np.random.default_rng([seed, 3]).permutation(possible)[:needed].tolist())
         return cls(

@@ -192,6 +192,8 @@ def _check_depths(tree: Tree, findings: Findings) -> None:
     if not depths:
         _other_kind(tree, "folder", folder.PATTERN, findings)
         return
+    if list(depths) == [0]:  # pictures and no folders: the reader says what they are read as
+        return
     guess = guess_kind(tree)
     if guess is not None and (guess[0] not in ("folder", "manifest") or guess[1]):
         place = tree.root / guess[1]

@@ -71,11 +71,22 @@ class Source:
         Raises:
             DatasetError: If a value is invalid.
         """
+        given = (self.video,) if isinstance(self.video, (str, Path)) else tuple(self.video)
+        paths = [*given, *([] if self.tracks is None else [self.tracks])]
+        if not isinstance(self.name, str) or not all(isinstance(path, (str, Path)) for path in paths):
+            raise DatasetError(f"camera {self.name!r}: expected a name, and paths of video and tracks, found {paths}")
+        videos = tuple(map(Path, given))
+        object.__setattr__(self, "video", videos[0] if len(videos) == 1 else videos)
+        object.__setattr__(self, "tracks", None if self.tracks is None else Path(self.tracks))
         if not _NAME.fullmatch(self.name):
             raise DatasetError(
                 f"camera name {self.name!r} is not valid: it is used as a folder name, so use only letters, digits, "
                 "_, . and -, and begin with a letter, a digit or _"
             )
+        for key in ("rate", "first_frame"):
+            value = getattr(self, key)
+            if value is not None and (not isinstance(value, _TYPES[key][0]) or isinstance(value, bool)):
+                raise DatasetError(f"camera {self.name}: expected {key} to be {_TYPES[key][1]}, found {value!r}")
         if self.rate is not None and not 0 < self.rate < 10_000:
             raise DatasetError(f"camera {self.name}: expected a rate in frames per second, found {self.rate}")
         if self.first_frame is not None and abs(self.first_frame) > _LARGEST_FRAME:

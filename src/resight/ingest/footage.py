@@ -57,6 +57,12 @@ def video_files(video: Path | Sequence[Path]) -> tuple[Path, ...]:
         DatasetError: If nothing is there, or a folder has both videos and images.
     """
     paths = _paths(video)
+    for path in paths:
+        if not _exists(path):
+            where = str(path)[:200]
+            raise DatasetError(
+                f"there is no video {where}: expected a video file or a folder of images; check the path"
+            )
     if len(paths) == 1 and paths[0].is_dir():
         folder = paths[0]
         videos = [name for name in list_names(folder) if name.lower().endswith(VIDEOS)]
@@ -71,8 +77,6 @@ def video_files(video: Path | Sequence[Path]) -> tuple[Path, ...]:
                 raise DatasetError(f"{folder} holds no picture: perhaps the frames are in {folder / within[0]}")
         return tuple(folder / name for name in videos)
     for path in paths:
-        if not path.exists():
-            raise DatasetError(f"there is no video {path}: expected a video file or a folder of images; check the path")
         if not path.is_file():
             raise DatasetError(f"{path} is not a video file; several parts of a recording must all be files")
     return paths
@@ -94,6 +98,13 @@ def fingerprint(video: Path | Sequence[Path]) -> str:
         return hashlib.sha256("\n".join(f"{n} {(folder / n).stat().st_size}" for n in names).encode()).hexdigest()
     digests = [_hash_ends(path) for path in files]
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long
+        return False
 
 
 def _paths(video: Path | Sequence[Path]) -> tuple[Path, ...]:

@@ -24,6 +24,7 @@ from resight.ingest.skipped import SkipLog
 from resight.ingest.tracking import detect_people, track_boxes
 from resight.ingest.tracks import Tracks, read_tracks
 from resight.ingest.video import Footage
+from resight.outputs import check_output_folder
 from resight.progress import Progress
 
 THUMBNAILS = ".thumbnails"
@@ -60,8 +61,8 @@ class Prepared:
 
 
 def ingest(
-    sources: Sequence[Source],
-    out: Path,
+    sources: Source | Sequence[Source],
+    out: Path | str,
     settings: IngestSettings | None = None,
     progress: Progress | None = None,
     *,
@@ -95,11 +96,13 @@ def ingest(
     """
     started = time.monotonic()
     settings = settings or IngestSettings()
+    sources, out = ((sources,) if isinstance(sources, Source) else tuple(sources)), Path(out)
     if not sources:
         raise DatasetError("no camera to ingest: name a video, or a TOML file with [[camera]] tables")
-    check_names(tuple(sources))
+    check_names(sources)
     records = Records(out)
     records.check(settings)
+    check_output_folder(out, keep=False)
     identities = [_identity(source, settings) for source in sources]
     unfinished = [
         (source, identity)

@@ -50,8 +50,11 @@ class IngestSettings:
             ("max_gap", 0, math.inf), ("quality", 1, 100),
         ):  # fmt: skip
             value = getattr(self, name)
-            if not least <= value <= most:
-                raise RecipeError(f"{name} must be from {least} to {most}, found {value}")
+            if not isinstance(value, (int, float)) or isinstance(value, bool) or not least <= value <= most:
+                raise RecipeError(f"{name} must be from {least} to {most}, found {value!r}")
+        score = self.min_score
+        if score is not None and not (isinstance(score, (int, float)) and math.isfinite(score)):
+            raise RecipeError(f"min_score must be a finite number, found {score!r}")
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as JSON values."""

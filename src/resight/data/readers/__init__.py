@@ -73,6 +73,8 @@ def read_splits(name: str) -> tuple[Dataset, ...]:
         DatasetError: If the name has another form, the kind is unknown, the split does not exist, or the data at the
             path is not of that kind.
     """
+    if not isinstance(name, str):
+        raise DatasetError(f"expected the name of a data set as text, KIND:PATH, found {name!r}")
     kind, colon, path = name.partition(":")
     known = ", ".join(sorted(READERS))
     if not colon or not path:
@@ -81,7 +83,11 @@ def read_splits(name: str) -> tuple[Dataset, ...]:
         )
     if kind not in READERS:
         raise DatasetError(f"{kind!r} in {name!r} is not a kind of data set; known: {known}")
-    root, number = split_path(kind, path)
+    try:
+        root, number = split_path(kind, path)
+        root.exists()
+    except (OSError, RuntimeError) as error:  # a name that is too long, or the home of an unknown user
+        raise DatasetError(f"there is no data set {path[:80]!r} ({error.args[-1]})") from error
     if number == "all":
         return (OWN_DATA[kind].read(root),)
     splits = _read(kind, root)

@@ -11,7 +11,8 @@ from resight.data.readers.listing import PICTURES, list_folder, other_pictures
 from resight.data.readers.names import describe_special, number_persons, numbered, one_spelling
 from resight.data.readers.own_splits import apply_own_splits
 from resight.errors import DatasetError
-from resight.tracklet import DISTRACTOR, Dataset, Tracklet
+from resight.tracklet import DISTRACTOR, JUNK, Dataset, Tracklet
+from resight.words import counted
 
 PATTERN = "<person>/<camera>/<tracklet>/<frame>.jpg"
 DEPTH = 3
@@ -33,7 +34,8 @@ def read_folder(root: Path) -> Dataset:
     Folders and frames are sorted in natural order (``frame9`` before ``frame10``). Persons are numbered 1, 2, … in
     that order, and so are the cameras of the whole data set. A tracklet's id is ``person/camera/tracklet``. Hidden
     files, system folders and files that are not pictures are ignored. A tracklet folder without pictures is left out,
-    with a note. Persons named ``junk``, ``-1``, ``distractors`` or ``0000`` are marked as such, with a note.
+    with a note. If the folder holds only pictures, each is a tracklet of one frame of an unknown person, under a camera
+    of its own. Persons named ``junk``, ``-1``, ``distractors`` or ``0000`` are marked as such, with a note.
 
     Args:
         root: The folder that contains the persons' folders.
@@ -44,6 +46,9 @@ def read_folder(root: Path) -> Dataset:
     """
     if not root.is_dir():
         raise DatasetError(f"there is no folder {root}: {LAYOUT.description}")
+    folders, pictures = list_folder(root)
+    if pictures and not folders:
+        return _read_flat(root, pictures)
     listed: list[tuple[str, str, str, tuple[str, ...]]] = []
     notes: list[str] = []
     for person in _folders_above_tracklets(root):
@@ -77,6 +82,18 @@ def read_folder(root: Path) -> Dataset:
         for person, camera, tracklet, names in listed
     )
     return Dataset("folder", root, tracklets, tracklets, tracklets, tuple(notes), camera_names=tuple(cameras))
+
+
+def _read_flat(root: Path, pictures: Sequence[str]) -> Dataset:
+    """Return the pictures of a folder as tracklets of one frame."""
+    tracklets = tuple(
+        Tracklet(name, JUNK, camera, root, (name,)) for camera, name in enumerate(pictures, start=1)
+    )  # fmt: skip
+    note = (
+        f"{root} holds {counted(len(pictures), 'pictures')} and no folder: each is read as a tracklet of one frame of "
+        f"an unknown person, to be searched, not for training or evaluation. Tracklets are {PATTERN}"
+    )
+    return Dataset("folder", root, tracklets, tracklets, tracklets, (note,))
 
 
 def read_folder_splits(root: Path) -> tuple[Dataset, ...]:

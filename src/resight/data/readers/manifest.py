@@ -147,6 +147,8 @@ def _find_frames(root: Path, row: _Row) -> tuple[Path, tuple[str, ...]]:
     """Return the folder and the names of a tracklet's frames, all of which exist."""
     row.frames = [name if _exists(root / name) else find_alike(root, name) or name for name in row.frames]
     first = root / row.frames[0]
+    if not _exists(first):
+        raise DatasetError(f"{row.where}: there is no {str(first)[:200]}; paths are relative to the manifest")
     if len(row.frames) == 1 and not first.is_file():
         if not first.is_dir():
             raise DatasetError(f"{row.where}: there is no {first}; paths are relative to the manifest")
@@ -160,7 +162,7 @@ def _find_frames(root: Path, row: _Row) -> tuple[Path, tuple[str, ...]]:
     except ValueError as error:
         raise DatasetError(f"{row.where}: frames mix absolute and relative paths; use one form") from error
     for name in row.frames:
-        if not (root / name).is_file():
+        if not _exists(root / name) or not (root / name).is_file():
             raise DatasetError(f"{row.where}: there is no picture {root / name}; paths are relative to the manifest")
     return root / folder, tuple(os.path.relpath(name, folder) for name in row.frames)
 

@@ -66,13 +66,13 @@ def find_alike(root: Path, name: str) -> str | None:
     place, found = root, Path()
     for part in Path(name.replace("\\", "/")).parts:
         match = part
-        if not (place / part).exists():
-            try:
+        try:
+            if not (place / part).exists():
                 alike = [entry for entry in os.listdir(place) if one_spelling(entry) == one_spelling(part)]  # noqa: PTH208
-            except OSError:
-                return None
-            if len(alike) != 1:
-                return None
-            match = alike[0]
+                if len(alike) != 1:
+                    return None
+                match = alike[0]
+        except OSError:  # not a folder, or a name that is too long
+            return None
         place, found = place / match, found / match
     return str(found)
