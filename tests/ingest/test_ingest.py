@@ -11,7 +11,7 @@ from tests.ingest.conftest import COLOURS, MakeVideo, box_of, tracks_text
 from resight.data.frames import read_frame
 from resight.data.readers.folder import read_folder
 from resight.data.readers.manifest import read_manifest
-from resight.errors import DatasetError
+from resight.errors import DatasetError, OutputError
 from resight.ingest.cameras import Source
 from resight.ingest.ingest import ingest
 from resight.ingest.settings import IngestSettings
@@ -197,3 +197,72 @@ def test_progress_has_a_known_total_from_the_first_call(door: Source, gate: Sour
     assert calls[0] == (0, 60)
     assert calls[-1] == (60, 60)
     assert {total for _, total in calls} == {60}
+
+
+def persons_of(out: Path) -> dict[str, str | None]:
+    lines = map(json.loads, (out / "manifest.jsonl").read_text().splitlines())
+    return {line["id"]: line["person"] for line in lines}
+
+
+def test_corrected_tracks_can_be_cut_again(door: Source, gate: Source, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    ingest([door, gate], out)
+    manifest = out / "manifest.jsonl"
+    manifest.write_text(manifest.read_text().replace('"person": null', '"person": "anna"'))
+    assert door.tracks is not None
+    rows = tracks_text(range(30)).splitlines(keepends=True)
+    door.tracks.write_text("".join(row for row in rows if row.split(",")[1] == "1" or int(row.split(",")[0]) <= 20))
+    with pytest.raises(DatasetError, match=r"different input \(tracks\); use --redo"):
+        ingest([door, gate], out)
+    report = ingest([door, gate], out, redo=True)
+    assert "persons entered for 1 tracklet" in report.cameras[0].notes[0]
+    assert persons_of(out) == {
+        "door-0001/door/0001": "anna", "door-0002/door/0002": None,  # track 2 has changed
+        "gate-0001/gate/0001": "anna", "gate-0002/gate/0002": "anna",
+    }  # fmt: skip
+    assert [len(t) for t in read_folder(out).gallery] == [30, 20, 20, 20]
+    assert (out / ".ingest" / "manifest-before-redo.jsonl").read_text().count("anna") == 4
+    whole = tmp_path / "whole"
+    ingest([door, gate], whole)
+    crops = [{k: v for k, v in contents(folder).items() if k.endswith(".jpg")} for folder in (out, whole)]
+    assert crops[0] == crops[1]
+
+
+def test_a_camera_whose_tracklets_were_moved_is_not_cut_again(door: Source, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    ingest([door], out)
+    (out / "anna" / "door").mkdir(parents=True)
+    (out / "door-0001" / "door" / "0001").rename(out / "anna" / "door" / "0001")
+    assert door.tracks is not None
+    door.tracks.write_text(tracks_text(range(20)))
+    before = contents(out)
+    with pytest.raises(DatasetError, match=r"door-0001/door/0001 was moved or deleted; put it back"):
+        ingest([door], out, redo=True)
+    assert contents(out) == before
+
+
+def test_no_tracklet_is_a_failure_and_the_corrected_tracks_work(door: Source, tmp_path: Path) -> None:
+    assert door.tracks is not None
+    door.tracks.write_text(tracks_text(range(30), first=300))
+    with pytest.raises(DatasetError, match=r"no tracklet came out\. camera door: .*after the last video frame"):
+        ingest([door], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    door.tracks.write_text(tracks_text(range(30)))
+    assert ingest([door], tmp_path / "out").tracklets == 2
+
+
+def test_a_track_id_may_be_the_person_in_all_cameras(door: Source, gate: Source, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    ingest([door, gate], out, IngestSettings(same_ids=True))
+    assert persons_of(out) == {
+        "0001/door/0001": "0001", "0002/door/0002": "0002", "0001/gate/0001": "0001", "0002/gate/0002": "0002",
+    }  # fmt: skip
+    for dataset in (read_folder(out), read_manifest(out)):
+        assert sorted((t.person, t.camera) for t in dataset.gallery) == [(1, 1), (1, 2), (2, 1), (2, 2)]
+    with pytest.raises(DatasetError, match=r"has no tracks, so its ids cannot be the same"):
+        ingest([Source("hall", door.video)], tmp_path / "other", IngestSettings(same_ids=True))
+
+
+def test_an_output_place_that_cannot_be_written_is_refused_before_any_work(door: Source) -> None:
+    with pytest.raises(OutputError, match=r"cannot write /proc/resight"):
+        ingest([door], Path("/proc/resight/x"), progress=lambda done, total: pytest.fail("work was done"))

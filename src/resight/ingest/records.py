@@ -246,6 +246,8 @@ class Records:
                 for file in self.hidden.glob(f"{name}-{glob.escape(source.name)}.*"):
                     file.unlink()
         _write(path, {"source": identity, "report": None, "before": before.persons})
+        if values and values["source"] != identity:
+            self.publish(0)  # otherwise the persons in the manifest would be entered for the new tracklets
         return before
 
     def begin(self, settings: IngestSettings) -> None:
