@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -161,6 +162,7 @@ def uniform_peers(seed: int, number: int, style: Style) -> tuple[int, ...]:
     return tuple(peer for peer in range(4 * block, 4 * block + 4) if peer not in (number, 0))
 
 
+@lru_cache(maxsize=4096)
 def _detailed_person(seed: int, number: int, style: Style) -> Person:
     """Draw a person with a `Look`."""
     rng = stream(seed, "figure", number)

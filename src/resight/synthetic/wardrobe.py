@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from resight.synthetic.clothes import Colour
 
@@ -142,11 +144,18 @@ _LOWERS: Mapping[str, tuple[tuple[float, float, float], tuple[float, float], flo
 }
 
 
+@lru_cache(maxsize=256)
+def _read_mix(mix: str) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """Return the names of a mix and their probabilities."""
+    entries = [entry.split(":") for entry in mix.split()]
+    shares = np.array([weight for _, weight in entries], float)
+    return tuple(name.replace("_", " ") for name, _ in entries), shares / shares.sum()
+
+
 def pick(rng: np.random.Generator, mix: str) -> str:
     """Return a name drawn from a mix such as ``black:3 light_grey:1``, in which the numbers are relative weights."""
-    names, weights = zip(*(entry.split(":") for entry in mix.split()), strict=True)
-    share = np.array(weights, float)
-    return str(names[rng.choice(len(names), p=share / share.sum())]).replace("_", " ")
+    names, shares = _read_mix(mix)
+    return names[rng.choice(len(names), p=shares)]
 
 
 def shade_of(rng: np.random.Generator, dye: str, spread: float = 1.0) -> Colour:
