@@ -13,7 +13,7 @@ from PIL import UnidentifiedImageError
 
 from resight.data.corruption import corrupt_frames
 from resight.data.damage import CORRUPTED, ClipDamage, damage_clip
-from resight.data.pictures import decode_picture, is_plain_jpeg, upright_size
+from resight.data.pictures import check_size, decode_picture, is_plain_jpeg, upright_size
 from resight.data.transforms import Pixels, augment_clip, draw_augmentation, enlarged_size, resize_frames
 from resight.errors import FrameError
 from resight.recipe import ClipSpec, Stage1
@@ -61,6 +61,7 @@ def read_frames(paths: Sequence[Path]) -> list[Pixels]:
         try:
             other = None if is_plain_jpeg(data) else decode_picture(data)
             size = simplejpeg.decode_jpeg_header(data)[:2] if other is None else other.shape[:2]
+            check_size(size[1], size[0])
             if size != block.shape[1:3]:
                 blocks.append(block[:filled])
                 block, filled = np.empty((len(paths) - n, *size, 3), np.uint8), 0
@@ -68,7 +69,7 @@ def read_frames(paths: Sequence[Path]) -> list[Pixels]:
                 simplejpeg.decode_jpeg(data, colorspace="RGB", buffer=block[filled])
             else:
                 block[filled] = other
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, MemoryError) as error:
             raise _unreadable(path, data, error) from error
         filled += 1
     return [*blocks[1:], block[:filled]]

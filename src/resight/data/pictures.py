@@ -13,6 +13,7 @@ _BACKGROUND = 128
 """Grey level behind transparent pixels: the middle of the range, so that no edge stands out more than it must."""
 _EXIF_AT = 1 << 16
 """The orientation of a JPEG is stored in one of its first segments, none of which is longer."""
+_LARGEST = 1 << 27
 _LEAST_MAXIMUM = 1 << 14
 _LEAST_RANGE = 1 << 12
 
@@ -51,6 +52,7 @@ def decode_picture(data: bytes) -> NDArray[np.uint8]:
     """
     try:
         with Image.open(io.BytesIO(data)) as opened:
+            check_size(*opened.size)
             picture: Image.Image = opened
             if orientation_of(opened) != 1:
                 picture = ImageOps.exif_transpose(opened)
@@ -65,6 +67,16 @@ def decode_picture(data: bytes) -> NDArray[np.uint8]:
         Image.DecompressionBombError,
     ) as error:
         raise ValueError(f"damaged ({error})") from error
+
+
+def check_size(width: int, height: int) -> None:
+    """Refuse a picture whose header claims more pixels than any camera has.
+
+    Raises:
+        ValueError: If it has.
+    """
+    if width * height > _LARGEST:
+        raise ValueError(f"its header says {width} × {height} pixels, more than {_LARGEST:,}")
 
 
 def upright_size(data: bytes) -> tuple[int, int]:

@@ -71,8 +71,9 @@ class CameraReport:
     def to_text(self) -> str:
         """Return one line of totals, followed by one line per note and per reason for skipping something."""
         frames = sum(tracklet["count"] for tracklet in self.tracklets)
+        noun = "frame" if self.video_frames == 1 else "frames"
         totals = (
-            f"camera {self.camera}: {counted(self.video_frames, 'frames')}, {counted(self.boxes, 'boxes')}, "
+            f"camera {self.camera}: {self.video_frames} video {noun}, {counted(self.boxes, 'boxes')}, "
             f"{counted(len(self.tracklets), 'tracklets')} with {counted(frames, 'frames')}"
         )
         notes = [f"  note: {note}" for note in self.notes]

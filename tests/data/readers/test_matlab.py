@@ -9,9 +9,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from scipy.io import savemat
+from scipy.io import loadmat, savemat
 
 from resight.data.readers.matlab import read_table
+from resight.data.readers.matlab5 import read_matlab5
 from resight.errors import DatasetError
 
 TABLE = np.array([[1, 2, 3], [4, 5, 6]])
@@ -64,3 +65,17 @@ def test_a_missing_h5py_is_reported_with_the_install_command(tmp_path: Path, mon
     with pytest.raises(DatasetError, match=r"table.mat is an HDF5 file.*pip install 'resight\[h5\]'"):
         read_table(path, "table", "a layout")
     assert read_table(write_old(path), "table", "a layout").shape == (2, 3)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint32, np.float32, np.float64, np.int64])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_our_parser_reads_what_scipy_reads(tmp_path: Path, dtype: type, compressed: bool) -> None:
+    rng = np.random.default_rng(0)
+    written = {name: rng.integers(0, 200, shape).astype(dtype) for name, shape in (("a", (7, 4)), ("long", (1, 300)))}
+    savemat(
+        tmp_path / "t.mat", written | {"text": "words", "cells": np.array(["x"], object)}, do_compression=compressed
+    )
+    found, expected = read_matlab5((tmp_path / "t.mat").read_bytes()), loadmat(tmp_path / "t.mat")
+    assert set(found) == {"a", "long", "text", "cells"}
+    for name in written:
+        assert found[name].shape == expected[name].shape and (found[name] == expected[name]).all()

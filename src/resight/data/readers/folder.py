@@ -78,6 +78,7 @@ def read_folder(root: Path) -> Dataset:
             cameras[one_spelling(camera)],
             root / person / camera / tracklet,
             names,
+            camera_name=one_spelling(camera),
         )
         for person, camera, tracklet, names in listed
     )

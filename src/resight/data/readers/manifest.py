@@ -35,6 +35,14 @@ class _Row:
     camera: str
     mark: str
     frames: list[str] = field(default_factory=list)
+    start: float | None = None
+    end: float | None = None
+
+    def add(self, entry: ManifestEntry) -> None:
+        """Add the frames and times of a line."""
+        self.frames += entry.frames
+        known = [time for time in (self.start, self.end, entry.start, entry.end) if time is not None]
+        self.start, self.end = min(known, default=None), max(known, default=None)
 
 
 def read_manifest(root: Path) -> Dataset:
@@ -55,7 +63,7 @@ def read_manifest(root: Path) -> Dataset:
       excludes other tracklets of its person as same-camera matches.
     * ``mark`` is ``junk`` (neither correct nor wrong) or ``distractor`` (wrong for every query). Persons named
       ``junk`` or ``distractors``, or as in MARS, are marked in this way.
-    * ``start`` must be a date and time in ISO 8601 form, or seconds. It is checked but not used.
+    * ``start`` and ``end`` are each a date and time in ISO 8601 form, or seconds. `resight adapt` uses them.
 
     Args:
         root: The folder of the manifest, or the manifest itself with any name that ends in .jsonl or .csv.
@@ -82,7 +90,8 @@ def read_manifest(root: Path) -> Dataset:
         camera = cameras[one_spelling(row.camera)] if row.camera else next(unused_cameras)
         person = persons.get(one_spelling(row.mark or row.person), JUNK)
         folder, names = _find_frames(root, row)
-        tracklets.append(Tracklet(id_, person, camera, folder, names))
+        name = one_spelling(row.camera) if row.camera else ""
+        tracklets.append(Tracklet(id_, person, camera, folder, names, name, row.start, row.end))
     all_ = tuple(tracklets)
     notes = tuple(_notes(rows, ignored))
     return Dataset("manifest", root, all_, all_, all_, notes, camera_names=tuple(cameras))
@@ -132,7 +141,8 @@ def _add(rows: dict[str, _Row], where: str, entry: ManifestEntry) -> None:
             raise DatasetError(
                 f"{where}: a second tracklet {id_!r}, after {rows[id_].where}; give each tracklet its own id"
             )
-        rows[id_] = _Row(where, entry.person, entry.camera, entry.mark, list(entry.frames))
+        rows[id_] = _Row(where, entry.person, entry.camera, entry.mark)
+        rows[id_].add(entry)
         return
     row = rows.setdefault(id_, _Row(where, entry.person, entry.camera, entry.mark))
     if (row.person, row.camera, row.mark) != (entry.person, entry.camera, entry.mark):
@@ -140,7 +150,7 @@ def _add(rows: dict[str, _Row], where: str, entry: ManifestEntry) -> None:
             f"{where}: tracklet {id_!r} has person {entry.person!r} and camera {entry.camera!r}, but {row.person!r} "
             f"and {row.camera!r} in {row.where}; a tracklet must show one person under one camera"
         )
-    row.frames += entry.frames
+    row.add(entry)
 
 
 def _find_frames(root: Path, row: _Row) -> tuple[Path, tuple[str, ...]]:

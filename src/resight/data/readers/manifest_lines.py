@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
@@ -30,13 +31,14 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "camera": ("camera", "cameraid", "camid", "cam", "cameraname"),
         "id": ("id",),
         "start": ("start", "starttime"),
+        "end": ("end", "endtime"),
         "mark": ("mark",),
     }
 )
 """Column → accepted names, best first: lower case, without blanks and punctuation."""
 
 MARKS = ("junk", "distractor")
-_KNOWN = ("end", "count", "score", "note", "notes", "comment", "split")
+_KNOWN = ("count", "score", "note", "notes", "comment", "split")
 _NEAR = 0.75
 _SEPARATORS = ",;\t|"
 
@@ -68,6 +70,8 @@ class ManifestEntry:
         frames: Paths relative to the manifest: one folder, or pictures.
         complete: Whether these are all frames of the tracklet. Otherwise the line is one of its pictures.
         mark: ``junk`` or ``distractor``; empty for a person.
+        start: Time of the first frame in seconds, since 1970 if it was given as a date; None if unknown.
+        end: Time of the last frame.
     """
 
     id: str
@@ -76,6 +80,8 @@ class ManifestEntry:
     frames: tuple[str, ...]
     complete: bool
     mark: str = ""
+    start: float | None = None
+    end: float | None = None
 
 
 def parse_lines(text: str, suffix: str) -> Iterator[ManifestLine]:
@@ -174,7 +180,9 @@ def parse_entry(values: dict[str, Any], where: str) -> ManifestEntry:
     person, camera, id_, mark = (_name(values, key, where) for key in ("person", "camera", "id", "mark"))
     if mark and mark.lower() not in MARKS:
         raise DatasetError(f"{where}: expected mark to be {' or '.join(MARKS)}, found {mark!r}")
-    _check_start(values.get("start"), where)
+    start, end = (_time(values, key, where) for key in ("start", "end"))
+    if start is not None and end is not None and end < start:
+        raise DatasetError(f"{where}: expected end not before start, found {values['start']!r} to {values['end']!r}")
     frames, frame = values.get("frames"), values.get("frame")
     if frames and not frame:
         paths = [frames] if isinstance(frames, str) else frames
@@ -182,12 +190,12 @@ def parse_entry(values: dict[str, Any], where: str) -> ManifestEntry:
             raise DatasetError(f"{where}: expected frames to be a folder or a list of pictures, found {frames!r}")
         slashes = paths[0].replace("\\", "/")
         id_ = id_ or (slashes if isinstance(frames, str) else str(Path(slashes).parent))
-        return ManifestEntry(id_, person, camera, tuple(paths), complete=True, mark=mark.lower())
+        return ManifestEntry(id_, person, camera, tuple(paths), True, mark.lower(), start, end)
     id_ = _name(values, "tracklet", where) or id_
     if not isinstance(frame, str) or not _is_path(frame) or frames or not id_:
         columns = sorted(key for key, value in values.items() if value)
         raise DatasetError(f"{where}: {FORM}; found {columns}")
-    return ManifestEntry(id_, person, camera, (frame,), complete=False, mark=mark.lower())
+    return ManifestEntry(id_, person, camera, (frame,), False, mark.lower(), start, end)
 
 
 def _is_path(text: str) -> bool:
@@ -204,16 +212,23 @@ def _name(values: dict[str, Any], key: str, where: str) -> str:
     return str(value).strip()
 
 
-def _check_start(value: Any, where: str) -> None:
-    if value is None or value == "" or (isinstance(value, (int, float)) and not isinstance(value, bool)):
-        return
+def _time(values: dict[str, Any], key: str, where: str) -> float | None:
+    """Return a time in seconds, or None if it is missing. A date without a time zone counts as UTC."""
+    value = values.get(key)
+    if value is None or value == "":
+        return None
     text = str(value)
     try:
-        float(text)
+        seconds = float("nan") if isinstance(value, bool) else float(text)
     except ValueError:
         try:
-            datetime.fromisoformat(text)
+            date = datetime.fromisoformat(text)
         except ValueError:
-            raise DatasetError(
-                f"{where}: expected start to be seconds or a time such as 2024-05-01T10:00:00Z, found {value!r}"
-            ) from None
+            seconds = float("nan")
+        else:
+            seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    if not math.isfinite(seconds):
+        raise DatasetError(
+            f"{where}: expected {key} to be seconds or a time such as 2024-05-01T10:00:00Z, found {value!r}"
+        )
+    return seconds

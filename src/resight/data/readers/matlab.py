@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from resight.data.readers.listing import read_file
+from resight.data.readers.matlab5 import read_matlab5
 from resight.errors import DatasetError
 
 _LARGEST = 2**53
@@ -33,12 +35,9 @@ def read_table(path: Path, variable: str, layout: str) -> NDArray[np.int64]:
     """
     if not path.is_file():
         raise DatasetError(f"there is no table {path}: {layout}")
-    from scipy.io import loadmat  # slow to import, and most commands read no MATLAB file
-
-    with path.open("rb") as file:
-        is_hdf5 = file.read(32).startswith(_HDF5)
+    content = read_file(path, "the table")
     try:
-        variables = _read_hdf5(path, variable) if is_hdf5 else loadmat(path)
+        variables = _read_hdf5(path, variable) if content.startswith(_HDF5) else read_matlab5(content)
     except DatasetError:
         raise
     except Exception as error:  # damaged files make both parsers raise exceptions of any type
@@ -47,7 +46,8 @@ def read_table(path: Path, variable: str, layout: str) -> NDArray[np.int64]:
         found = ", ".join(sorted(name for name in variables if not name.startswith(("__", "#")))) or "none"
         raise DatasetError(f"{path}: expected a variable {variable}, found {found}; use the official file")
     values = np.asarray(variables[variable])
-    if values.dtype.kind not in "iuf" or not (np.abs(values) <= _LARGEST).all() or (values != np.round(values)).any():
+    is_number = values.dtype.kind in "iuf"
+    if not is_number or not (np.abs(values) <= _LARGEST).all() or (values != np.round(values)).any():
         raise DatasetError(
             f"{path}: expected {variable} to hold whole numbers, found other values ({values.dtype}); use the official "
             "file"
