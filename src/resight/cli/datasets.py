@@ -14,7 +14,7 @@ from resight.progress import progress_bar
 
 @app.command
 def synth(
-    out: Path, *, scale: Literal["tiny", "small", "demo", "bench", "open-small", "open"] = "demo", seed: int = 0,
+    out: Path, *, scale: Literal["tiny", "small", "demo", "bench", "open-small", "open", "campus"] = "demo", seed: int = 0,
     layout: str = "mars", device: str = "cpu", workers: Annotated[int, ALL_CORES] = WORKERS, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Render video tracklets of synthetic people, in the layout of MARS or of another data set.
@@ -22,7 +22,7 @@ def synth(
     Args:
         out: Folder to create, or an empty folder.
         scale: tiny takes seconds, small half a minute, demo two minutes; bench is for benchmarks; open-small and open
-            are the training data of the models of the same name.
+            are the training data of the models of the same name; campus is a validation set for open.
         seed: Seed of the world. The same seed gives the same world.
         layout: Kind of data set to write, such as prid2011 or folder.
         device: Where to render: cpu or cuda.
