@@ -14,7 +14,8 @@ from resight.progress import progress_bar
 
 @app.command
 def synth(
-    out: Path, *, scale: Literal["tiny", "small", "demo", "bench", "open-small", "open", "campus"] = "demo", seed: int = 0,
+    out: Path, *, seed: int = 0,
+    scale: Literal["tiny", "small", "demo", "bench", "open-small", "open", "campus"] = "demo",
     layout: str = "mars", device: str = "cpu", workers: Annotated[int, ALL_CORES] = WORKERS, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Render video tracklets of synthetic people, in the layout of MARS or of another data set.
