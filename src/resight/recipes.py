@@ -126,10 +126,10 @@ def open_model() -> Recipe:
     return replace(
         small,
         name="open",
-        clips=ClipSpec(height=160, width=80),
+        clips=ClipSpec(height=128, width=64),
         stage1=replace(
             small.stage1,
-            optimisation=replace(small.stage1.optimisation, learning_rate=7e-4),
+            optimisation=replace(small.stage1.optimisation, epochs=20, learning_rate=7e-4),
             encoder=EFFICIENTNET,
             encoder_width=1.0,
             instance_norm=False,
