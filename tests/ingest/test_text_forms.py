@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -172,3 +173,26 @@ def test_columns_can_be_given(tmp_path: Path) -> None:
 def test_utf_16_is_read(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(("frame\tid\tx\ty\tw\th\n" + "1\t2\t3\t4\t5\t6\n").encode("utf-16"))
     assert read_tracks(tmp_path / "t.csv", SkipLog()).boxes.box.tolist() == [[3, 4, 5, 6]]
+
+
+def test_the_examples_of_the_documentation_are_read(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "ingest.md").read_text(encoding="utf-8")
+    section = text.split("## Tracks file\n")[1].split("\n## ")[0]
+    parts = section.split("```\n")
+    examples = [
+        (re.findall(r"\*\*(.+?)\*\*", before)[-1], block)
+        for before, block in zip(parts[::2], parts[1::2], strict=False)
+    ]
+    assert len(examples) == 8
+    for name, example in examples:
+        path = tmp_path / "t.txt"
+        if name.startswith("A folder"):
+            path = tmp_path / "labels"
+            path.mkdir()
+            (path / "door_17.txt").write_text(example)
+        else:
+            path = tmp_path / ("t.xml" if "XML" in name else "t.json" if "JSON" in name else "t.txt")
+            path.write_text(example)
+        boxes = read_tracks(path, SkipLog(), camera="c001").boxes
+        assert 9 in boxes.track, name
+        assert boxes.box[0].tolist() == pytest.approx([499, 158, 31, 75], abs=1) or name.startswith("A folder"), name

@@ -46,7 +46,7 @@ Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON in
 Top = Annotated[int, Parameter(name=("--top", "-k"), help="Number of answers.")]
 Cameras = Annotated[
     str,
-    Parameter(help="Q:G keeps only queries of camera Q and gallery tracklets of camera G. Either can be empty."),
+    Parameter(help="Q:G keeps queries of camera Q and gallery tracklets of camera G (names or numbers); or empty."),
 ]
 # The help must not depend on the machine that prints it.
 ALL_CORES = Parameter(show_default=lambda _: "all cores")

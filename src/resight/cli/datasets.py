@@ -11,6 +11,9 @@ from resight.cli.app import ALL_CORES, WORKERS, Json, app, print_result
 from resight.outputs import check_output_folder
 from resight.progress import progress_bar
 
+RARE = Parameter(show=False)
+"""Options that docs/ingest.md lists, but the help does not, so that it stays short."""
+
 
 @app.command
 def synth(
@@ -79,11 +82,11 @@ def splits(
 
 @app.command
 def ingest(
-    source: Path, out: Path, *, tracks: Path | None = None, camera: str | None = None,
-    detector: str = "hog", margin: float = 0.05, min_height: int = 48, min_frames: int = 8, max_gap: float = 1.0,
-    min_score: float | None = None, first_frame: int | None = None, classes: str = "",
-    same_ids: Annotated[bool, Parameter(negative=())] = False, redo: Annotated[bool, Parameter(negative=())] = False,
-    as_json: Json = False,
+    source: Path, out: Path, *, tracks: Path | None = None, camera: str | None = None, detector: str = "hog",
+    margin: Annotated[float, RARE] = 0.05, min_height: int = 48, min_frames: int = 8,
+    max_gap: Annotated[float, RARE] = 1.0, min_score: Annotated[float | None, RARE] = None,
+    first_frame: int | None = None, classes: str = "", same_ids: Annotated[bool, Parameter(negative=())] = False,
+    redo: Annotated[bool, Parameter(negative=())] = False, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Cut tracklets of people from videos, with the boxes of a tracker, or by detecting and tracking people.
 

@@ -157,7 +157,7 @@ def _are_aicity(rows: Sequence[Sequence[str]]) -> bool:
     if any(row[1] < 0 or row[6] <= 1 for row in values):  # detections without ids, or a score
         return False
     pairs, triples = {tuple(row[:2]) for row in values}, {tuple(row[:3]) for row in values}
-    return len(pairs) < 0.5 * len(values) and len(triples) > 0.9 * len(values)
+    return len(pairs) <= 0.7 * len(values) and len(triples) > 0.9 * len(values)
 
 
 FORMS: tuple[TextForm, ...] = (
