@@ -53,7 +53,6 @@ def importance() -> Recipe:
             Optimisation(epochs=24, learning_rate=1e-3, schedule="cosine", persons=12, margin=1.0, validate_every=8),
             hidden=128,
             max_corrupted=6,
-            damages=("corrupted", "occluded", "empty", "other-person", "bad-crop"),
             variants=2,
         ),
         validation_share=0.2,

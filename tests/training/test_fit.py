@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +10,9 @@ import torch
 
 import resight
 from resight.checkpoints import Checkpoint, load_checkpoint, make_aggregator
+from resight.cli import main
 from resight.data.damage import DAMAGES
+from resight.data.readers.mars import read_mars
 from resight.errors import OutputError, RecipeError
 from resight.models.i3d import I3D
 from resight.recipe import ClipSpec, Recipe, Stage1
@@ -75,7 +79,7 @@ def test_a_fitted_model_holds_encoder_importance_threshold_and_scores(
     assert content_hash(other.aggregator.state_dict()) != content_hash(fitted.aggregator.state_dict())
 
     first, second = cached_worlds()
-    assert {first.path.name.split("-")[0], second.path.name.split("-")[0]} == {"anywhere", "streets"}
+    assert {first.path.name.split("-")[0], second.path.name.split("-")[0]} == {"city", "campus"}
     assert first.size > 1000 and clear_worlds(older_than=86400) == 0
     assert clear_worlds() == 2 and not cached_worlds()
 
@@ -134,6 +138,22 @@ def test_impossible_requests_are_refused_before_any_work(tmp_path: Path, monkeyp
     with pytest.raises(OutputError, match="is a folder"):
         resight.fit(resight.Model(made_encoder()), out=tmp_path)
     assert not out.parent.exists() and not (tmp_path / "cache").exists()
+
+
+@pytest.mark.skipif("RESIGHT_OSNET" not in os.environ, reason="RESIGHT_OSNET does not name the ONNX file of an OSNet")
+@pytest.mark.usefixtures("small")
+def test_a_network_that_users_have_is_fitted_and_searched_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("resight.api.fit.FitSize", lambda persons: replace(SIZE, persons=persons))
+    out = tmp_path / "osnet.safetensors"
+    encoder = f"onnx:{os.environ['RESIGHT_OSNET']}"
+    main(["fit", "--encoder", encoder, "--preset", "torchreid", "--out", str(out), "--persons", "12", "--json"])
+    assert json.loads(capsys.readouterr().out)["damage"]["columns"] == ["clean", *DAMAGES, "mixed"]
+    world = next(world.path for world in cached_worlds() if "campus" in world.path.name)
+    query = read_mars(world).query[0]
+    main(["search", query.id, f"mars:{world}", "--model", str(out), "--json"])
+    assert json.loads(capsys.readouterr().out)["answers"]
 
 
 @pytest.mark.parametrize(("learned", "said"), [(61.0, "gains +1.0 mAP over top 50 %"), (59.0, "does not help")])

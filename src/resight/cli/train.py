@@ -56,7 +56,7 @@ def train(
 
 @app.command
 def fit(
-    *, encoder: str, out: Path, preset: Preset = None, persons: int = 48, seed: int = 0, device: Device = "auto",
+    *, encoder: str, out: Path, preset: Preset = None, persons: int = 40, seed: int = 0, device: Device = "auto",
     workers: Workers = WORKERS, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Train the importance network for an encoder on synthetic people. No data of yours is needed.

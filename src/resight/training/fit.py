@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from resight.checkpoints import Checkpoint, save_checkpoint
+from resight.data.damage import DAMAGES
 from resight.errors import RecipeError
 from resight.evaluation.damage import MIXED, damage_table
 from resight.evaluation.open_set import calibrate_threshold
@@ -89,7 +90,7 @@ def fit_importance(encoder: Checkpoint, path: Path, size: FitSize, seed: int, op
 
 
 def fit_recipe(encoder: Checkpoint, seed: int) -> Recipe:
-    """Return the recipe that an importance network is trained with for the encoder of a model.
+    """Return the recipe `importance` with all kinds of damage, for the encoder of a model.
 
     Raises:
         RecipeError: If the encoder has too few features, or cuts tracklets into too few clips.
@@ -105,7 +106,7 @@ def fit_recipe(encoder: Checkpoint, seed: int) -> Recipe:
             f"the encoder cuts a tracklet into {clips.count} clip, expected at least 2: importance compares clips"
         )
     base = importance()
-    stage2 = replace(base.stage2, max_corrupted=max(1, round(_DAMAGED_SHARE * clips.count)))
+    stage2 = replace(base.stage2, damages=DAMAGES, max_corrupted=max(1, round(_DAMAGED_SHARE * clips.count)))
     return replace(base, name="fit", clips=clips, stage1=encoder.recipe.stage1, stage2=stage2, seed=seed)
 
 

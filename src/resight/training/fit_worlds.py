@@ -18,12 +18,13 @@ from resight.features.store import cache_folder
 from resight.progress import progress_bar
 from resight.recipe import ClipSpec
 from resight.synthetic.plan import WorldScale
-from resight.synthetic.style import ANYWHERE, STREETS, Style
+from resight.synthetic.style import CAMPUS, CITY, Style
 from resight.synthetic.world import RENDERER, make_world
 from resight.tracklet import Tracklet, by_person
 
-TRAINING_STYLE, VALIDATION_STYLE = ANYWHERE, STREETS
-"""Importance is selected on places that look different from those it was trained on."""
+TRAINING_STYLE, VALIDATION_STYLE = replace(CITY, places=64), CAMPUS
+"""Importance is selected on places that look different from those it was trained on. A world of few persons needs fewer
+places, because drawing a place takes longer than drawing a tracklet in it."""
 
 TRAINING_SEED, VALIDATION_SEED = 101, 102
 """Seeds of the worlds, the same in all runs, so that a world is rendered once."""
@@ -45,9 +46,9 @@ class FitSize:
         max_frames: Maximum number of frames of a tracklet.
     """
 
-    persons: int = 48
-    validation_persons: int = 40
-    donors: int = 24
+    persons: int = 40
+    validation_persons: int = 36
+    donors: int = 20
     cameras: int = 4
     median_frames: int = 14
     max_frames: int = 32
