@@ -11,6 +11,7 @@ from cyclopts import run
 
 from benchmarks import (
     all_pairs,
+    distinct,
     encoder,
     feature_store,
     metrics,
@@ -34,6 +35,7 @@ TOPICS: dict[str, Callable[[int], Iterable[Row]]] = {
     "pixels": pixels.bench,
     "reading": reading.bench,
     "stage-2": stage2.bench,
+    "distinct": distinct.bench,
     "store": feature_store.bench,
     "open-model": open_model.bench,
 }

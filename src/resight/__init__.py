@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from resight.api.explain import explain
     from resight.api.fit import fit
     from resight.api.model import Model, load_model
+    from resight.api.precomputed import group_detections, read_features, search_features
     from resight.api.search import search
     from resight.api.train import train
     from resight.data.readers import read_dataset
@@ -35,9 +36,12 @@ __all__ = [
     "evaluate",
     "explain",
     "fit",
+    "group_detections",
     "load_model",
     "read_dataset",
+    "read_features",
     "search",
+    "search_features",
     "train",
 ]
 
@@ -52,9 +56,12 @@ _HOMES = {
     "evaluate": "resight.api.evaluate",
     "explain": "resight.api.explain",
     "fit": "resight.api.fit",
+    "group_detections": "resight.api.precomputed",
     "load_model": "resight.api.model",
     "read_dataset": "resight.data.readers",
+    "read_features": "resight.api.precomputed",
     "search": "resight.api.search",
+    "search_features": "resight.api.precomputed",
     "train": "resight.api.train",
 }
 

@@ -60,6 +60,28 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, st
     return tensors, header
 
 
+def kind_of(path: Path) -> str | None:
+    """Return the kind of a safetensors file of this package; None for another file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return (file.metadata() or {}).get("kind")
+    except (SafetensorError, OSError):
+        return None
+
+
+def read_arrays(path: Path) -> dict[str, Any]:
+    """Return the arrays of any safetensors file by name.
+
+    Raises:
+        CheckpointError: If the file is damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name).float().numpy() for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
+
+
 def content_hash(tensors: Mapping[str, Tensor]) -> str:
     """Return the SHA-256 of the names, types, shapes and values of tensors, in alphabetical order."""
     digest = hashlib.sha256()

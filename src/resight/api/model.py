@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +18,13 @@ from resight.checkpoints import Checkpoint, load_checkpoint
 from resight.compute import Compute, Precision
 from resight.data.clips import sample_clips, tracklet_rng
 from resight.data.transforms import resize_frames
-from resight.errors import RecipeError, ShapeError
+from resight.errors import CheckpointError, RecipeError, ShapeError
 from resight.evaluation.threshold import Threshold
 from resight.features.damaged import extract_damaged_features
 from resight.features.extract import encode_clips, encode_frames, extract_clip_features
-from resight.features.keys import has_key
+from resight.features.keys import encoder_identity, has_key
 from resight.features.store import FeatureStore
-from resight.features.types import ClipFeatures
+from resight.features.types import ClipFeatures, comparable_values
 from resight.features.view import View
 from resight.models.encoders import inference_copy, is_frame_wise
 from resight.models.python_encoder import Function
@@ -30,6 +32,7 @@ from resight.progress import note, progress_bar
 from resight.recipe import Recipe
 from resight.scoring.all_pairs import score_all_pairs
 from resight.scoring.one_pair import PairScore, score_one_pair
+from resight.settings import whole_number
 from resight.shipped import DEFAULT, shipped_card, weights_of
 from resight.tracklet import Tracklet
 
@@ -206,10 +209,11 @@ class Model:
             FrameError: If a picture cannot be decoded.
         """
         with progress_bar("encoding", "tracklets", progress) as report:
-            return extract_clip_features(
+            features = extract_clip_features(
                 self.checkpoint.encoder, tracklets, self.recipe.clips, view=view, donors=donors, store=self.store,
                 workers=min(self.workers, len(tracklets)), compute=self.compute, progress=report,
             )  # fmt: skip
+        return replace(features, encoder=self._identity)
 
     def corrupted_features(
         self, tracklets: Sequence[Tracklet], max_corrupted: int, *, progress: bool = False
@@ -229,10 +233,11 @@ class Model:
         """
         self._check_corrupted(max_corrupted)
         with progress_bar("encoding", "tracklets", progress) as report:
-            return extract_damaged_features(
+            features, corrupted = extract_damaged_features(
                 self.checkpoint.encoder, tracklets, self.recipe.clips, max_corrupted, store=self.store,
                 workers=min(self.workers, len(tracklets)), compute=self.compute, progress=report,
             )  # fmt: skip
+        return replace(features, encoder=self._identity), corrupted
 
     def _check_corrupted(self, max_corrupted: int) -> None:
         """Check M_c^max, the largest number of corrupted clips per tracklet.
@@ -257,7 +262,7 @@ class Model:
         Raises:
             ShapeError: If the features have another shape, or come from another model.
         """
-        q, g = (_values(features) for features in (query, gallery))
+        q, g = (self._checked(features) for features in (query, gallery))
         table = score_all_pairs(
             q if q.ndim == 3 else q[None], g if g.ndim == 3 else g[None], self.checkpoint.aggregator,
             compute=self.compute,
@@ -279,11 +284,18 @@ class Model:
         Raises:
             ShapeError: If the features have another shape, or come from another model.
         """
-        q, g = (_values(features) for features in (query, gallery))
+        q, g = (self._checked(features) for features in (query, gallery))
         for values in (q, g):
             if values.ndim != 2:
                 raise ShapeError(f"expected the features (M, D) of one tracklet, found {values.shape}")
         return score_one_pair(q, g, self.checkpoint.aggregator)
+
+    def _checked(self, features: Features) -> NDArray[np.floating]:
+        return comparable_values(features, self.dim, self._identity, self.name)
+
+    @cached_property
+    def _identity(self) -> str:
+        return encoder_identity(self.checkpoint.encoder)
 
     def _encode_arrays(self, tracklet: ArrayTracklet) -> NDArray[np.float32]:
         spec = self.recipe.clips
@@ -337,9 +349,10 @@ def load_model(
             the format of the input of an ONNX file is unknown.
     """
     compute = Compute.resolve(device, precision)
+    if not isinstance(model, (str, Path)):
+        raise CheckpointError(f"expected the name of a model or the path of its file, found {model!r}")
     name = Path(model).expanduser()
-    if workers < 0:
-        raise RecipeError(f"workers is {workers}, expected 0 or more processes")
+    whole_number("workers", workers, 0)
     if preset is not None and not (is_network(name) and str(model).startswith("onnx:")):
         raise RecipeError(f"preset is for ONNX files, but the model is {str(model)!r}: omit it, or use onnx:FILE")
     store = FeatureStore() if keep_features else None
@@ -355,17 +368,3 @@ def load_model(
 def as_model(model: Model | str | Path | None) -> Model:
     """Return the model itself, the one of that name or path, or the default one for None."""
     return model if isinstance(model, Model) else load_model(DEFAULT if model is None else model)
-
-
-def _values(features: Features) -> NDArray[np.floating]:
-    values = np.asarray(features.values if isinstance(features, ClipFeatures) else features)
-    if values.ndim not in (2, 3) or not np.issubdtype(values.dtype, np.floating):
-        raise ShapeError(
-            f"expected clip features (M, D) or (T, M, D) of floating-point numbers, found {values.shape} of "
-            f"{values.dtype}"
-        )
-    if 0 in values.shape:
-        raise ShapeError(f"expected features of at least one tracklet and one clip, found {values.shape}")
-    if not np.isfinite(values).all():
-        raise ShapeError(f"{np.count_nonzero(~np.isfinite(values))} of {values.size} feature values are not finite")
-    return values

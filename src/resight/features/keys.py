@@ -31,6 +31,19 @@ def has_key(encoder: nn.Module) -> bool:
     return not isinstance(body, ExternalEncoder) or body.identity is not None
 
 
+def encoder_identity(encoder: nn.Module) -> str:
+    """Return a hash of an encoder's class, weights and pixel format; empty for a function without a name.
+
+    Device and precision are not part of it.
+    """
+    if not has_key(encoder):
+        return ""
+    body = encoder_body(encoder)
+    settings = body.identity if isinstance(body, ExternalEncoder) else getattr(body, "normalised", None)
+    text = f"{type(encoder).__qualname__} {content_hash(encoder.state_dict())} {settings!r}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 class FeatureKeys:
     """Keys of tracklets for one encoder and one way of looking at them.
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +32,7 @@ class ClipFeatures:
         cameras: (T,) int64.
         values: (T, M, D) float32, not normalised.
         frame_numbers: (T, M, L) int64: which frames each clip was made of, `PADDING` where there is none.
+        encoder: What identifies the encoder that made them, from `encoder_identity`; empty if unknown.
     """
 
     ids: tuple[str, ...]
@@ -38,6 +40,7 @@ class ClipFeatures:
     cameras: NDArray[np.int64]
     values: NDArray[np.float32]
     frame_numbers: NDArray[np.int64]
+    encoder: str = ""
 
     def __post_init__(self) -> None:
         if self.values.ndim != 3 or self.values.shape[0] != len(self.ids):
@@ -55,6 +58,7 @@ class ClipFeatures:
             self.cameras[chosen],
             self.values[chosen],
             self.frame_numbers[chosen],
+            self.encoder,
         )
 
     def of(self, tracklets: Sequence[Tracklet]) -> ClipFeatures:
@@ -71,22 +75,15 @@ class ClipFeatures:
         if other.ids != self.ids or chosen.shape != self.values.shape[:2]:
             raise ShapeError(f"cannot mix: the tracklets differ, or chosen {chosen.shape} is not (T, M)")
         values = np.where(chosen[:, :, None], other.values, self.values)
-        return ClipFeatures(self.ids, self.persons, self.cameras, values, self.frame_numbers)
+        return replace(self, values=values)
 
     def joined_with(self, other: ClipFeatures) -> ClipFeatures:
         """These tracklets, then those of `other` that are not among them."""
         known = set(self.ids)
         rest = other.rows([row for row, id_ in enumerate(other.ids) if id_ not in known])
-        parts = [
-            np.concatenate([mine, others])
-            for mine, others in (
-                (self.persons, rest.persons),
-                (self.cameras, rest.cameras),
-                (self.values, rest.values),
-                (self.frame_numbers, rest.frame_numbers),
-            )
-        ]
-        return ClipFeatures(self.ids + rest.ids, *parts)
+        names = ("persons", "cameras", "values", "frame_numbers")
+        joined: dict[str, Any] = {name: np.concatenate([getattr(self, name), getattr(rest, name)]) for name in names}
+        return replace(self, ids=self.ids + rest.ids, **joined)
 
     @property
     def frames(self) -> str:
@@ -102,7 +99,7 @@ class ClipFeatures:
             "persons": torch.from_numpy(self.persons),
             "cameras": torch.from_numpy(self.cameras),
         }
-        write_tensors(path, arrays, FEATURES_KIND, {"ids": self.ids})
+        write_tensors(path, arrays, FEATURES_KIND, {"ids": self.ids, "encoder": self.encoder})
 
     @classmethod
     def load(cls, path: Path) -> ClipFeatures:
@@ -119,4 +116,42 @@ class ClipFeatures:
             arrays["cameras"],
             arrays["values"],
             arrays["frame_numbers"],
+            json.loads(header.get("encoder", '""')),
         )
+
+
+def comparable_values(
+    features: NDArray[np.floating] | ClipFeatures, dim: int, encoder: str, model: str
+) -> NDArray[np.floating]:
+    """Return the values of features that a model can compare, (M, D) or (T, M, D).
+
+    Args:
+        features: Features of one tracklet or of many.
+        dim: D of the model's encoder.
+        encoder: What identifies the model's encoder.
+        model: Name of the model, for messages.
+
+    Raises:
+        ShapeError: If they have another shape or dimension, are not finite, or come from another encoder.
+    """
+    if isinstance(features, ClipFeatures) and features.encoder not in ("", encoder):
+        raise ShapeError(
+            f"the features were made by another encoder than that of {model}: encode the tracklets again, or use the "
+            "model that they were made with"
+        )
+    values = np.asarray(features.values if isinstance(features, ClipFeatures) else features)
+    if values.ndim not in (2, 3) or not np.issubdtype(values.dtype, np.floating):
+        raise ShapeError(
+            f"expected clip features (M, D) or (T, M, D) of floating-point numbers, found {values.shape} of "
+            f"{values.dtype}"
+        )
+    if 0 in values.shape:
+        raise ShapeError(f"expected features of at least one tracklet and one clip, found {values.shape}")
+    if values.shape[-1] != dim:
+        raise ShapeError(
+            f"the features have {values.shape[-1]} values per clip, but the encoder of {model} has {dim}: use features "
+            "of that encoder"
+        )
+    if not np.isfinite(values).all():
+        raise ShapeError(f"{np.count_nonzero(~np.isfinite(values))} of {values.size} feature values are not finite")
+    return values
