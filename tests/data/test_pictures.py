@@ -104,3 +104,12 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
         read_frame(tmp_path / "1.jpg")
     with pytest.raises(DatasetError, match="not a regular file"):
         read_tracklet(tmp_path)
+
+
+def test_a_header_that_cannot_be_true_is_refused_at_once(tmp_path: Path) -> None:
+    Image.fromarray(scene()).save(tmp_path / "a.bmp")
+    content = bytearray((tmp_path / "a.bmp").read_bytes())
+    content[18:26] = (9_000).to_bytes(4, "little") * 2  # width and height
+    (tmp_path / "a.bmp").write_bytes(content)
+    with pytest.raises(FrameError, match=r"9000 × 9000 pixels, but the file has 9,\d+ bytes"):
+        read_frame(tmp_path / "a.bmp")

@@ -61,7 +61,7 @@ def read_frames(paths: Sequence[Path]) -> list[Pixels]:
         try:
             other = None if is_plain_jpeg(data) else decode_picture(data)
             size = simplejpeg.decode_jpeg_header(data)[:2] if other is None else other.shape[:2]
-            check_size(size[1], size[0])
+            check_size(size[1], size[0], data)
             if size != block.shape[1:3]:
                 blocks.append(block[:filled])
                 block, filled = np.empty((len(paths) - n, *size, 3), np.uint8), 0

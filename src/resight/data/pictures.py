@@ -14,6 +14,8 @@ _BACKGROUND = 128
 _EXIF_AT = 1 << 16
 """The orientation of a JPEG is stored in one of its first segments, none of which is longer."""
 _LARGEST = 1 << 27
+_PLAUSIBLE = 1 << 20
+_PIXELS_PER_BYTE = 5000
 _LEAST_MAXIMUM = 1 << 14
 _LEAST_RANGE = 1 << 12
 
@@ -52,7 +54,7 @@ def decode_picture(data: bytes) -> NDArray[np.uint8]:
     """
     try:
         with Image.open(io.BytesIO(data)) as opened:
-            check_size(*opened.size)
+            check_size(*opened.size, data)
             picture: Image.Image = opened
             if orientation_of(opened) != 1:
                 picture = ImageOps.exif_transpose(opened)
@@ -69,14 +71,14 @@ def decode_picture(data: bytes) -> NDArray[np.uint8]:
         raise ValueError(f"damaged ({error})") from error
 
 
-def check_size(width: int, height: int) -> None:
-    """Refuse a picture whose header claims more pixels than any camera has.
+def check_size(width: int, height: int, data: bytes) -> None:
+    """Refuse a picture whose header claims more pixels than a camera has, or than a file of its size can hold.
 
     Raises:
-        ValueError: If it has.
+        ValueError: If it does.
     """
-    if width * height > _LARGEST:
-        raise ValueError(f"its header says {width} × {height} pixels, more than {_LARGEST:,}")
+    if width * height > min(_LARGEST, max(_PLAUSIBLE, _PIXELS_PER_BYTE * len(data))):
+        raise ValueError(f"its header says {width} × {height} pixels, but the file has {len(data):,} bytes")
 
 
 def upright_size(data: bytes) -> tuple[int, int]:

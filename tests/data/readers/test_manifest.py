@@ -42,6 +42,21 @@ def test_a_line_per_tracklet(pictures: Path) -> None:
     assert all(t.frame(n).is_file() for t in dataset.gallery for n in range(len(t)))
     assert dataset.train == dataset.query == dataset.gallery
     assert dataset.notes == ()
+    assert [t.camera_name for t in dataset.gallery] == ["gate", "7", "gate"]
+    assert [t.start for t in dataset.gallery] == [1714557600, None, 12.5]
+
+
+def test_times_are_seconds_or_dates(pictures: Path) -> None:
+    dataset = read_manifest(
+        write(
+            pictures,
+            {"frames": "anna/gate", "id": "a", "start": "2024-05-01T10:00:00", "end": "2024-05-01T12:00:05+02:00"},
+            {"frame": "x/1.jpg", "tracklet": "b", "start": 7},
+            {"frame": "anna/door/1.jpg", "tracklet": "b", "start": "4.5"},
+        )
+    )
+    assert [(t.start, t.end) for t in dataset.gallery] == [(1714557600, 1714557605), (4.5, 7)]
+    assert {t.camera_name for t in dataset.gallery} == {""}
 
 
 def test_a_line_per_frame(pictures: Path) -> None:
@@ -90,6 +105,8 @@ def test_a_manifest_is_found_in_its_folder_and_by_its_file_name(pictures: Path) 
         ({"frame": "x/1.jpg"}, "found \\['frame'\\]"),
         ({"person": "anna"}, "a line is either a tracklet with frames"),
         ({"frames": "x", "start": "noon"}, "expected start to be seconds or a time .*'noon'"),
+        ({"frames": "x", "start": "nan"}, "expected start to be seconds or a time .*'nan'"),
+        ({"frames": "x", "start": 5, "end": 4}, "expected end not before start, found 5 to 4"),
         ({"frames": "x", "person": ["anna"]}, "expected person to be a name"),
     ],
 )
