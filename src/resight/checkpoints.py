@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from resight.errors import CheckpointError, RecipeError
 from resight.models.aggregators import AGGREGATORS, Aggregator
+from resight.models.camera_encoder import CameraEncoder, read_statistics
 from resight.models.encoders import ClipEncoder, encoder_body, make_encoder
 from resight.models.external import ExternalEncoder
 from resight.models.frame_encoder import FrameEncoder
@@ -30,7 +31,7 @@ class Checkpoint:
     """The contents of a model file.
 
     Attributes:
-        encoder: Maps clips (B, 3, L, H, W) to features (B, D).
+        encoder: Maps clips (B, 3, L, H, W) to features (B, D); a `CameraEncoder` if it was adapted to cameras.
         aggregator: Maps clip features to similarities.
         recipe: Settings that both were trained with.
         metadata: Kind of the aggregator, fingerprint of the training data, validation scores, threshold, and version of
@@ -57,8 +58,10 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, bits: Bits = 32) -> N
     Raises:
         CheckpointError: If a weight is too large for float16.
     """
-    body = encoder_body(checkpoint.encoder)
-    tensors = {f"encoder.{k}": v for k, v in checkpoint.encoder.state_dict().items()}
+    body, encoder = encoder_body(checkpoint.encoder), checkpoint.encoder
+    cameras = encoder if isinstance(encoder, CameraEncoder) else None
+    encoder = encoder.trained if isinstance(encoder, CameraEncoder) else encoder
+    tensors = {f"encoder.{k}": v for k, v in encoder.state_dict().items()}
     tensors |= {f"aggregator.{k}": v for k, v in checkpoint.aggregator.state_dict().items()}
     header = {"recipe": checkpoint.recipe.to_json(), "card": checkpoint.metadata | {"version": __version__}}
     if isinstance(body, FrameEncoder | ExternalEncoder | JoinedEncoder):
@@ -66,6 +69,9 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, bits: Bits = 32) -> N
     if isinstance(body, PythonEncoder):
         header["architecture"] |= {"weights": _weights(body)}
         tensors = {k: v for k, v in tensors.items() if not k.startswith("encoder.")}
+    if cameras is not None:
+        header["cameras"] = cameras.cameras
+        tensors["cameras"] = cameras.values
     write_tensors(path, reduce_weights(tensors, bits), MODEL_KIND, header)
 
 
@@ -111,6 +117,8 @@ def load_checkpoint(path: Path, encoder_function: Function | None = None) -> Che
         own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
         load_into(module, own, f"{name} in {path}")
         module.eval()
+    if "cameras" in header:
+        encoder = _with_cameras(encoder, json.loads(header["cameras"]), tensors.get("cameras"), path)
     return Checkpoint(encoder, aggregator, recipe, metadata)
 
 
@@ -150,6 +158,17 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> N
             f"{len(unknown)} unknown (first: {unknown[:1]}); use the recipe that they were trained with"
         )
     module.load_state_dict(dict(tensors))
+
+
+def _with_cameras(encoder: ClipEncoder, names: Sequence[str], values: Tensor | None, path: Path) -> CameraEncoder:
+    """Return an encoder with the statistics of cameras, (cameras, 2, S)."""
+    expected = (len(names), *read_statistics(encoder).shape)
+    if values is None or values.shape != expected:
+        raise CheckpointError(
+            f"the statistics of cameras in {path} have the shape {None if values is None else tuple(values.shape)}, "
+            f"expected {expected}: restore the file from a copy"
+        )
+    return CameraEncoder(encoder, dict(zip(names, values.float(), strict=True))).eval()
 
 
 def _given_encoder(path: Path, architecture: Mapping[str, Any], function: Function | None) -> PythonEncoder:

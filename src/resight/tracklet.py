@@ -24,6 +24,10 @@ class Tracklet:
         camera: Camera number 1, 2, …
         folder: Folder of the frames.
         names: File names in `folder`, in the order of the frames; at least one.
+        camera_name: Name of the camera, which stays the same when cameras are added; empty if it only has a number.
+        start: Time of the first frame in seconds, since 1970 if it was given as a date, otherwise as in the data set;
+            None if unknown.
+        end: Time of the last frame, as `start`.
     """
 
     id: str
@@ -31,6 +35,9 @@ class Tracklet:
     camera: int
     folder: Path
     names: tuple[str, ...]
+    camera_name: str = ""
+    start: float | None = None
+    end: float | None = None
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -39,6 +46,11 @@ class Tracklet:
     def frame(self, number: int) -> Path:
         """Return the path of frame `number`, counted from 0."""
         return self.folder / self.names[number]
+
+    @property
+    def camera_label(self) -> str:
+        """Name of the camera, or text such as ``camera 3`` if it only has a number."""
+        return self.camera_name or f"camera {self.camera}"
 
 
 @dataclass(frozen=True)

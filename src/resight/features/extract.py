@@ -21,6 +21,7 @@ from resight.features.keys import FeatureKeys, has_key
 from resight.features.store import FeatureStore
 from resight.features.types import PADDING, ClipFeatures
 from resight.features.view import View
+from resight.models.camera_encoder import CameraEncoder
 from resight.models.encoders import encode_distinct, inference_copy, is_frame_wise
 from resight.progress import Progress
 from resight.recipe import ClipSpec
@@ -45,7 +46,8 @@ def extract_clip_features(
     An encoder of frames, for which `is_frame_wise` holds, encodes a frame that is in several clips once.
 
     Args:
-        encoder: Maps (B, 3, L, H, W) in [-1, 1] to (B, D). It runs in evaluation mode; its own mode is restored.
+        encoder: Maps (B, 3, L, H, W) in [-1, 1] to (B, D). It runs in evaluation mode; its own mode is restored. A
+            `CameraEncoder` encodes each tracklet with the statistics of its camera.
         tracklets: T tracklets.
         spec: How they are cut into clips.
         view: How frames are changed before encoding; by default they are not changed.
@@ -81,8 +83,8 @@ def extract_clip_features(
     if progress is not None and values:
         progress(len(values), len(tracklets))
     if missing:
-        batch = 1 if spec.sampler == "all" else batch
-        batches = _TrackletClips(tracklets, clips, spec, view, damage, missing, batch, is_frame_wise(encoder))
+        groups = _batches(tracklets, missing, 1 if spec.sampler == "all" else batch, encoder)
+        batches = _TrackletClips(tracklets, clips, spec, view, damage, groups, is_frame_wise(encoder))
         for places, features in _encoded(encoder, batches, workers, compute):
             values |= zip(places, features, strict=True)
             if store is not None:
@@ -153,6 +155,20 @@ def distinct_frames(numbers: NDArray[np.int64], view: View) -> tuple[NDArray[np.
     return first, which.reshape(numbers.shape)
 
 
+def _batches(tracklets: Sequence[Tracklet], chosen: Sequence[int], size: int, encoder: nn.Module) -> list[list[int]]:
+    """Return the positions of the tracklets of each batch; all of them are encoded with the same statistics."""
+    groups: dict[str, list[int]] = {}
+    for place in chosen:
+        groups.setdefault(camera_of(encoder, tracklets[place]), []).append(place)
+    return [group[first : first + size] for group in groups.values() for first in range(0, len(group), size)]
+
+
+def camera_of(encoder: nn.Module, tracklet: Tracklet) -> str:
+    """Return the camera whose statistics encode a tracklet; empty for the trained statistics."""
+    known = encoder.cameras if isinstance(encoder, CameraEncoder) else ()
+    return tracklet.camera_label if tracklet.camera_label in known else ""
+
+
 def _encoded(
     encoder: nn.Module, batches: _TrackletClips, workers: int, compute: Compute
 ) -> Iterator[tuple[Sequence[int], NDArray[np.float32]]]:
@@ -160,9 +176,12 @@ def _encoded(
     loader = load_batches(batches, range(len(batches)), compute.torch_device, workers)
     was_training = encoder.training
     encoder.eval()
-    fast = inference_copy(encoder, compute.encoder_dtype)
+    fast, camera = inference_copy(encoder, compute.encoder_dtype), ""
     try:
         for number, loaded in enumerate(loader):
+            wanted = camera_of(encoder, batches.tracklets[batches.places(number)[0]])
+            if wanted != camera:
+                fast, camera = inference_copy(encoder, compute.encoder_dtype, wanted), wanted
             with torch.inference_mode():
                 encoded = encode_clips(fast, loaded) if isinstance(loaded, Tensor) else encode_frames(fast, *loaded)
             features = encoded.cpu().numpy()
@@ -172,7 +191,7 @@ def _encoded(
 
 
 class _TrackletClips(TorchDataset[Any]):
-    """Decoded clips of chosen tracklets, B tracklets in each item.
+    """Decoded clips of tracklets, for each batch of their positions.
 
     An item is (B, M, L, H, W, 3) uint8; with `distinct`, it is (F, H, W, 3) uint8 and (B, M, L) int64, as
     `encode_frames` takes them.
@@ -185,8 +204,7 @@ class _TrackletClips(TorchDataset[Any]):
         spec: ClipSpec,
         view: View,
         damage: ClipDamage,
-        chosen: Sequence[int],
-        batch: int,
+        groups: Sequence[Sequence[int]],
         distinct: bool,
     ) -> None:
         self.tracklets = tracklets
@@ -194,16 +212,15 @@ class _TrackletClips(TorchDataset[Any]):
         self.spec = spec
         self.view = view
         self.damage = damage
-        self.chosen = chosen
-        self.batch = batch
+        self.groups = groups
         self.distinct = distinct
 
     def __len__(self) -> int:
-        return -(-len(self.chosen) // self.batch)
+        return len(self.groups)
 
     def places(self, index: int) -> Sequence[int]:
         """Return the positions of the tracklets of item `index`."""
-        return self.chosen[index * self.batch : (index + 1) * self.batch]
+        return self.groups[index]
 
     def __getitem__(self, index: int) -> Tensor | tuple[Tensor, Tensor]:
         pixels = self._clips_of(self.places(index))

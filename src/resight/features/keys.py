@@ -14,6 +14,7 @@ from torch import nn
 from resight.compute import Compute
 from resight.data.damage import ClipDamage
 from resight.features.view import View
+from resight.models.camera_encoder import CameraEncoder
 from resight.models.encoders import encoder_body
 from resight.models.external import ExternalEncoder
 from resight.models.joined_encoder import JoinedEncoder
@@ -49,8 +50,8 @@ class FeatureKeys:
 
     A key covers the encoder's class and weights (of an ONNX network, the file and its pixel format), the precision, the
     clip settings, the view, the reader version, the frame numbers of all clips, and path, size and modification time of
-    every frame that is read, donors' frames included. Person and camera are not part of it: they do not change the
-    features.
+    every frame that is read, donors' frames included. Person and camera are not part of it, because they do not change
+    the features, except for a camera with statistics of its own: then these are part of it.
 
     Args:
         encoder: The clip encoder.
@@ -61,6 +62,8 @@ class FeatureKeys:
     """
 
     def __init__(self, encoder: nn.Module, spec: ClipSpec, view: View, damage: ClipDamage, compute: Compute) -> None:
+        self._cameras = encoder if isinstance(encoder, CameraEncoder) else None
+        encoder = encoder.trained if isinstance(encoder, CameraEncoder) else encoder
         kind = type(encoder)
         body = encoder_body(encoder)
         normalised = getattr(body, "normalised", None)  # the same weights give other features
@@ -79,6 +82,8 @@ class FeatureKeys:
     def key(self, tracklet: Tracklet, numbers: NDArray[np.int64]) -> bytes:
         """Return the key of a tracklet whose clips are the frames `numbers` (M, L): 32 bytes."""
         digest = self._prefix.copy()
+        if self._cameras is not None:
+            digest.update(self._cameras.identity(tracklet.camera_label).encode())
         if self._draws:  # damage and augmentation are drawn from the id
             digest.update(f"{tracklet.id} ".encode())
         digest.update(repr((numbers.shape, numbers.tolist())).encode())

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from resight.errors import RecipeError
+from resight.models.camera_encoder import CameraEncoder
 from resight.models.efficientnet import EfficientNetLite0, efficientnet_encoder, public_name
 from resight.models.external import ExternalEncoder
 from resight.models.frame_encoder import FrameEncoder, FrameWise
@@ -60,7 +61,7 @@ class NeckedEncoder(nn.Module):
         return features, self.neck(features)
 
 
-ClipEncoder = I3D | FrameEncoder | NeckedEncoder | ExternalEncoder | JoinedEncoder
+ClipEncoder = I3D | FrameEncoder | NeckedEncoder | ExternalEncoder | JoinedEncoder | CameraEncoder
 """Encodes clips (B, 3, L, H, W) in [-1, 1] as features (B, D), with D its `dim`."""
 
 
@@ -124,6 +125,8 @@ def join_encoders(models: Mapping[str, tuple[ClipEncoder, Stage1, tuple[int, int
     for name, (encoder, stage, size) in models.items():
         if isinstance(encoder, ExternalEncoder | JoinedEncoder):
             raise RecipeError(f"{name} cannot be joined: expected a model whose encoder was trained by this package")
+        if isinstance(encoder, CameraEncoder):
+            raise RecipeError(f"{name} was adapted to cameras and cannot be joined: join first, then adapt")
         own = getattr(encoder_body(encoder), "architecture", None)
         parts.append({"name": name, "stage1": asdict(stage), "size": list(size), "architecture": own or None})
     encoders = [encoder for encoder, _, _ in models.values()]
@@ -139,7 +142,8 @@ def _joined(architecture: Mapping[str, Any]) -> JoinedEncoder:
 
 
 def encoder_body(encoder: nn.Module) -> nn.Module:
-    """Return the encoder without its neck."""
+    """Return the encoder without its neck, and without statistics of cameras."""
+    encoder = encoder.trained if isinstance(encoder, CameraEncoder) else encoder
     return encoder.body if isinstance(encoder, NeckedEncoder) else encoder
 
 
@@ -167,9 +171,9 @@ def load_initial_weights(encoder: ClipEncoder, path: Path) -> LoadReport:
 
 def is_frame_wise(encoder: nn.Module) -> bool:
     """Return whether clip features are means of frame features, so that `encode_distinct` saves work."""
-    if isinstance(encoder, JoinedEncoder):
-        return any(map(is_frame_wise, encoder.parts))
     body = encoder_body(encoder)
+    if isinstance(body, JoinedEncoder):
+        return any(map(is_frame_wise, body.parts))
     return isinstance(body, FrameWise) and body.frame_wise
 
 
@@ -197,17 +201,20 @@ def encode_distinct(encoder: nn.Module, frames: Tensor, places: Tensor) -> Tenso
     return features.view(*places.shape[:-1], -1)
 
 
-def inference_copy(encoder: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module:
+def inference_copy(encoder: nn.Module, dtype: torch.dtype = torch.float32, camera: str = "") -> nn.Module:
     """Return a faster copy for inference; later changes of `encoder` do not affect it.
 
     Args:
         encoder: Encoder from (B, 3, L, H, W) to (B, D). An encoder of another class than those of this module is
             returned itself, in evaluation mode.
         dtype: What the copy computes in.
+        camera: The camera whose statistics a `CameraEncoder` uses; the trained ones if it does not know the camera.
 
     Returns:
         Encoder from (B, 3, L, H, W) in [-1, 1] to (B, D) float32, in evaluation mode.
     """
+    if isinstance(encoder, CameraEncoder):
+        return inference_copy(encoder.of_camera(camera), dtype)
     if isinstance(encoder, I3D):
         return inference_encoder(encoder, dtype)
     if isinstance(encoder, NeckedEncoder):

@@ -7,7 +7,7 @@ Legend: B clips, L frames of H x W, T time steps, C channels, D features; activa
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -123,6 +123,11 @@ class I3D(Inception):
         instance_norm: Instance-normalise half of the channels of the three units before the first block (IBN, Pan et
             al. 2018), to be less sensitive to a camera's light and contrast. Names and shapes of parameters stay the
             same; with Kinetics weights, the running statistics of these channels have to be trained again.
+
+    Attributes:
+        observer: If set, called with BatchNorm layers and their input (B, H, W, T, C), which are all of their channels
+            in order, before the layers are applied. A forward hook of the layers is never called, because the I3D
+            computes several of them at once.
     """
 
     def __init__(self, width: float = 1.0, momentum: float = 0.01, instance_norm: bool = False) -> None:
@@ -133,6 +138,7 @@ class I3D(Inception):
         mixed = {f"{name}.{b}": c for name, counts in _MIXED.items() for b, c in zip(_BRANCHES, counts, strict=True)}
         outputs = {name: scaled(c) for name, c in (stem | mixed).items()}
         super().__init__(outputs, {name: outputs[name] // 2 for name in stem} if instance_norm else {})
+        self.observer: Callable[[Sequence[nn.BatchNorm3d], Tensor], None] | None = None
 
         def unit(name: str, c_in: int, size: int, stride: int = 1) -> Unit:
             return Unit(c_in, self.channels[name], size, stride, momentum)
@@ -165,12 +171,14 @@ class I3D(Inception):
 
     def _activate(self, x: Tensor, *units: str) -> Tensor:
         parameters = [self.unit(name) for name in units]
+        if units[0] in self.normalised:
+            x = normalise_first(x, self.normalised[units[0]], EPS)
+        if self.observer is not None:
+            self.observer([unit.bn for unit in parameters], x)
         mean, var = (_join(tensors) for tensors in zip(*(unit.statistics() for unit in parameters), strict=True))
         weight, bias = _join([unit.bn.weight for unit in parameters]), _join([unit.bn.bias for unit in parameters])
         momentum = parameters[0].bn.momentum
         assert momentum is not None
-        if units[0] in self.normalised:
-            x = normalise_first(x, self.normalised[units[0]], EPS)
         images = x.flatten(2, 3).permute(0, 3, 1, 2)  # channels last
         y = F.batch_norm(images, mean, var, weight, bias, self.training, momentum, EPS)
         if self.training:
