@@ -48,3 +48,13 @@ def test_links_are_kept_and_devices_refused(tmp_path: Path) -> None:
     for check in (check_output_file, lambda path: replace_file(path).__enter__()):
         with pytest.raises(OutputError, match="not a regular file"):
             check(Path("/dev/null"))
+
+
+def test_a_folder_can_be_checked_without_leaving_it(tmp_path: Path) -> None:
+    check_output_folder(tmp_path / "a" / "b", keep=False)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "kept").mkdir()
+    check_output_folder(tmp_path / "kept", keep=False)
+    assert (tmp_path / "kept").is_dir()
+    with pytest.raises(OutputError, match=r"cannot write /proc/resight/x: "):
+        check_output_folder(Path("/proc/resight/x"), keep=False)

@@ -207,3 +207,9 @@ def test_memory_is_pinned_only_for_a_gpu(monkeypatch: pytest.MonkeyPatch, device
     monkeypatch.setattr(batches, "DataLoader", loader)
     assert list(load_batches(Threads(), range(3), torch.device(device), 2)) == []
     assert asked["pin_memory"] == (device == "cuda") and asked["num_workers"] == 2
+
+
+def test_interrupts_are_held_while_workers_start() -> None:
+    with batches._interrupts_held():
+        assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())

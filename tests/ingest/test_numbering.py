@@ -64,6 +64,17 @@ def test_frame_n_is_the_file_numbered_n(
     assert hits(tmp_path / "out") == [(12, 12)] * 2
 
 
+def test_numbers_that_fit_in_part_are_refused_if_pictures_may_have_been_counted(tmp_path: Path) -> None:
+    folder, text = images(tmp_path / "img", [*range(0, 60, 5)]), tracks(tmp_path / "t.txt", [*range(1, 13)])
+    with pytest.raises(DatasetError, match=r"frames 1 to 12, but the pictures .* are numbered 0 to 55"):
+        ingest([Source("door", folder, text)], tmp_path / "out")
+    text = tracks(tmp_path / "t.txt", [*range(0, 60, 5)])
+    with text.open("a") as file:  # boxes between the pictures
+        file.writelines(f"{frame},1,10,30,24,60,1\n" for frame in (1, 2, 3))
+    report = ingest([Source("door", folder, text)], tmp_path / "out")
+    assert [entry.count for entry in report.cameras[0].skipped] == [3]
+
+
 @pytest.mark.parametrize("frames", [[*range(12)], [*range(2, 14)], [*range(500, 512)]])
 def test_frames_beyond_the_numbered_files_are_refused_with_the_options(tmp_path: Path, frames: list[int]) -> None:
     source = Source("door", images(tmp_path / "img", [*range(1, 13)]), tracks(tmp_path / "t.txt", frames))

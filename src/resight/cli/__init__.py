@@ -14,12 +14,12 @@ from collections.abc import Sequence
 
 from cyclopts import CycloptsError
 
-from resight.cli import datasets, doctor, evaluate, models, reproduce, search, train
+from resight.cli import adapt, datasets, doctor, evaluate, models, reproduce, search, train
 from resight.cli.app import app
 from resight.errors import ResightError
 from resight.version import __version__
 
-__all__ = ["app", "datasets", "doctor", "evaluate", "main", "models", "reproduce", "search", "train"]
+__all__ = ["adapt", "app", "datasets", "doctor", "evaluate", "main", "models", "reproduce", "search", "train"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -37,14 +37,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"resight: {interrupt or 'interrupted'}", file=sys.stderr)
         raise SystemExit(130) from None
     except Exception as error:  # a fault of this package: the user gets one line, and a file to report
-        print(
-            f"resight: unexpected {type(error).__name__}: {error}; details are in {_traceback_file()}", file=sys.stderr
-        )
+        first = " ".join(str(error).split())[:200]
+        print(f"resight: unexpected {type(error).__name__}: {first}; {_traceback_file()}", file=sys.stderr)
         raise SystemExit(1) from None
 
 
 def _traceback_file() -> str:
-    """Write the traceback of the current exception to a temporary file, and return its path."""
-    with tempfile.NamedTemporaryFile("w", prefix="resight-", suffix=".txt", delete=False, encoding="utf-8") as file:
-        file.write(f"resight {__version__}\n{traceback.format_exc()}")
-    return file.name
+    """Write the traceback of the current exception to a temporary file, and return where it is."""
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="resight-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
+        ) as file:
+            file.write(f"resight {__version__}\n{traceback.format_exc()}")
+    except OSError as error:
+        return f"no details, because no temporary file can be written ({error.strerror})"
+    return f"details are in {file.name}"

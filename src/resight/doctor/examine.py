@@ -13,6 +13,7 @@ from resight.doctor.report import Findings, Report
 from resight.doctor.statistics import DatasetStatistics
 from resight.doctor.tree import list_tree
 from resight.errors import DatasetError
+from resight.ingest.footage import VIDEOS
 from resight.progress import progress_bar
 
 
@@ -56,7 +57,7 @@ def _examine_unnamed(path: Path, stage: Stage, everything: bool) -> tuple[Report
     guess: tuple[str, str] | None = ("manifest", "")
     if path.is_dir():
         tree = list_tree(path)
-        if tree.folders[""].pictures:
+        if tree.folders[""].pictures or any(name.lower().endswith(VIDEOS) for name in tree.folders[""].others):
             return examine_cameras(path, stage, everything=everything), None
         guess = guess_kind(tree)
     if guess is None:

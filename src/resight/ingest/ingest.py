@@ -104,11 +104,16 @@ def ingest(
     records.check(settings)
     check_output_folder(out, keep=False)
     identities = [_identity(source, settings) for source in sources]
-    unfinished = [
-        (source, identity)
-        for source, identity in zip(sources, identities, strict=True)
-        if not records.is_finished(source, identity, redo=redo)
-    ]
+    unfinished = []
+    for source, identity in zip(sources, identities, strict=True):
+        try:
+            finished = records.is_finished(source, identity, redo=redo)
+        except DatasetError:
+            if source.tracks is not None:
+                _read_tracks(source, settings, SkipLog())  # their own fault is the better message
+            raise
+        if not finished:
+            unfinished.append((source, identity))
     jobs = [(prepare(source, settings), identity) for source, identity in unfinished]
     if jobs and len(jobs) == len(sources) and all(job.planned == [] for job, _ in jobs):
         raise DatasetError(_nothing([_report(job, []) for job, _ in jobs]))
@@ -154,10 +159,7 @@ def prepare(source: Source, settings: IngestSettings, skipped: SkipLog | None = 
         if settings.same_ids:
             raise DatasetError(f"camera {source.name} has no tracks, so its ids cannot be the same in all cameras")
         return Prepared(source, footage, number_frames(source, footage), None, 0, None, skipped, tuple(notes))
-    tracks = read_tracks(
-        source.tracks, skipped, min_score=settings.min_score, classes=source.classes, columns=source.columns,
-        camera=source.name, video=source.files[0].stem,
-    )  # fmt: skip
+    tracks = _read_tracks(source, settings, skipped)
     numbers = number_frames(source, footage, tracks.boxes, tracks.base)
     boxes = keep_in_footage(tracks.boxes, numbers, skipped)
     if tracks.shares:
@@ -170,6 +172,15 @@ def prepare(source: Source, settings: IngestSettings, skipped: SkipLog | None = 
     if boxes.tracked:
         planned = plan_tracklets(boxes, source.name, footage, numbers, settings, skipped)
     return Prepared(source, footage, numbers, boxes, len(tracks.boxes), planned, skipped, tuple(notes))
+
+
+def _read_tracks(source: Source, settings: IngestSettings, skipped: SkipLog) -> Tracks:
+    if source.tracks is None:
+        raise DatasetError(f"camera {source.name} has no tracks")
+    return read_tracks(
+        source.tracks, skipped, min_score=settings.min_score, classes=source.classes, columns=source.columns,
+        camera=source.name, video=source.files[0].stem,
+    )  # fmt: skip
 
 
 def _check_columns(source: Source, tracks: Tracks, boxes: Boxes, footage: Footage, numbers: FrameNumbers) -> None:

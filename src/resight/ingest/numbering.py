@@ -66,6 +66,11 @@ class FrameNumbers:
         nearest = np.where(seconds >= self.times[-1] + 1 / self.rate, count, nearest)
         return np.where(offsets < 0, -1, nearest).astype(np.int64)
 
+    def fit(self, frames: IntArray) -> bool:
+        """Return whether every frame number has a picture."""
+        index = self.indices(frames)
+        return bool(((index >= 0) & (index < len(self.times))).all())
+
     def seconds(self, frames: IntArray) -> FloatArray:
         """Return the times of frames that have a picture, in seconds since the first picture."""
         if self.rate is not None and self.numbers is None:
@@ -147,7 +152,11 @@ def number_frames(
     if footage.numbers is not None:
         first = int(footage.numbers[0]) if explicit is None else explicit
         numbers = footage.numbers + (first - int(footage.numbers[0]))
-        if explicit is None and boxes is not None and (least < numbers[0] or most > numbers[-1]):
+        counted = FrameNumbers(footage.times, 0, None, numbers)
+        # Numbers that fit only in part, but would fit if the pictures were counted, may be either.
+        either = boxes is not None and least >= 0 and most <= len(numbers) and not counted.fit(boxes.frame)
+        beyond = boxes is not None and (least < numbers[0] or most > numbers[-1])
+        if explicit is None and (beyond or either):
             raise DatasetError(
                 f"{used}, but the pictures in {source.place} are numbered {numbers[0]} to {numbers[-1]}. If the "
                 f"numbers are those of the file names, confirm it with --first-frame {numbers[0]} (first_frame in a "
