@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ WRONG: list[Any] = [5, None, 1.5, object(), [5], [[]], b"x", {"a": 1}, [[1, 2], 
 @pytest.mark.parametrize("value", WRONG, ids=range(len(WRONG)))
 def test_a_value_of_a_wrong_type_is_our_error(crops: Path, model: resight.Model, value: Any) -> None:
     dataset = read_folder(crops / "crops")
-    calls = (
+    calls: tuple[Callable[[], object], ...] = (
         lambda: as_tracklets(value), lambda: find_tracklet(value, dataset), lambda: read_splits(value),
         lambda: resight.search("anna/door/0001", dataset, model, k=value, progress=False),
         lambda: select_cameras(dataset, value), lambda: resight.load_model(workers=value),

@@ -67,6 +67,11 @@ def toml(text: str) -> Callable[[Path], object]:
     return lambda site: (site / "cameras.toml").write_text(text)
 
 
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 BROKEN: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "NaN": (rows(lambda all_: [*all_, "3,9,nan,1,20,50,1,-1,-1,-1"]), "mot-not-finite", "line 49"),
     "infinity": (rows(lambda all_: [*all_, "3,9,1,1,inf,50,1,-1,-1,-1"]), "mot-not-finite", "line 49"),
@@ -152,7 +157,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str, str]] = {
         lambda s: (s / "door" / "0001.png").rename(s / "door" / "2.png"), "frames-unnumbered", "same frame number 2",
     ),
     "a pipe for tracks": (
-        lambda s: (remove(s / "door.txt"), os.mkfifo(s / "door.txt")), "tracks-unreadable", "regular",
+        lambda s: pipe(s / "door.txt"), "tracks-unreadable", "regular",
     ),
     "without tracks": (toml(TABLE.replace('tracks = "door.txt"\n', "")), "no-tracks", "camera door"),
 }  # fmt: skip

@@ -214,6 +214,13 @@ def test_corrected_tracks_can_be_cut_again(door: Source, gate: Source, tmp_path:
     door.tracks.write_text("".join(row for row in rows if row.split(",")[1] == "1" or int(row.split(",")[0]) <= 20))
     with pytest.raises(DatasetError, match=r"different input \(tracks\); use --redo"):
         ingest([door, gate], out)
+    corrected = door.tracks.read_text()
+    door.tracks.write_text(tracks_text(range(30), first=300))
+    before = contents(out)
+    with pytest.raises(DatasetError, match="no tracklet came out"):
+        ingest([door, gate], out, redo=True)
+    assert contents(out) == before
+    door.tracks.write_text(corrected)
     report = ingest([door, gate], out, redo=True)
     assert "persons entered for 1 tracklet" in report.cameras[0].notes[0]
     assert persons_of(out) == {

@@ -66,7 +66,7 @@ def evaluate(
         ProtocolError: If the protocol is unknown, or no query has a match.
         RecipeError: If `max_corrupted` is not 0 ... M.
     """
-    chosen = read_splits(dataset) if isinstance(dataset, str) else (dataset,)
+    chosen = (dataset,) if isinstance(dataset, Dataset) else read_splits(dataset)
     known = _all_splits(dataset, chosen) if isinstance(dataset, str) else chosen
     for text in dict.fromkeys(text for split in chosen for text in split.notes if isinstance(dataset, str)):
         note(text)

@@ -66,7 +66,10 @@ def train(
     """
     if stage not in ("both", "1", "2"):
         raise RecipeError(f"stage is {stage!r}, expected both, 1 or 2")
-    settings = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
+    for name, value in (("recipe", recipe), ("out", out)):
+        if not isinstance(value, (Recipe, str, Path) if name == "recipe" else (str, Path)):
+            raise RecipeError(f"{name} is {value!r}, expected a name or a path as text")
+    settings = recipe if isinstance(recipe, Recipe) else read_recipe(str(recipe))
     if seed is not None:
         settings = replace(settings, seed=seed)
     if encoder is None and settings.stage1.encoder.startswith("onnx:"):

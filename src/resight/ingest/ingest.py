@@ -115,8 +115,9 @@ def ingest(
         if not finished:
             unfinished.append((source, identity))
     jobs = [(prepare(source, settings), identity) for source, identity in unfinished]
-    if jobs and len(jobs) == len(sources) and all(job.planned == [] for job, _ in jobs):
-        raise DatasetError(_nothing([_report(job, []) for job, _ in jobs]))
+    empty = [_report(job, []) for job, _ in jobs if job.planned == []]
+    if empty and (redo or len(empty) == len(sources)):  # redoing would delete tracklets and cut none
+        raise DatasetError(_nothing(empty))
     total = sum(job.steps for job, _ in jobs)
 
     def tick(done: int) -> None:
@@ -138,18 +139,17 @@ def ingest(
     return report
 
 
-def prepare(source: Source, settings: IngestSettings, skipped: SkipLog | None = None) -> Prepared:
+def prepare(source: Source, settings: IngestSettings) -> Prepared:
     """Read and check the inputs of a camera, and plan its tracklets if it has tracks. No picture is cropped.
 
     Args:
         source: The camera.
         settings: Settings of the ingestion.
-        skipped: Receives what is skipped.
 
     Raises:
         DatasetError: If an input cannot be used, or the frame numbers, the columns or the ids are ambiguous.
     """
-    footage, skipped = open_footage(source.video, source.rate, in_order=source.numbers == "order"), skipped or SkipLog()
+    footage, skipped = open_footage(source.video, source.rate, in_order=source.numbers == "order"), SkipLog()
     notes = []
     if footage.lost:
         notes.append(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -71,7 +72,8 @@ def test_a_missing_h5py_is_reported_with_the_install_command(tmp_path: Path, mon
 @pytest.mark.parametrize("compressed", [False, True])
 def test_our_parser_reads_what_scipy_reads(tmp_path: Path, dtype: type, compressed: bool) -> None:
     rng = np.random.default_rng(0)
-    written = {name: rng.integers(0, 200, shape).astype(dtype) for name, shape in (("a", (7, 4)), ("long", (1, 300)))}
+    shapes: dict[str, tuple[int, int]] = {"a": (7, 4), "long": (1, 300)}
+    written: dict[str, Any] = {name: rng.integers(0, 200, shape).astype(dtype) for name, shape in shapes.items()}
     savemat(
         tmp_path / "t.mat", written | {"text": "words", "cells": np.array(["x"], object)}, do_compression=compressed
     )
