@@ -126,6 +126,9 @@ def test_a_folder_of_yolo_labels_is_read(tmp_path: Path) -> None:
     assert set(tracks.boxes.track.tolist()) == {7} and 5 not in tracks.boxes.frame
     assert tracks.boxes.box[0] == pytest.approx([0.45, 0.3, 0.1, 0.4])
     assert "several classes" in read_tracks(folder, SkipLog()).notes[0]
+    assert tracks.base is None
+    (folder / "door_0.txt").write_text("")
+    assert read_tracks(folder, SkipLog()).base == 0
 
 
 @pytest.mark.parametrize(

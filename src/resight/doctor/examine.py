@@ -49,6 +49,8 @@ def examine(
             f"{name!r} does not exist: expected KIND:PATH with one of the kinds {kinds}, a file of cameras, or a "
             "video; check the path"
         )
+    if not path.is_dir() and not path.is_file():
+        raise DatasetError(f"{path} is not a regular file: expected a folder, a table or a video")
     return _examine_unnamed(path, stage, everything)
 
 

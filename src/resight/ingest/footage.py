@@ -78,7 +78,8 @@ def video_files(video: Path | Sequence[Path]) -> tuple[Path, ...]:
         return tuple(folder / name for name in videos)
     for path in paths:
         if not path.is_file():
-            raise DatasetError(f"{path} is not a video file; several parts of a recording must all be files")
+            kind = "a folder; the parts of a recording must all be files" if path.is_dir() else "not a regular file"
+            raise DatasetError(f"{path} is {kind}")
     return paths
 
 

@@ -165,6 +165,8 @@ def prepare(source: Source, settings: IngestSettings) -> Prepared:
     if tracks.shares:
         boxes = boxes.scaled(footage.sizes[numbers.indices(boxes.frame)])
     notes += [text for text in (numbers.note, *tracks.notes) if text]
+    if tracks.several_cameras and not settings.same_ids:
+        notes.append("the tracks are for several cameras, so an id is probably one person in all: see --same-ids")
     if settings.same_ids and not boxes.tracked:
         raise DatasetError(f"the boxes of camera {source.name} have no ids, so they cannot be the same in all cameras")
     _check_columns(source, tracks, boxes, footage, numbers)

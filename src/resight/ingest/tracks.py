@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -66,6 +66,7 @@ class Tracks:
         shares: Whether boxes are shares of the width and height of the picture.
         declared: Whether the meaning of the columns is known rather than assumed.
         notes: What the user should know, such as several classes.
+        several_cameras: Whether it is a file for several cameras, in which an id is the same person in all of them.
     """
 
     boxes: Boxes
@@ -74,6 +75,7 @@ class Tracks:
     shares: bool = False
     declared: bool = True
     notes: tuple[str, ...] = ()
+    several_cameras: bool = False
 
 
 def read_tracks(
@@ -103,9 +105,12 @@ def read_tracks(
     Raises:
         DatasetError: If the file cannot be read, its format or columns are not known, or it has no usable row.
     """
+    several_cameras = False
     if path.is_dir():
-        form, base, shares, declared = "a folder of YOLO labels", None, True, True
-        rows = list(_label_rows(path))
+        files = _label_files(path)
+        form, shares, declared = "a folder of YOLO labels", True, True
+        base = 0 if min(files) == 0 else None  # also if that file is empty
+        rows = list(_label_rows(path, files))
     elif path.suffix.lower() in (".xml", ".json"):
         document = read_document(path, video)
         form, base, shares, declared = document.form, document.base, False, True
@@ -116,6 +121,7 @@ def read_tracks(
             raise DatasetError(f"{path} is not text in UTF-8, or in UTF-16 with a byte order mark: {EXPECTED}")
         form, known, table, lost, shares = _columns_of(text, path, columns)
         base, declared = known.base, known is not MOT
+        several_cameras = known.camera is not None
         if known.camera is not None:
             table = _rows_of_camera(table, known.camera, camera, path)
         if known is MOT:
@@ -128,7 +134,7 @@ def read_tracks(
     usable, notes = _choose_classes(usable, [plain_name(name) for name in classes], path, skipped)
     boxes = _boxes(usable, skipped)
     shares = shares or are_shares(boxes)
-    return Tracks(boxes, form, base, shares, declared, tuple(notes))
+    return Tracks(boxes, form, base, shares, declared, tuple(notes), several_cameras)
 
 
 def _columns_of(text: str, path: Path, names: Sequence[str]) -> tuple[str, Columns, list[Row], int | None, bool]:
@@ -187,8 +193,12 @@ def _text_rows(table: Iterable[Row], columns: Columns, name: str, lost: int | No
         yield Candidate(where, (frame, track, *columns.corner_box((a, b, c, d)), confidence), _class_name(kind))
 
 
-def _label_rows(folder: Path) -> Iterator[Candidate]:
-    """Yield the boxes in a folder of YOLO labels, one file per frame."""
+def _label_files(folder: Path) -> dict[int, str]:
+    """Return frame number → name of each label file in a folder.
+
+    Raises:
+        DatasetError: If there is none, or the names do not tell the frame numbers.
+    """
     names = sorted((n for n in list_names(folder) if n.lower().endswith(".txt")), key=natural_order)
     names = [name for name in names if name.lower() not in _NO_LABELS]
     numbers = numbers_of_names(names) if names else None
@@ -197,7 +207,12 @@ def _label_rows(folder: Path) -> Iterator[Candidate]:
             f"{folder} is a folder without label files that have frame numbers in their names, such as door_17.txt; "
             f"{EXPECTED}"
         )
-    for name, number in zip(names, numbers.tolist(), strict=True):
+    return dict(zip(numbers.tolist(), names, strict=True))
+
+
+def _label_rows(folder: Path, files: Mapping[int, str]) -> Iterator[Candidate]:
+    """Yield the boxes in a folder of YOLO labels, one file per frame."""
+    for number, name in files.items():
         rows = [(n, [str(number), *split_line(line)]) for n, line in _lines(folder / name)]
         if not rows:
             continue
