@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from resight.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from resight.api.adapt import adapt
     from resight.api.answers import Answer, Answers
     from resight.api.evaluate import evaluate
     from resight.api.explain import explain
@@ -33,6 +34,7 @@ __all__ = [
     "Ranking",
     "ResightError",
     "Tracklet",
+    "adapt",
     "evaluate",
     "explain",
     "fit",
@@ -53,6 +55,7 @@ _HOMES = {
     "Ranking": "resight.ranking",
     "ResightError": "resight.errors",
     "Tracklet": "resight.tracklet",
+    "adapt": "resight.api.adapt",
     "evaluate": "resight.api.evaluate",
     "explain": "resight.api.explain",
     "fit": "resight.api.fit",

@@ -63,7 +63,10 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, bits: Bits = 32) -> N
     encoder = encoder.trained if isinstance(encoder, CameraEncoder) else encoder
     tensors = {f"encoder.{k}": v for k, v in encoder.state_dict().items()}
     tensors |= {f"aggregator.{k}": v for k, v in checkpoint.aggregator.state_dict().items()}
-    header = {"recipe": checkpoint.recipe.to_json(), "card": checkpoint.metadata | {"version": __version__}}
+    header: dict[str, Any] = {
+        "recipe": checkpoint.recipe.to_json(),
+        "card": checkpoint.metadata | {"version": __version__},
+    }
     if isinstance(body, FrameEncoder | ExternalEncoder | JoinedEncoder):
         header["architecture"] = body.architecture  # loading the file must not need another one
     if isinstance(body, PythonEncoder):

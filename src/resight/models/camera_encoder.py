@@ -49,10 +49,10 @@ class CameraEncoder(nn.Module):
 
     def of_camera(self, camera: str) -> nn.Module:
         """Return the encoder for clips of a camera: a copy, or `trained` itself if the camera is not known."""
+        trained: nn.Module = self.trained
         if camera not in self.cameras:
-            trained: nn.Module = self.trained
             return trained
-        own = copy.deepcopy(self.trained)
+        own = copy.deepcopy(trained)
         write_statistics(own, self.values[self.cameras.index(camera)])
         return own
 

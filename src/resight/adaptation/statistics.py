@@ -1,0 +1,116 @@
+"""BatchNorm statistics of each camera from its unlabelled tracklets."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from resight.compute import Compute
+from resight.data.clips import sample_clips, tracklet_rng
+from resight.data.frames import load_clips
+from resight.data.transforms import prepare_clips
+from resight.models.camera_encoder import CameraEncoder, camera_statistics, read_statistics
+from resight.models.encoders import ClipEncoder
+from resight.models.external import ExternalEncoder
+from resight.progress import Progress
+from resight.recipe import ClipSpec
+from resight.tensor_files import content_hash, read_tensors, write_tensors
+from resight.tracklet import Tracklet
+
+HALF, MOST = 90, 0.3
+"""A camera with n tracklets gets n / (n + HALF) of its own statistics, at most MOST."""
+
+LEAST = 5
+"""Fewest tracklets of a camera that gets statistics of its own."""
+
+MOST_CLIPS = 512
+"""Most clips of a camera; they are distributed over all of its tracklets."""
+
+_BATCH, _BATCH_PIXELS = 64, 2**22
+"""Most clips of a batch, and most pixels, which bound the memory."""
+
+_KIND = "resight camera statistics"
+
+
+def own_share(n_tracklets: int) -> float:
+    """Return the share of its own statistics that a camera with that many tracklets gets, 0 … `MOST`."""
+    return 0.0 if n_tracklets < LEAST else min(MOST, n_tracklets / (n_tracklets + HALF))
+
+
+def without_statistics(encoder: ClipEncoder) -> str:
+    """Return why an encoder cannot get statistics of cameras; empty if it can."""
+    if isinstance(encoder, ExternalEncoder):
+        return "the encoder is an ONNX network or a Python object, whose layers cannot be changed"
+    return "" if read_statistics(encoder).shape[1] else "the encoder has no BatchNorm layers"
+
+
+def adapt_statistics(
+    encoder: ClipEncoder,
+    tracklets: Sequence[Tracklet],
+    spec: ClipSpec,
+    folder: Path,
+    *,
+    compute: Compute = Compute(),
+    progress: Progress | None = None,
+) -> tuple[CameraEncoder, dict[str, dict[str, Any]]]:
+    """Return an encoder with statistics for each camera that has at least `LEAST` tracklets.
+
+    Args:
+        encoder: An encoder for which `without_statistics` is empty. Cameras that it knows already keep their
+            statistics, unless they have tracklets here.
+        tracklets: Tracklets without labels, see `strip_labels`.
+        spec: How they are cut into clips.
+        folder: Where the statistics of each camera are kept, so that an interrupted call continues.
+        compute: Where the encoder runs.
+        progress: Called with (cameras done, all).
+
+    Returns:
+        The encoder, and for each new camera its number of ``tracklets`` and ``share`` of its own statistics.
+
+    Raises:
+        FrameError: If a frame cannot be read.
+    """
+    trained: Any = encoder.trained if isinstance(encoder, CameraEncoder) else encoder
+    known = dict(zip(encoder.cameras, encoder.values.cpu(), strict=True)) if isinstance(encoder, CameraEncoder) else {}
+    cameras: dict[str, list[Tracklet]] = {}
+    for tracklet in sorted(tracklets, key=lambda t: (t.camera_label, t.id)):
+        cameras.setdefault(tracklet.camera_label, []).append(tracklet)
+    enough = {camera: own for camera, own in cameras.items() if len(own) >= LEAST}
+    identity = content_hash(trained.state_dict())
+    for done, (camera, own) in enumerate(enough.items(), 1):
+        share = own_share(len(own))
+        key = hashlib.sha256(repr((identity, spec, share, [t.id for t in own])).encode()).hexdigest()[:32]
+        path = folder / f"camera-{key}.safetensors"
+        if not path.is_file():
+            values = camera_statistics(trained, _batches(own, spec, compute.torch_device), share)
+            write_tensors(path, {"values": values}, _KIND, {})
+        known[camera] = read_tensors(path, _KIND)[0]["values"]
+        if progress is not None:
+            progress(done, len(enough))
+    report = {camera: {"tracklets": len(own), "share": round(own_share(len(own)), 3)} for camera, own in enough.items()}
+    return CameraEncoder(trained, known).eval(), report
+
+
+def _batches(tracklets: Sequence[Tracklet], spec: ClipSpec, device: torch.device) -> Iterator[Tensor]:
+    """Yield batches of clips (B, 3, L, H, W), each of which shows as many tracklets as possible."""
+    per_tracklet = min(spec.count, math.ceil(MOST_CLIPS / len(tracklets)))
+    spec = replace(spec, count=per_tracklet)
+    clips = [
+        (tracklet, numbers[None])
+        for number in range(per_tracklet)
+        for tracklet in tracklets[:MOST_CLIPS]
+        for numbers in sample_clips(len(tracklet), spec, tracklet_rng(tracklet.id, 0))[number : number + 1]
+    ]
+    size = max(4, min(_BATCH, _BATCH_PIXELS // (spec.length * spec.height * spec.width)))
+    n_batches = math.ceil(len(clips) / size)
+    for first in range(n_batches):
+        pixels = [load_clips(t, numbers, (spec.height, spec.width))[0] for t, numbers in clips[first::n_batches]]
+        yield prepare_clips(torch.from_numpy(np.stack(pixels)).to(device))
