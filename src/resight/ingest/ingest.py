@@ -26,6 +26,7 @@ from resight.ingest.tracks import Tracks, read_tracks
 from resight.ingest.video import Footage
 from resight.outputs import check_output_folder
 from resight.progress import Progress
+from resight.words import counted
 
 THUMBNAILS = ".thumbnails"
 
@@ -153,7 +154,7 @@ def prepare(source: Source, settings: IngestSettings) -> Prepared:
     notes = []
     if footage.lost:
         notes.append(
-            f"{footage.lost} pictures of the video cannot be decoded and are not counted, as in OpenCV and FFmpeg"
+            f"{counted(footage.lost, 'pictures')} of the video cannot be decoded, and are not counted, as in OpenCV"
         )
     if source.tracks is None:
         if settings.same_ids:

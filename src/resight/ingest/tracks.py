@@ -157,7 +157,7 @@ def _rows_of_camera(table: Sequence[Row], column: int, camera: str, path: Path) 
     digits = camera[len(camera.rstrip("0123456789")) :]
     matching = [
         value for value in values
-        if plain_name(value) == wanted or (digits and is_number(value) and float(value) == int(digits))
+        if plain_name(value) == wanted or (digits and is_number(value) and float(value) == float(digits))
     ]  # fmt: skip
     if len(matching) != 1:
         known = ", ".join(sorted(values, key=natural_order)[:12])

@@ -67,8 +67,8 @@ class Video:
         sizes: list[tuple[int, int]] = []
         with _open(path) as container:
             stream = container.streams.video[0]
-            stored: list[int | None] = []
-            for frame in _frames(container, stream, stored):
+            packets: list[tuple[int | None, bool]] = []
+            for frame in _frames(container, stream, packets):
                 stamps.append(frame.pts)
                 upright = round(frame.rotation / 90) % 2 == 0
                 sizes.append((frame.height, frame.width) if upright else (frame.width, frame.height))
@@ -78,7 +78,7 @@ class Video:
             raise DatasetError(f"{path} has no video frame that can be decoded; copy or record it again")
         self.times: NDArray[np.float64] = _times(stamps, base, step)
         self.sizes: NDArray[np.int64] = np.array(sizes, np.int64)
-        self.lost: int = _count_lost(stored, stamps)
+        self.lost: int = _count_lost(packets, stamps)
 
     def decode(self, indices: Sequence[int]) -> Iterator[tuple[int, Pixels | None]]:
         """Yield the video frames at the given indices; see `Footage.decode`.
@@ -104,25 +104,25 @@ class Video:
 
 
 def _frames(
-    container: InputContainer, stream: VideoStream, stored: list[int | None] | None = None
+    container: InputContainer, stream: VideoStream, packets: list[tuple[int | None, bool]] | None = None
 ) -> Iterator[VideoFrame]:
     """Yield what the decoder returns, in its order; damaged packets are skipped.
 
     Args:
         container: The open file.
         stream: Its video stream.
-        stored: Receives the time stamp of every packet that contains a picture to be shown.
+        packets: Receives the time stamp of every packet to be shown, and whether the decoder accepted it.
     """
     from av.error import FFmpegError
 
     stream.thread_type = "AUTO"
     for packet in _packets(container, stream):
-        if stored is not None and packet.size and not packet.is_discard:
-            stored.append(packet.pts)
         try:
-            frames = packet.decode()
+            frames, accepted = packet.decode(), True
         except FFmpegError:
-            continue
+            frames, accepted = [], False
+        if packets is not None and packet.size and not packet.is_discard:
+            packets.append((packet.pts, accepted))
         yield from frames
 
 
@@ -153,21 +153,21 @@ def _times(stamps: Sequence[int | None], base: float, step: float) -> NDArray[np
     return np.asarray(np.concatenate([[0.0], np.where(unusable, step, steps).cumsum()]), np.float64)
 
 
-def _count_lost(stored: Sequence[int | None], stamps: Sequence[int | None]) -> int:
-    """Return how many stored pictures the decoder did not return.
+def _count_lost(packets: Sequence[tuple[int | None, bool]], stamps: Sequence[int | None]) -> int:
+    """Return how many stored pictures cannot be decoded: those before the first key frame, and damaged ones.
 
-    If about half are missing, the packets are fields, of which two make a picture.
+    A packet without a picture of its own, such as the second field of a picture, is not one of them.
     """
-    missing = len(stored) - len(stamps)
     decoded = set(stamps)
     leading = 0
-    for stamp in stored:
+    for stamp, _ in packets:
         if stamp is None or stamp in decoded:
             break
         leading += 1
-    rest = len(stored) - leading
-    are_fields = rest > 0 and abs(rest - 2 * len(stamps)) <= 0.1 * rest
-    return max(0, leading // 2 if are_fields else missing)
+    rest = packets[leading:]
+    are_fields = len(rest) > 0 and abs(len(rest) - 2 * len(stamps)) <= 0.1 * len(rest)
+    damaged = sum(not accepted for _, accepted in rest)
+    return (leading // 2 if are_fields else leading) + damaged
 
 
 def _open(path: Path) -> InputContainer:
