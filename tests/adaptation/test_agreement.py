@@ -38,7 +38,7 @@ def drawn(own: float, bias: float, seed: int = 0) -> np.ndarray:
 def test_measures_are_those_of_their_definition() -> None:
     parts, values = made_parts(), drawn(2, 0.5)
     changes = compare_agreement(values, values, parts)
-    hits, wins, bias = [], [], []
+    hits = []
     for i in range(T):
         others = [values[i, j] for j in range(T) if parts.apart[i, j]]
         hits.append(values[i, i] > max(others))
@@ -50,7 +50,7 @@ def test_measures_are_those_of_their_definition() -> None:
     assert changes[AUROC].before == pytest.approx(100 * np.mean(wins))
     assert changes[BIAS].before == pytest.approx(abs(100 * np.mean(bias) - 50))
     for change in changes.values():
-        assert change.difference == (0, 0, 0) and change.before == change.after
+        assert tuple(change.difference) == (0, 0, 0) and change.before == change.after
     assert not helped(changes)
 
 

@@ -13,16 +13,17 @@ CLIPS = torch.rand(6, 3, 2, 32, 16, generator=torch.Generator().manual_seed(1)) 
 
 
 class Twice(nn.Module):
-    """Two layers of BatchNorm whose statistics can be computed by hand."""
+    """Two layers of BatchNorm whose statistics can be computed by hand, and a neck."""
 
     dim = 3
 
     def __init__(self) -> None:
         super().__init__()
-        self.first, self.second = nn.BatchNorm3d(3, eps=0.0), nn.BatchNorm1d(3, eps=0.0)
+        self.first, self.second = nn.BatchNorm3d(3, eps=0.0), nn.BatchNorm2d(3, eps=0.0)
+        self.neck = nn.BatchNorm1d(3)
 
     def forward(self, clips: Tensor) -> Tensor:
-        features: Tensor = self.second((2 * self.first(clips)).mean((2, 3, 4)))
+        features: Tensor = self.neck(self.second((2 * self.first(clips)).mean(2)).mean((2, 3)))
         return features
 
 
@@ -37,8 +38,9 @@ def test_the_mixture_is_that_of_the_definition(share: float) -> None:
     mean, variance = CLIPS.mean((0, 2, 3, 4)), CLIPS.var((0, 2, 3, 4), correction=0)
     first = torch.stack([mixed(0, mean, share), mixed(1, variance, share)])
     # The second layer sees what the first one makes with its mixture.
-    seen = 2 * ((CLIPS.mean((2, 3, 4)) - first[0]) / first[1].sqrt())
-    second = torch.stack([mixed(0, seen.mean(0), share), mixed(1, seen.var(0, correction=0), share)])
+    column = (1, -1, 1, 1)
+    seen = 2 * ((CLIPS.mean(2) - first[0].view(column)) / first[1].sqrt().view(column))
+    second = torch.stack([mixed(0, seen.mean((0, 2, 3)), share), mixed(1, seen.var((0, 2, 3), correction=0), share)])
     torch.testing.assert_close(values, torch.cat([first, second], 1))
     assert torch.equal(read_statistics(encoder), torch.tensor([[0.0], [1.0]]).expand(2, 6))
 

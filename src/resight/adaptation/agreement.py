@@ -75,7 +75,7 @@ def compare_agreement(before: _Array, after: _Array, parts: Parts, seed: int = 0
     changes = {}
     for name in sides[0]:
         old, new = (side[name] for side in sides)
-        low, high = np.nanpercentile((new - old)[1:], [2.5, 97.5])
+        low, high = np.percentile((new - old)[1:], [2.5, 97.5])
         changes[name] = Change(float(old[0]), float(new[0]), Interval(float(new[0] - old[0]), float(low), float(high)))
     return changes
 
@@ -113,19 +113,20 @@ def agreement_table(changes: Mapping[str, Change], title: str, note: str) -> Tab
 
 def _measures(similarity: _Array, parts: Parts, weights: _Array) -> dict[str, _Array]:
     """Return each measure for each row of `weights` (R, T) of the tracklets: (R,) in percent."""
-    own = np.diagonal(similarity)
+    own: _Array = np.diagonal(similarity)
     others = np.where(parts.apart, similarity, -np.inf)
-    hits = own > others.max(1)
+    judged = weights * parts.apart.any(1)
     tracklet = np.arange(len(parts))
     row, column = np.nonzero(parts.apart)
     values = {
-        REASSOCIATION: 100 * (weights @ hits) / weights.sum(1),
+        REASSOCIATION: 100 * (judged @ (own > others.max(1))) / judged.sum(1).clip(1e-9),
         AUROC: _weighted_auroc((own, tracklet, None), (similarity[row, column], row, column), weights),
     }
     cameras = parts.cameras
     elsewhere = np.nonzero(cameras[:, None] != cameras)
     if len(elsewhere[0]):
-        same, different = ((similarity[pair], *pair) for pair in ((row, column), elsewhere))
+        same = similarity[row, column], row, column
+        different = similarity[elsewhere], elsewhere[0], elsewhere[1]
         values[BIAS] = np.abs(_weighted_auroc(same, different, weights) - 50)
     return values
 
@@ -144,7 +145,7 @@ def _weighted_auroc(positive: _Pairs, negative: _Pairs, weights: _Array) -> _Arr
         down = np.bincount(group[count:], _pair_weights(negative, weight), len(values))
         below = np.cumsum(down) - down / 2
         total = up.sum() * down.sum()
-        results.append(100 * float(up @ below) / total if total else np.nan)
+        results.append(100 * float(up @ below) / total if total else 50.0)
     return np.array(results)
 
 

@@ -25,7 +25,7 @@ from resight.recipe import ClipSpec
 from resight.tensor_files import content_hash, read_tensors, write_tensors
 from resight.tracklet import Tracklet
 
-HALF, MOST = 90, 0.3
+HALF, MOST = 80, 0.3
 """A camera with n tracklets gets n / (n + HALF) of its own statistics, at most MOST."""
 
 LEAST = 5

@@ -69,6 +69,7 @@ class Model:
         self.compute = compute
         self.store = store
         self.workers = workers
+        self._noted = False
         checkpoint.encoder.to(compute.torch_device)
         checkpoint.aggregator.to(compute.torch_device)
 
@@ -208,6 +209,7 @@ class Model:
         Raises:
             FrameError: If a picture cannot be decoded.
         """
+        self._note_cameras(tracklets)
         with progress_bar("encoding", "tracklets", progress) as report:
             features = extract_clip_features(
                 self.checkpoint.encoder, tracklets, self.recipe.clips, view=view, donors=donors, store=self.store,
@@ -232,12 +234,27 @@ class Model:
             RecipeError: If `max_corrupted` is not 0 ... M.
         """
         self._check_corrupted(max_corrupted)
+        self._note_cameras(tracklets)
         with progress_bar("encoding", "tracklets", progress) as report:
             features, corrupted = extract_damaged_features(
                 self.checkpoint.encoder, tracklets, self.recipe.clips, max_corrupted, store=self.store,
                 workers=min(self.workers, len(tracklets)), compute=self.compute, progress=report,
             )  # fmt: skip
         return replace(features, encoder=self._identity), corrupted
+
+    def _note_cameras(self, tracklets: Sequence[Tracklet]) -> None:
+        """Tell the user once which cameras an adapted model does not know, or knows by number only."""
+        cameras = getattr(self.checkpoint.encoder, "cameras", ())
+        if not cameras or self._noted:
+            return
+        unknown = sorted({t.camera_label for t in tracklets if t.camera_label not in cameras})
+        if unknown:
+            self._noted = True
+            note(f"{self.name} has no statistics of {', '.join(unknown[:5])}, and encodes them as before adaptation")
+        elif not all(tracklet.camera_name for tracklet in tracklets):
+            self._noted = True
+            source = self.checkpoint.metadata.get("adapted", {}).get("source")
+            note(f"{self.name} knows cameras by number: they have to be those of {source}, with which it was adapted")
 
     def _check_corrupted(self, max_corrupted: int) -> None:
         """Check M_c^max, the largest number of corrupted clips per tracklet.

@@ -25,13 +25,13 @@ def adapt(
         step: statistics takes seconds to minutes; importance encodes up to 300 tracklets with every kind of damage.
         seed: Seed of the training and of the intervals.
     """
-    from resight.adaptation.adapt import STEPS
+    from resight.api.adapt import Step
     from resight.api.adapt import adapt as run
     from resight.tables import Table
 
+    steps: tuple[Step, ...] = ("statistics", "importance") if step == "both" else (step,)
     adapted = run(
-        dataset, model, out=out, steps=STEPS if step == "both" else (step,), seed=seed, device=device, workers=workers,
-        progress=not as_json,
+        dataset, model, out=out, steps=steps, seed=seed, device=device, workers=workers, progress=not as_json
     )  # fmt: skip
     card = adapted.checkpoint.metadata["adapted"]
     tables = [Table.from_json(table).to_text() for table in card["agreement"].values()]

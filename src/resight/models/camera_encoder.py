@@ -1,7 +1,8 @@
 """An encoder with BatchNorm statistics for each camera, and the collection of such statistics.
 
 A camera's light and colours shift the mean and variance of every channel. Source: Li et al., "Revisiting batch
-normalization for practical domain adaptation" (2017). Legend: B clips, C channels of a layer, S channels of all layers.
+normalization for practical domain adaptation" (2017). Legend: B clips, C channels of a layer, S channels of all layers
+with positions in time or space; a BatchNorm of whole clip features keeps the trained statistics.
 """
 
 from __future__ import annotations
@@ -65,14 +66,14 @@ class CameraEncoder(nn.Module):
 
 
 def read_statistics(encoder: nn.Module) -> Tensor:
-    """Return the running means and variances of all BatchNorm layers, (2, S); S is 0 if there is none."""
+    """Return the running means and variances of the BatchNorm layers, (2, S); S is 0 if there is none."""
     parts = [torch.stack(_running(norm)) for norm in _batch_norms(encoder)]
     return torch.cat(parts, 1).clone() if parts else torch.zeros(2, 0)
 
 
 @torch.no_grad()
 def write_statistics(encoder: nn.Module, values: Tensor) -> None:
-    """Set the running means and variances of all BatchNorm layers to `values` (2, S)."""
+    """Set the running means and variances of the BatchNorm layers to `values` (2, S)."""
     norms = _batch_norms(encoder)
     for norm, (mean, variance) in zip(norms, torch.split(values, [n.num_features for n in norms], 1), strict=True):
         for running, new in zip(_running(norm), (mean, variance), strict=True):
@@ -153,7 +154,15 @@ def _add_joined(pools: Sequence[_Pool], x: Tensor) -> None:
 
 
 def _batch_norms(encoder: nn.Module) -> list[_BatchNorm]:
-    return [module for module in encoder.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    """Return the layers with statistics of a camera.
+
+    Not those over features without positions, such as a neck: a few tracklets tell more about persons than about the
+    camera there.
+    """
+    return [
+        module for module in encoder.modules()
+        if isinstance(module, _BatchNorm) and not isinstance(module, nn.BatchNorm1d) and module.track_running_stats
+    ]  # fmt: skip
 
 
 def _running(norm: _BatchNorm) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,156 @@
+"""Adapt a model to a synthetic world of a style that it has not seen, without labels, and test it on other persons.
+
+``python -m experiments.adaptation FOLDER`` renders the world into FOLDER, and prints the tables of docs/adaptation.md.
+The training persons of the world are those to adapt to, and the test persons those to test on. Tracklets get times, so
+that six of a camera are there at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Literal
+
+import numpy as np
+from cyclopts import Parameter, run
+
+from resight.adaptation.adapt import IMPORTANCE, STATISTICS, STEPS, adapt_model
+from resight.checkpoints import Checkpoint, load_checkpoint
+from resight.data.damage import DAMAGES
+from resight.data.readers.mars import read_mars
+from resight.data.split import TrainingSplit
+from resight.features.store import FeatureStore
+from resight.shipped import weights_of
+from resight.synthetic.plan import WorldScale
+from resight.synthetic.style import CAMPUS, STREETS
+from resight.synthetic.world import make_world
+from resight.tables import Row, Table
+from resight.tracklet import Dataset, Tracklet
+from resight.training.loop import RunOptions
+from resight.training.stage2_data import prepare_stage2
+
+STYLES = {"campus": (CAMPUS, 31), "streets": (STREETS, 32)}
+"""Style and seed of each world."""
+
+TOGETHER = 6
+"""Number of tracklets that are in a camera at once."""
+
+
+def main(
+    folder: Path, *, model: str = "open-small", style: Literal["campus", "streets"] = "campus",
+    per_camera: Annotated[tuple[int, ...], Parameter(consume_multiple=True)] = (8, 16), seeds: int = 3,
+    steps: bool = True,
+) -> None:  # fmt: skip
+    """Print the tables.
+
+    Args:
+        folder: Folder of the worlds.
+        model: Name or file of the model to adapt.
+        style: Style of the world.
+        per_camera: Numbers of tracklets of a camera for the table of statistics.
+        seeds: Number of seeds.
+        steps: Whether to print the table of steps.
+    """
+    dataset = open_world(folder, style)
+    loaded = load_checkpoint(weights_of(Path(model)))
+    options = RunOptions(folder / f".adapt-{style}")
+    before = scores(loaded, dataset)
+    print(statistics_table(loaded, dataset, before, per_camera, seeds, options).to_markdown(), flush=True)
+    if steps:
+        print(steps_table(loaded, dataset, before, seeds, options).to_markdown(), flush=True)
+
+
+def open_world(folder: Path, style: str) -> Dataset:
+    """Return a world with six cameras: 42 persons to adapt to, and 30 others to test on."""
+    chosen, seed = STYLES[style]
+    if not (folder / style / "info" / "world.json").is_file():
+        scale = WorldScale(
+            style, 160, 42, 30, (2, 3), 1.0, 0, 0, median_frames=9, spread=0.2, max_frames=14, style=chosen
+        )  # fmt: skip
+        make_world(folder / style, scale, seed, workers=1)
+    return read_mars(folder / style)
+
+
+def with_times(tracklets: Sequence[Tracklet], seed: int) -> list[Tracklet]:
+    """Return tracklets with times at which `TOGETHER` random tracklets of a camera are there at once."""
+    timed = []
+    for camera in sorted({tracklet.camera for tracklet in tracklets}):
+        own = [tracklet for tracklet in tracklets if tracklet.camera == camera]
+        for place, number in enumerate(np.random.default_rng([seed, camera]).permutation(len(own)).tolist()):
+            start = float(place // TOGETHER)
+            timed.append(replace(own[number], start=start, end=start + 0.5))
+    return timed
+
+
+def scores(model: Checkpoint, dataset: Dataset) -> tuple[float, float]:
+    """Return the mAP of the test persons in percent, without damage and with 0 to 6 damaged clips of each tracklet."""
+    split = TrainingSplit((), tuple(t for t in dataset.gallery if t.person > 0), (), dataset.train)
+    recipe = replace(model.recipe, stage2=replace(model.recipe.stage2, variants=0, damages=DAMAGES))
+    data = prepare_stage2(model.encoder, split, recipe, FeatureStore())
+    clean, damaged = (100 * data.score(model.aggregator, most, DAMAGES, 0) for most in (0, 6))
+    return clean, damaged
+
+
+def adapted(
+    model: Checkpoint, tracklets: Sequence[Tracklet], seed: int, options: RunOptions, steps: Sequence[str]
+) -> tuple[Checkpoint, str]:
+    """Return the adapted model, and which steps were kept."""
+    with TemporaryDirectory() as folder:
+        result, report = adapt_model(model, tracklets, "world", Path(folder) / "m", seed, options, steps)
+    return result, ", ".join(report.kept) or "nothing"
+
+
+def statistics_table(
+    model: Checkpoint, dataset: Dataset, before: tuple[float, float], per_camera: Sequence[int], seeds: int,
+    options: RunOptions,
+) -> Table:  # fmt: skip
+    """Return the scores with statistics of each camera, by the number of its tracklets."""
+    rows = [Row("before", (None, None, *before, None))]
+    for number in per_camera:
+        clean, damaged, kept, used, seconds = [], [], 0, 0, []
+        for seed in range(seeds):
+            chosen = with_times(few_of_each_camera(dataset.train, number, seed), seed)
+            started = time.perf_counter()
+            result, steps = adapted(model, chosen, seed, options, (STATISTICS,))
+            seconds.append(time.perf_counter() - started)
+            used, kept = len(chosen), kept + (steps == STATISTICS)
+            score = scores(result, dataset)
+            clean.append(score[0])
+            damaged.append(score[1])
+        row = (used, f"{kept} of {seeds}", tuple(clean), tuple(damaged), tuple(seconds))
+        rows.append(Row(f"{number} tracklets per camera", row))
+    return Table("", ("tracklets", "kept", "mAP", "mAP under mixed damage", "seconds"), tuple(rows))
+
+
+def few_of_each_camera(tracklets: Sequence[Tracklet], number: int, seed: int) -> list[Tracklet]:
+    """Return at most `number` random tracklets of each camera."""
+    order = np.random.default_rng([seed, 7]).permutation(len(tracklets)).tolist()
+    chosen: dict[int, list[Tracklet]] = {}
+    for place in order:
+        chosen.setdefault(tracklets[place].camera, []).append(tracklets[place])
+    return [tracklet for own in chosen.values() for tracklet in own[:number]]
+
+
+def steps_table(
+    model: Checkpoint, dataset: Dataset, before: tuple[float, float], seeds: int, options: RunOptions
+) -> Table:
+    """Return the scores with each step and with both."""
+    rows = [Row("before", (None, *before, None))]
+    for steps in ((STATISTICS,), (IMPORTANCE,), STEPS):
+        results, kept, seconds = [], [], []
+        for seed in range(seeds):
+            started = time.perf_counter()
+            result, found = adapted(model, with_times(dataset.train, seed), seed, options, steps)
+            seconds.append(time.perf_counter() - started)
+            kept.append(found)
+            results.append(scores(result, dataset))
+        clean, damaged = zip(*results, strict=True)
+        rows.append(Row(" and ".join(steps), ("; ".join(dict.fromkeys(kept)), clean, damaged, tuple(seconds))))
+    return Table("", ("kept", "mAP", "mAP under mixed damage", "seconds"), tuple(rows))
+
+
+if __name__ == "__main__":
+    run(main)
