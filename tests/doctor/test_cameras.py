@@ -14,6 +14,7 @@ from tests.ingest.conftest import MakeVideo, make_video, tracks_text
 
 from resight.doctor import cameras
 from resight.doctor.cameras import examine_cameras
+from resight.doctor.examine import examine as examine_name
 from resight.doctor.report import Report
 from resight.doctor.tracks import REASONS
 from resight.errors import ResightError
@@ -224,6 +225,14 @@ def test_a_video_whose_size_changes_is_noted(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(cameras, "video_files", lambda _: (tmp_path / "none.mp4",))
     pytest.importorskip("av", exc_type=ImportError)
     assert "picture-size-changes" in {finding.kind for finding in examine(site / "cameras.toml").findings}
+
+
+def test_a_folder_of_videos_is_one_camera(make_video: MakeVideo, tmp_path: Path) -> None:
+    (tmp_path / "door").mkdir()
+    for name in ("door_1.mp4", "door_2.mp4"):
+        make_video(name, 10).rename(tmp_path / "door" / name)
+    report, _ = examine_name(str(tmp_path / "door"), stage=silent)
+    assert (report.kind, report.looked_at["pictures"], report.looked_at["cameras"]) == ("cameras", 20, 1)
 
 
 def test_a_truncated_video_is_found(make_video: MakeVideo) -> None:
