@@ -157,8 +157,10 @@ class OnnxEncoder(ExternalEncoder):
                 raise CheckpointError(
                     f"{self.name} failed on an input of {part.shape}: {_first_line(error)}"
                 ) from error
-            rows.append(self._checked(torch.from_numpy(np.asarray(out)), len(part))[: len(part) - missing])
-        return torch.cat(rows).to(values.device)
+            if out.ndim < 2 or len(out) != len(part):
+                self._checked(torch.from_numpy(out), len(part))  # says what is wrong
+            rows.append(out[: len(part) - missing])
+        return self._checked(torch.from_numpy(np.concatenate(rows)), len(array)).to(values.device)
 
     def _session(self, device: torch.device) -> Any:
         """Return the session for this process, device and number of threads: they do not survive a fork."""
