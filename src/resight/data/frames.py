@@ -38,11 +38,13 @@ def frame_size(path: Path) -> tuple[int, int]:
     Raises:
         FrameError: If the file is missing or has no header of a picture.
     """
-    data = _content(path)
+    _check_regular(path)
+    length = path.stat().st_size
     try:
-        return upright_size(data)
+        with path.open("rb") as file:
+            return upright_size(file, length)
     except (ValueError, OSError) as error:
-        raise _unreadable(path, data, error) from error
+        raise _unreadable(path, length, error) from error
 
 
 def read_frames(paths: Sequence[Path]) -> list[Pixels]:
@@ -61,7 +63,7 @@ def read_frames(paths: Sequence[Path]) -> list[Pixels]:
         try:
             other = None if is_plain_jpeg(data) else decode_picture(data)
             size = simplejpeg.decode_jpeg_header(data)[:2] if other is None else other.shape[:2]
-            check_size(size[1], size[0], data)
+            check_size(size[1], size[0], len(data))
             if size != block.shape[1:3]:
                 blocks.append(block[:filled])
                 block, filled = np.empty((len(paths) - n, *size, 3), np.uint8), 0
@@ -70,7 +72,7 @@ def read_frames(paths: Sequence[Path]) -> list[Pixels]:
             else:
                 block[filled] = other
         except (ValueError, OSError, MemoryError) as error:
-            raise _unreadable(path, data, error) from error
+            raise _unreadable(path, len(data), error) from error
         filled += 1
     return [*blocks[1:], block[:filled]]
 
@@ -219,18 +221,28 @@ def _chosen(blocks: Sequence[Pixels], used: NDArray[np.int64]) -> list[Pixels]:
     return chosen
 
 
-def _unreadable(path: Path, data: bytes, error: Exception) -> FrameError:
+def _unreadable(path: Path, length: int, error: Exception) -> FrameError:
     reason = "unknown format" if isinstance(error, UnidentifiedImageError) else error
     return FrameError(
-        f"frame {path} ({len(data)} bytes) is not a readable picture: {reason}; restore it or remove its tracklet"
+        f"frame {path} ({length} bytes) is not a readable picture: {reason}; restore it or remove its tracklet"
     )
 
 
 def _content(path: Path) -> bytes:
+    _check_regular(path)
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait for ever
-            raise FrameError(f"frame {path} is not a regular file; restore the file or remove its tracklet")
         return path.read_bytes()
+    except OSError as error:
+        raise FrameError(
+            f"cannot read frame {path}: {error.strerror}; restore the file or remove its tracklet"
+        ) from error
+
+
+def _check_regular(path: Path) -> None:
+    """Refuse what is not a regular file: reading a pipe would wait for ever."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise FrameError(f"frame {path} is not a regular file; restore the file or remove its tracklet")
     except OSError as error:
         raise FrameError(
             f"cannot read frame {path}: {error.strerror}; restore the file or remove its tracklet"

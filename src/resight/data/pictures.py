@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +55,7 @@ def decode_picture(data: bytes) -> NDArray[np.uint8]:
     """
     try:
         with Image.open(io.BytesIO(data)) as opened:
-            check_size(*opened.size, data)
+            check_size(*opened.size, len(data))
             picture: Image.Image = opened
             if orientation_of(opened) != 1:
                 picture = ImageOps.exif_transpose(opened)
@@ -71,26 +72,31 @@ def decode_picture(data: bytes) -> NDArray[np.uint8]:
         raise ValueError(f"damaged ({error})") from error
 
 
-def check_size(width: int, height: int, data: bytes) -> None:
+def check_size(width: int, height: int, length: int) -> None:
     """Refuse a picture whose header claims more pixels than a camera has, or than a file of its size can hold.
 
     Raises:
         ValueError: If it does.
     """
-    if width * height > min(_LARGEST, max(_PLAUSIBLE, _PIXELS_PER_BYTE * len(data))):
-        raise ValueError(f"its header says {width} × {height} pixels, but the file has {len(data):,} bytes")
+    if width * height > min(_LARGEST, max(_PLAUSIBLE, _PIXELS_PER_BYTE * length)):
+        raise ValueError(f"its header says {width} × {height} pixels, but the file has {length:,} bytes")
 
 
-def upright_size(data: bytes) -> tuple[int, int]:
-    """Return height and width of a picture as it should be seen, from its header.
+def upright_size(file: BinaryIO, length: int) -> tuple[int, int]:
+    """Return height and width of a picture as it should be seen; of most formats, only the header is read.
+
+    Args:
+        file: The picture.
+        length: Its number of bytes.
 
     Raises:
         ValueError: If the header is damaged.
         OSError: If it has an unknown format.
     """
     try:
-        with Image.open(io.BytesIO(data)) as picture:
+        with Image.open(file) as picture:
             width, height = picture.size
+            check_size(width, height, length)
             return (width, height) if orientation_of(picture) >= 5 else (height, width)
     except (
         SyntaxError,
