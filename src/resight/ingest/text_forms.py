@@ -39,7 +39,6 @@ class TextForm:
         fits: Returns whether rows have this format.
         columns: Its columns; None: it cannot be used.
         problem: Why it cannot be used, and what to do.
-        shares: Whether boxes are shares of the width and height of the picture.
         lost: Column that is 1 where the object is not visible; None: no such column.
     """
 
@@ -47,7 +46,6 @@ class TextForm:
     fits: Callable[[Sequence[Sequence[str]]], bool]
     columns: Columns | None = None
     problem: str = ""
-    shares: bool = False
     lost: int | None = None
 
 

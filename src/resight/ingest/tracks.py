@@ -119,8 +119,8 @@ def read_tracks(
         text = decode_text(read_file(path, "the tracks"))
         if "\0" in text:
             raise DatasetError(f"{path} is not text in UTF-8, or in UTF-16 with a byte order mark: {EXPECTED}")
-        form, known, table, lost, shares = _columns_of(text, path, columns)
-        base, declared = known.base, known is not MOT
+        form, known, table, lost = _columns_of(text, path, columns)
+        base, shares, declared = known.base, False, known is not MOT
         several_cameras = known.camera is not None
         if known.camera is not None:
             table = _rows_of_camera(table, known.camera, camera, path)
@@ -137,17 +137,17 @@ def read_tracks(
     return Tracks(boxes, form, base, shares, declared, tuple(notes), several_cameras)
 
 
-def _columns_of(text: str, path: Path, names: Sequence[str]) -> tuple[str, Columns, list[Row], int | None, bool]:
-    """Return format, columns, rows without header, the column of lost boxes, and whether boxes are shares."""
+def _columns_of(text: str, path: Path, names: Sequence[str]) -> tuple[str, Columns, list[Row], int | None]:
+    """Return format, columns, rows without header, and the column of lost boxes."""
     header, table = split_text(text)
     if names:
-        return "text with given columns", read_header(names, f"columns of {path}"), table, None, False
+        return "text with given columns", read_header(names, f"columns of {path}"), table, None
     if header is not None:
-        return "text with a header", read_header(header, str(path)), table, None, False
+        return "text with a header", read_header(header, str(path)), table, None
     found = recognise(table)
     if found.columns is None:
         raise DatasetError(f"{path} looks like {found.name}: {found.problem}")
-    return found.name, found.columns, table, found.lost, found.shares
+    return found.name, found.columns, table, found.lost
 
 
 def _rows_of_camera(table: Sequence[Row], column: int, camera: str, path: Path) -> list[Row]:
