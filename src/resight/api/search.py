@@ -11,6 +11,7 @@ from resight.errors import DatasetError
 from resight.scoring.search import search_exactly, search_shortlist
 from resight.settings import whole_number
 from resight.tracklet import Dataset, Tracklet
+from resight.words import counted
 
 
 def search(
@@ -91,8 +92,9 @@ def searchable(query: Tracklet, dataset: Dataset) -> list[Tracklet]:
     if {tracklet.camera for tracklet in dataset.gallery} != {query.camera}:
         raise DatasetError(f"nothing to search: {where} has no tracklet other than {query.id}")
     raise DatasetError(
-        f"nothing to search: all {len(dataset.gallery)} tracklets of {where} are from the camera of {query.id}, which "
-        "is left out of a search. To search within one camera, list the tracklets in a manifest.jsonl without camera "
+        f"nothing to search: all {counted(len(dataset.gallery), 'tracklets')} of {where} are from the camera of "
+        f"{query.id}, which is left out of a search. To search within one camera, list the tracklets in a "
+        "manifest.jsonl without camera "
         f"(each then counts as a camera of its own) and read it as manifest:{dataset.root}; or use as the query a "
         "folder of frames outside of the data set"
     )
