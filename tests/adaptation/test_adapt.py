@@ -4,14 +4,27 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from resight.adaptation import adapt as adaptation
 from resight.adaptation.adapt import IMPORTANCE, STATISTICS, Report, adapt_model
-from resight.adaptation.statistics import LEAST, MOST, adapt_statistics, own_share, without_statistics
+from resight.adaptation.agreement import AUROC, BIAS, REASSOCIATION, Change
+from resight.adaptation.statistics import (
+    HALVES,
+    LEAST,
+    MOST,
+    adapt_statistics,
+    assign_folds,
+    fold_encoder,
+    in_fold,
+    own_share,
+    without_statistics,
+)
 from resight.adaptation.unlabelled import strip_labels
 from resight.checkpoints import Checkpoint, load_checkpoint, make_aggregator
 from resight.errors import DatasetError
+from resight.evaluation.confidence import Interval
 from resight.evaluation.threshold import Threshold
 from resight.models.camera_encoder import CameraEncoder
 from resight.tables import Table
@@ -46,7 +59,8 @@ def test_both_steps_are_tried_and_reported(
     assert state(loaded) == state(adapted) and state(loaded)[1] != before[1]
     assert isinstance(loaded.encoder, CameraEncoder) and loaded.encoder.cameras == ("a", "b")
     card = loaded.metadata["adapted"]
-    assert card["cameras"] == {name: {"tracklets": 16, "share": round(own_share(16), 3)} for name in "ab"}
+    assert {name: camera["tracklets"] for name, camera in card["cameras"].items()} == {"a": 16, "b": 16}
+    assert {camera["share"] for camera in card["cameras"].values()} <= {round(own_share(16, n), 3) for n in HALVES}
     assert card["tracklets"] == 32 and card["frames"] == 160 and card["proven"] and card["kept"] == report.kept
     assert "seen at the same time" in Table.from_json(card["agreement"][STATISTICS]).note
     threshold = Threshold.from_json(loaded.metadata["threshold"])
@@ -104,7 +118,7 @@ def test_steps_that_are_not_possible_say_why(model: Checkpoint, tracklets: list[
     timeless = [replace(tracklet, start=None, end=None) for tracklet in tracklets]
     _, report = run(model, timeless, tmp_path)
     assert report.lines[0].startswith("importance: not possible, because the tracklets have no times")
-    assert list(report.tables) == [STATISTICS] and "assumed to be" in report.tables[STATISTICS].note
+    assert list(report.tables) == [STATISTICS] and "assumed to show" in report.tables[STATISTICS].note
     plain = replace(model, aggregator=make_aggregator("mean-pair", model.encoder.dim, model.recipe))
     with pytest.raises(DatasetError, match=r"allow no adaptation: importance: .* no importance network"):
         run(plain, tracklets, tmp_path, (IMPORTANCE,))
@@ -118,7 +132,7 @@ def test_a_model_can_be_adapted_to_more_cameras(model: Checkpoint, tracklets: li
     second = [tracklet for tracklet in own if tracklet.camera_name == "b"]
     (tmp_path / "run").mkdir()
     once, _ = adapt_statistics(model.encoder, first, model.recipe.clips, tmp_path / "run")
-    twice, report = adapt_statistics(once, second[: LEAST - 1] + first, model.recipe.clips, tmp_path / "run")
+    twice, report = adapt_statistics(once, [*second[: LEAST - 1], *first], model.recipe.clips, tmp_path / "run")
     assert twice.cameras == ("a",) and list(report) == ["a"]
     both, _ = adapt_statistics(once, second, model.recipe.clips, tmp_path / "run")
     assert both.cameras == ("a", "b") and both.trained is once.trained
@@ -126,9 +140,51 @@ def test_a_model_can_be_adapted_to_more_cameras(model: Checkpoint, tracklets: li
 
 
 def test_the_share_grows_with_the_number_of_tracklets() -> None:
-    shares = [own_share(n) for n in (0, LEAST - 1, LEAST, 10, 30, 100, 10_000)]
-    assert shares[:2] == [0, 0] and shares == sorted(shares) and shares[-1] == MOST
-    assert 0 < shares[2] < shares[3] < shares[4] < MOST
+    for half in HALVES:
+        shares = [own_share(n, half) for n in (0, 5, 10, 30, 100, 10_000)]
+        assert shares == sorted(shares) and shares[0] == 0 and shares[-1] == MOST
+    assert [own_share(20, half) for half in (80, 20, 1)] == [0.2, 0.5, 0.5]
+
+
+def test_a_fold_has_the_statistics_of_the_other(model: Checkpoint, tracklets: list[Tracklet], tmp_path: Path) -> None:
+    own = [tracklet for tracklet in strip_labels(tracklets) if tracklet.camera_name == "a"]
+    folds = assign_folds(own)
+    assert sorted(folds.values()) == [0] * 8 + [1] * 8
+    by_time = [folds[t.id] for t in sorted(own, key=lambda t: (t.start or 0, t.id))]
+    assert by_time == [0] * 4 + [1] * 4 + [0] * 4 + [1] * 4
+    encoder = fold_encoder(model.encoder, own, model.recipe.clips, tmp_path, half=20)
+    assert sorted(encoder.cameras) == ["a, fold 0", "a, fold 1"]
+    first = [tracklet for tracklet in own if folds[tracklet.id] == 0]
+    alone, _ = adapt_statistics(model.encoder, first, model.recipe.clips, tmp_path, half=20)
+    assert encoder.identity(in_fold(own[0], 1).camera_label) == alone.identity("a")
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(0, 160), (2, 80), (9, 10)])
+def test_shares_grow_until_the_cameras_matter_more(
+    model: Checkpoint,
+    tracklets: list[Tracklet],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: int,
+    expected: int,
+) -> None:
+    tried = []
+
+    def compare(*_: object) -> dict[str, Change]:
+        tried.append(0)
+        same = Change(50, 50, Interval(0, -1, 1))
+        bias = 1.0 if len(tried) > limit else -1.0
+        return {REASSOCIATION: same, AUROC: same, BIAS: Change(50, 50 + bias, Interval(bias, -2, 2))}
+
+    monkeypatch.setattr(adaptation, "HALVES", HALVES)
+    monkeypatch.setattr(adaptation, "compare_agreement", compare)
+    monkeypatch.setattr(adaptation, "_similarities", lambda *_: np.zeros((32, 32)))
+    monkeypatch.setattr(adaptation, "_calibrate", lambda *_: Threshold(0, 1, 1, 2, 2, "", 0.1, 1))
+    _, report = run(model, tracklets, tmp_path, (STATISTICS,))
+    assert len(tried) == min(limit + 1, len(HALVES))
+    assert report.kept == ([STATISTICS] if limit else [])
+    shares = {camera["share"] for camera in report.cameras.values()}
+    assert shares == ({round(own_share(16, expected), 3)} if limit else set())
 
 
 def test_an_encoder_without_batchnorm_is_named() -> None:

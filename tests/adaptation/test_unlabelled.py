@@ -58,9 +58,25 @@ def test_parts_have_a_gap_between_them(make_tracklets: MakeTracklets, monkeypatc
     parts = divide(tracklets)
     assert len(parts) == 8 and not parts.proven
     assert parts.first[0].names == tracklets[0].names[:4] and parts.last[0].names == tracklets[0].names[6:]
+    assert parts.cameras.tolist() == sorted(parts.cameras.tolist())
     assert len({part.id for part in (*parts.first, *parts.last)}) == 16
     assert parts.apart.sum() == 8 * 3
     assert sorted(set(parts.cameras.tolist())) == ["camera 1", "camera 2"]
     short = [replace(tracklet, names=tracklet.names[:4]) for tracklet in tracklets[:1]]
     with pytest.raises(DatasetError, match="of which 7"):
         divide([*short, *tracklets[1:]])
+
+
+def test_many_tracklets_are_thinned_in_blocks_that_keep_what_was_there_at_one_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(unlabelled, "MOST_TRACKLETS", 40)
+    names = tuple(f"{n}.jpg" for n in range(10))
+    groups = [
+        Tracklet(f"{(7 * n) % 400:04d}", -1, 1, Path(), names, "gate", float(n // 5), n // 5 + 0.5) for n in range(400)
+    ]  # fmt: skip
+    alone = [Tracklet(f"x{n}", -1, 1, Path(), names, "hall", float(n), n + 0.5) for n in range(50)]
+    parts = divide([*groups, *alone])
+    assert len(parts) == 40 and (parts.apart.sum(1) == 4).all()
+    starts = [part.start for part in parts.first]
+    assert starts[0] == 0 and (starts[-1] or 0) > 70, "the blocks are spread over the whole time"

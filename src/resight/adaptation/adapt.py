@@ -12,15 +12,34 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.adaptation.agreement import Change, agreement_table, cameras_text, compare_agreement, helped
+from resight.adaptation.agreement import (
+    AUROC,
+    BIAS,
+    REASSOCIATION,
+    Change,
+    agreement_table,
+    cameras_text,
+    compare_agreement,
+    helped,
+)
 from resight.adaptation.importance import adapt_importance, extract_parts, importance_recipe
-from resight.adaptation.statistics import LEAST, adapt_statistics, without_statistics
+from resight.adaptation.statistics import (
+    CAREFUL,
+    HALVES,
+    LEAST,
+    adapt_statistics,
+    assign_folds,
+    fold_encoder,
+    in_fold,
+    without_statistics,
+)
 from resight.adaptation.unlabelled import Parts, divide, strip_labels
 from resight.checkpoints import Checkpoint, save_checkpoint
 from resight.errors import DatasetError
 from resight.evaluation.threshold import Threshold
 from resight.features.extract import extract_clip_features
 from resight.features.store import FeatureStore
+from resight.models.encoders import ClipEncoder
 from resight.outputs import replace_file
 from resight.progress import progress_bar
 from resight.scoring.all_pairs import score_all_pairs
@@ -32,6 +51,9 @@ from resight.training.loop import RunOptions
 STATISTICS, IMPORTANCE = "statistics", "importance"
 STEPS = (STATISTICS, IMPORTANCE)
 """Steps of adaptation, in order."""
+
+_CLIPS = 4
+"""Clips of a part of a tracklet, which is short, when statistics are judged."""
 
 
 @dataclass
@@ -124,25 +146,49 @@ def _possible_steps(
 def _try_statistics(
     model: Checkpoint, own: Sequence[Tracklet], parts: Parts, seed: int, options: RunOptions, report: Report
 ) -> Checkpoint:
-    with progress_bar("statistics", "cameras", options.progress) as progress:
-        encoder, cameras = adapt_statistics(
-            model.encoder, own, model.recipe.clips, options.folder, compute=options.compute, progress=progress
-        )
-    adapted = replace(model, encoder=encoder)
-    before, after = (_similarities(side, parts, options) for side in (model, adapted))
-    changes = compare_agreement(before, after, parts, seed)
-    report.tables[STATISTICS] = agreement_table(changes, "Statistics of each camera, percent", _note(parts))
-    report.cameras = cameras
+    """Try larger and larger shares of own statistics, until tracklets agree less or their cameras matter more.
+
+    Of the shares before that, the largest with at least half of the greatest reduction of the camera bias is used.
+    """
+    clips, compute = model.recipe.clips, options.compute
+    folds = assign_folds(own)
+    fold = np.array([folds[part.id.removesuffix("/first")] for part in parts.first])
+    judged = replace(parts, apart=parts.apart & (fold[:, None] == fold))
+    first, last = (tuple(map(in_fold, side, fold.tolist())) for side in (parts.first, parts.last))
+    named = replace(judged, first=first, last=last)
+    before = _similarities(model, parts, options)
+    tried: list[tuple[int, dict[str, Change]]] = []
+    for half in HALVES if len(set(parts.cameras.tolist())) > 1 else (CAREFUL,):
+        with progress_bar("statistics", "cameras", options.progress) as progress:
+            encoder: ClipEncoder = fold_encoder(
+                model.encoder, own, clips, options.folder, half=half, compute=compute, progress=progress
+            )
+        after = _similarities(replace(model, encoder=encoder), named, options)
+        changes = compare_agreement(before, after, judged, seed)
+        worse = changes[REASSOCIATION].fell or changes[AUROC].fell or _bias(changes) > 0
+        if not worse or not tried:
+            tried.append((half, changes))
+        if worse:
+            break
+    least = min(_bias(changes) for _, changes in tried)
+    half, changes = [(half, changes) for half, changes in tried if _bias(changes) <= least / 2 or len(tried) == 1][-1]
+    report.tables[STATISTICS] = agreement_table(changes, "Statistics of each camera, percent", _note(judged))
     _judge(STATISTICS, changes, report)
-    report.lines += [f"  {line}" for line in cameras_text(cameras)]
-    return adapted if STATISTICS in report.kept else model
+    if STATISTICS not in report.kept:
+        return model
+    encoder, report.cameras = adapt_statistics(model.encoder, own, clips, options.folder, half=half, compute=compute)
+    report.lines += [f"  {line}" for line in cameras_text(report.cameras)]
+    return replace(model, encoder=encoder)
+
+
+def _bias(changes: Mapping[str, Change]) -> float:
+    """Return the change of the camera bias; 0 if there is only one camera."""
+    return changes[BIAS].difference.value if BIAS in changes else 0.0
 
 
 def _try_importance(model: Checkpoint, parts: Parts, seed: int, options: RunOptions, report: Report) -> Checkpoint:
     with progress_bar("encoding", "tracklets", options.progress) as progress:
-        features = extract_parts(
-            model, parts, workers=options.workers, compute=options.compute, progress=progress
-        )  # fmt: skip
+        features = extract_parts(model, parts, options, progress)
     aggregator, held_out = adapt_importance(model, features, seed, options)
     judged = features.rows(held_out)
     most = importance_recipe(model.recipe, seed, len(parts)).stage2.max_corrupted
@@ -166,11 +212,12 @@ def _judge(step: str, changes: Mapping[str, Change], report: Report) -> None:
         report.lines.append(f"{step}: did not help, so the model keeps what it had")
 
 
-def _similarities(model: Checkpoint, parts: Parts, options: RunOptions) -> NDArray[np.float64]:
-    """Return the similarities of first to last parts, (T, T)."""
+def _similarities(model: Checkpoint, parts: Parts, options: RunOptions, clips: int = _CLIPS) -> NDArray[np.float64]:
+    """Return the similarities of first to last parts, (T, T), from at most `clips` clips of each."""
+    spec = replace(model.recipe.clips, count=min(clips, model.recipe.clips.count))
     with progress_bar("encoding", "tracklets", options.progress) as progress:
         features = extract_clip_features(
-            model.encoder, (*parts.first, *parts.last), model.recipe.clips, store=FeatureStore(),
+            model.encoder, (*parts.first, *parts.last), spec, store=FeatureStore(options.folder),
             workers=options.workers, compute=options.compute, progress=progress,
         )  # fmt: skip
     first, last = np.split(features.values, 2)
@@ -180,7 +227,7 @@ def _similarities(model: Checkpoint, parts: Parts, options: RunOptions) -> NDArr
 
 def _calibrate(model: Checkpoint, parts: Parts, options: RunOptions) -> Threshold:
     """Return a threshold from pairs of tracklets that show different persons."""
-    similarity = _similarities(model, parts, options)
+    similarity = _similarities(model, parts, options, model.recipe.clips.count)
     best = np.where(parts.apart, similarity, -np.inf).max(1)
     certain = "seen at the same time" if parts.proven else "taken for different persons"
     source = f"pairs of tracklets of a camera, {certain}"
@@ -204,7 +251,7 @@ def _card(source: str, own: Sequence[Tracklet], parts: Parts, seed: int, report:
         "proven": parts.proven,
         "seed": seed,
         "kept": report.kept,
-        "cameras": report.cameras if STATISTICS in report.kept else {},
+        "cameras": report.cameras,
         "agreement": {step: table.to_json() for step, table in report.tables.items()},
         "report": report.lines,
     }

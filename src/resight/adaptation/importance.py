@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from resight.adaptation.unlabelled import Parts
+from resight.adaptation.unlabelled import BLOCK, Parts
 from resight.checkpoints import Checkpoint
 from resight.compute import Compute
 from resight.data.batches import BatchPlan
@@ -45,8 +45,8 @@ each other in time are drawn together, because more of them are proven to show d
 STEPS = 240
 """Approximate number of training steps."""
 
-HELD_OUT = 0.3
-"""Share of the tracklets that are not trained on, to judge the result."""
+HELD_OUT = (1, 4, 7)
+"""Of ten blocks of tracklets, those that are not trained on, to judge the result."""
 
 DAMAGED_SHARE = 0.75
 """M_c^max as a share of the clips of a tracklet: 6 of 8."""
@@ -88,31 +88,32 @@ class PartFeatures:
 
 
 def extract_parts(
-    model: Checkpoint, parts: Parts, *, workers: int = 0, compute: Compute = Compute(), progress: Progress | None = None
+    model: Checkpoint, parts: Parts, options: RunOptions, progress: Progress | None = None
 ) -> PartFeatures:
     """Return the features of parts, clean and damaged.
 
-    Damage of first parts shows every second tracklet, and damage of last parts the others.
+    Damage shows tracklets that are trained on: in first parts every second of them, and in last parts the others.
 
     Args:
         model: A model whose encoder and clip settings are used.
         parts: T tracklets.
-        workers: Processes that decode frames.
-        compute: Where the encoder runs.
+        options: Device and so on. Features are kept in its folder.
         progress: Called with (tracklets done, all), over all extractions.
     """
     kinds: tuple[Damage | None, ...] = (None, *DAMAGES)
     # Parts of the same tracklet have the same number, so that damage shows another one.
     numbered = [tuple(replace(t, person=n) for n, t in enumerate(side, 1)) for side in (parts.first, parts.last)]
-    total, done, store = 2 * len(kinds) * len(parts), 0, FeatureStore()
+    training, _ = split_rows(parts)
+    donors = [[side[row] for row in training[number::2]] for number, side in enumerate(numbered)]
+    total, done, store = 2 * len(kinds) * len(parts), 0, FeatureStore(options.folder)
 
     def extract(side: int, kind: Damage | None) -> ClipFeatures:
         nonlocal done
         before = done
         done += len(parts)
         return extract_clip_features(
-            model.encoder, numbered[side], model.recipe.clips, view=View(damage=kind), donors=numbered[side][side::2],
-            store=store, workers=workers, compute=compute,
+            model.encoder, numbered[side], model.recipe.clips, view=View(damage=kind), donors=donors[side], store=store,
+            workers=options.workers, compute=options.compute,
             progress=progress and (lambda n, _: progress(before + n, total)),
         )  # fmt: skip
 
@@ -183,15 +184,9 @@ def importance_recipe(recipe: Recipe, seed: int, tracklets: int) -> Recipe:
 
 
 def split_rows(parts: Parts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the positions to train on, by camera and time, and those that are held out.
-
-    The order of unlabelled tracklets is that of hashes, and so is random.
-    """
-    count = round(HELD_OUT * len(parts))
-    training = sorted(
-        range(count, len(parts)), key=lambda i: (parts.first[i].camera_label, parts.first[i].start or 0.0, i)
-    )
-    return np.array(training, np.int64), np.arange(count)
+    """Return the positions to train on, and those that are held out: whole blocks that follow each other in time."""
+    held_out = np.isin(np.arange(len(parts)) // BLOCK % 10, HELD_OUT)
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
 def negatives(features: PartFeatures, aggregator: Aggregator, compute: Compute = Compute()) -> NDArray[np.bool_]:

@@ -25,11 +25,20 @@ from resight.recipe import ClipSpec
 from resight.tensor_files import content_hash, read_tensors, write_tensors
 from resight.tracklet import Tracklet
 
-HALF, MOST = 80, 0.3
-"""A camera with n tracklets gets n / (n + HALF) of its own statistics, at most MOST."""
+HALVES = (160, 80, 40, 20, 10)
+"""Numbers of tracklets at which a camera gets half of its own statistics, from cautious to bold."""
+
+CAREFUL = 80
+"""The one of `HALVES` that is used where the influence of cameras cannot be measured: with a single camera."""
+
+MOST = 0.5
+"""Largest share of a camera's own statistics."""
 
 LEAST = 5
 """Fewest tracklets of a camera that gets statistics of its own."""
+
+_LEAST_IN_FOLD = 2
+_RUNS = 4
 
 MOST_CLIPS = 512
 """Most clips of a camera; they are distributed over all of its tracklets."""
@@ -40,9 +49,16 @@ _BATCH, _BATCH_PIXELS = 64, 2**22
 _KIND = "resight camera statistics"
 
 
-def own_share(n_tracklets: int) -> float:
-    """Return the share of its own statistics that a camera with that many tracklets gets, 0 … `MOST`."""
-    return 0.0 if n_tracklets < LEAST else min(MOST, n_tracklets / (n_tracklets + HALF))
+def own_share(n_tracklets: int, half: int) -> float:
+    """Return the share of its own statistics that a camera with that many tracklets gets, 0 … `MOST`.
+
+    Few tracklets show few persons, whose clothes would be taken for the camera.
+
+    Args:
+        n_tracklets: n.
+        half: Number of tracklets at which the share would be one half, without its limit.
+    """
+    return min(MOST, n_tracklets / (n_tracklets + half))
 
 
 def without_statistics(encoder: ClipEncoder) -> str:
@@ -58,10 +74,12 @@ def adapt_statistics(
     spec: ClipSpec,
     folder: Path,
     *,
+    half: int = CAREFUL,
+    least: int = LEAST,
     compute: Compute = Compute(),
     progress: Progress | None = None,
 ) -> tuple[CameraEncoder, dict[str, dict[str, Any]]]:
-    """Return an encoder with statistics for each camera that has at least `LEAST` tracklets.
+    """Return an encoder with statistics for each camera that has enough tracklets.
 
     Args:
         encoder: An encoder for which `without_statistics` is empty. Cameras that it knows already keep their
@@ -69,6 +87,8 @@ def adapt_statistics(
         tracklets: Tracklets without labels, see `strip_labels`.
         spec: How they are cut into clips.
         folder: Where the statistics of each camera are kept, so that an interrupted call continues.
+        half: See `own_share`.
+        least: Fewest tracklets of a camera.
         compute: Where the encoder runs.
         progress: Called with (cameras done, all).
 
@@ -83,10 +103,10 @@ def adapt_statistics(
     cameras: dict[str, list[Tracklet]] = {}
     for tracklet in sorted(tracklets, key=lambda t: (t.camera_label, t.id)):
         cameras.setdefault(tracklet.camera_label, []).append(tracklet)
-    enough = {camera: own for camera, own in cameras.items() if len(own) >= LEAST}
+    enough = {camera: own for camera, own in cameras.items() if len(own) >= least}
     identity = content_hash(trained.state_dict())
     for done, (camera, own) in enumerate(enough.items(), 1):
-        share = own_share(len(own))
+        share = own_share(len(own), half)
         key = hashlib.sha256(repr((identity, spec, share, [t.id for t in own])).encode()).hexdigest()[:32]
         path = folder / f"camera-{key}.safetensors"
         if not path.is_file():
@@ -95,8 +115,52 @@ def adapt_statistics(
         known[camera] = read_tensors(path, _KIND)[0]["values"]
         if progress is not None:
             progress(done, len(enough))
-    report = {camera: {"tracklets": len(own), "share": round(own_share(len(own)), 3)} for camera, own in enough.items()}
+    report = {
+        camera: {"tracklets": len(own), "share": round(own_share(len(own), half), 3)} for camera, own in enough.items()
+    }
     return CameraEncoder(trained, known).eval(), report
+
+
+def fold_encoder(
+    encoder: ClipEncoder,
+    tracklets: Sequence[Tracklet],
+    spec: ClipSpec,
+    folder: Path,
+    *,
+    half: int,
+    compute: Compute = Compute(),
+    progress: Progress | None = None,
+) -> CameraEncoder:
+    """Return an encoder that encodes each tracklet with statistics of other tracklets of its camera.
+
+    The tracklets of each camera are divided into two folds, and each fold gets the statistics of the other, so that
+    what they do to tracklets that they were not computed from can be measured. Tracklets have to be named by
+    `in_fold`. For the arguments see `adapt_statistics`.
+    """
+    folds = assign_folds(tracklets)
+    exchanged = [replace(t, camera_name=_name(t, 1 - folds[t.id])) for t in tracklets]
+    return adapt_statistics(
+        encoder, exchanged, spec, folder, half=half, least=_LEAST_IN_FOLD, compute=compute, progress=progress
+    )[0]
+
+
+def assign_folds(tracklets: Sequence[Tracklet]) -> dict[str, int]:
+    """Return the fold of each tracklet, 0 or 1, by id: alternating runs of those that follow each other in a camera."""
+    cameras: dict[str, list[Tracklet]] = {}
+    for tracklet in sorted(tracklets, key=lambda t: (t.camera_label, t.start or 0.0, t.id)):
+        cameras.setdefault(tracklet.camera_label, []).append(tracklet)
+    return {
+        tracklet.id: _RUNS * place // len(own) % 2 for own in cameras.values() for place, tracklet in enumerate(own)
+    }
+
+
+def in_fold(tracklet: Tracklet, fold: int) -> Tracklet:
+    """Return a tracklet, or a part of one, for `fold_encoder`."""
+    return replace(tracklet, camera_name=_name(tracklet, fold))
+
+
+def _name(tracklet: Tracklet, fold: int) -> str:
+    return f"{tracklet.camera_label}, fold {fold}"
 
 
 def _batches(tracklets: Sequence[Tracklet], spec: ClipSpec, device: torch.device) -> Iterator[Tensor]:
