@@ -41,7 +41,7 @@ WORLD = WorldScale(
     max_frames=8,
     style=replace(STREETS, faults=0.0),
 )
-"""The synthetic people of the check: 36 persons under two cameras each, without tracking faults."""
+"""The synthetic people of the check: 24 persons under two cameras each, without tracking faults."""
 
 FRAMES = 4
 """Frames of each tracklet."""
