@@ -8,7 +8,7 @@ that six of a camera are there at once.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,22 +18,29 @@ import numpy as np
 from cyclopts import Parameter, run
 
 from resight.adaptation.adapt import IMPORTANCE, STATISTICS, STEPS, adapt_model
+from resight.adaptation.statistics import adapt_statistics
+from resight.adaptation.unlabelled import strip_labels
 from resight.checkpoints import Checkpoint, load_checkpoint
 from resight.data.damage import DAMAGES
 from resight.data.readers.mars import read_mars
 from resight.data.split import TrainingSplit
+from resight.evaluation.evaluate import evaluate_among
+from resight.features.extract import extract_clip_features
 from resight.features.store import FeatureStore
 from resight.shipped import weights_of
 from resight.synthetic.plan import WorldScale
 from resight.synthetic.style import CAMPUS, STREETS
 from resight.synthetic.world import make_world
-from resight.tables import Row, Table
+from resight.tables import Cell, Row, Table
 from resight.tracklet import Dataset, Tracklet
 from resight.training.loop import RunOptions
 from resight.training.stage2_data import prepare_stage2
 
 STYLES = {"campus": (CAMPUS, 31), "streets": (STREETS, 32)}
 """Style and seed of each world."""
+
+SHARES = (0.1, 0.2, 0.5)
+"""Fixed shares of own statistics, to compare with the chosen one."""
 
 TOGETHER = 6
 """Number of tracklets that are in a camera at once."""
@@ -57,10 +64,13 @@ def main(
     dataset = open_world(folder, style)
     loaded = load_checkpoint(weights_of(Path(model)))
     options = RunOptions(folder / f".adapt-{style}")
-    before = scores(loaded, dataset)
-    print(statistics_table(loaded, dataset, before, per_camera, seeds, options).to_markdown(), flush=True)
+    rows = []
+    for row in statistics_rows(loaded, dataset, per_camera, seeds, options):
+        rows.append(row)
+        columns = ("tracklets", "kept", "seconds", "share chosen", *(f"{share:.0%}" for share in SHARES))
+        print(Table("", columns, tuple(rows)).to_markdown(), flush=True)
     if steps:
-        print(steps_table(loaded, dataset, before, seeds, options).to_markdown(), flush=True)
+        print(steps_table(loaded, dataset, scores(loaded, dataset), seeds, options).to_markdown(), flush=True)
 
 
 def open_world(folder: Path, style: str) -> Dataset:
@@ -103,26 +113,43 @@ def adapted(
     return result, ", ".join(report.kept) or "nothing"
 
 
-def statistics_table(
-    model: Checkpoint, dataset: Dataset, before: tuple[float, float], per_camera: Sequence[int], seeds: int,
-    options: RunOptions,
-) -> Table:  # fmt: skip
-    """Return the scores with statistics of each camera, by the number of its tracklets."""
-    rows = [Row("before", (None, None, *before, None))]
+def statistics_rows(
+    model: Checkpoint, dataset: Dataset, per_camera: Sequence[int], seeds: int, options: RunOptions
+) -> Iterator[Row]:
+    """Yield the mAP of the test persons without damage, for shares chosen by adaptation and for fixed ones."""
+    yield Row("before", (None, None, None, clean_score(model, dataset), *(None for _ in SHARES)))
     for number in per_camera:
-        clean, damaged, kept, used, seconds = [], [], 0, 0, []
+        chosen, kept, used, seconds = [], 0, 0, []
+        fixed: list[list[float]] = [[] for _ in SHARES]
         for seed in range(seeds):
-            chosen = with_times(few_of_each_camera(dataset.train, number, seed), seed)
+            tracklets = with_times(few_of_each_camera(dataset.train, number, seed), seed)
             started = time.perf_counter()
-            result, steps = adapted(model, chosen, seed, options, (STATISTICS,))
+            result, steps = adapted(model, tracklets, seed, options, (STATISTICS,))
             seconds.append(time.perf_counter() - started)
-            used, kept = len(chosen), kept + (steps == STATISTICS)
-            score = scores(result, dataset)
-            clean.append(score[0])
-            damaged.append(score[1])
-        row = (used, f"{kept} of {seeds}", tuple(clean), tuple(damaged), tuple(seconds))
-        rows.append(Row(f"{number} tracklets per camera", row))
-    return Table("", ("tracklets", "kept", "mAP", "mAP under mixed damage", "seconds"), tuple(rows))
+            used, kept = len(tracklets), kept + (steps == STATISTICS)
+            chosen.append(clean_score(result, dataset))
+            for scores_of_share, share in zip(fixed, SHARES, strict=True):
+                with TemporaryDirectory() as folder:
+                    encoder, _ = adapt_statistics(
+                        model.encoder, strip_labels(tracklets), model.recipe.clips, Path(folder),
+                        half=round(number / share - number),
+                    )  # fmt: skip
+                scores_of_share.append(clean_score(replace(model, encoder=encoder), dataset))
+        cells: tuple[Cell, ...] = (
+            used,
+            f"{kept} of {seeds}",
+            tuple(seconds),
+            tuple(chosen),
+            *(tuple(values) for values in fixed),
+        )
+        yield Row(f"{number} tracklets per camera", cells)
+
+
+def clean_score(model: Checkpoint, dataset: Dataset) -> float:
+    """Return the mAP of the test persons, searched among each other, in percent."""
+    test = [tracklet for tracklet in dataset.gallery if tracklet.person > 0]
+    features = extract_clip_features(model.encoder, test, model.recipe.clips, store=FeatureStore())
+    return 100 * evaluate_among(features, model.aggregator)
 
 
 def few_of_each_camera(tracklets: Sequence[Tracklet], number: int, seed: int) -> list[Tracklet]:
