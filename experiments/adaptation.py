@@ -1,6 +1,6 @@
 """Adapt a model to a synthetic world of a style that it has not seen, without labels, and test it on other persons.
 
-``python -m experiments.adaptation FOLDER`` renders the world into FOLDER, and prints the tables of docs/adaptation.md.
+``python -m experiments.adaptation FOLDER`` renders the world into FOLDER, and prints the table of docs/adaptation.md.
 The training persons of the world are those to adapt to, and the test persons those to test on. Tracklets get times, so
 that six of a camera are there at once.
 """
@@ -17,13 +17,11 @@ from typing import Annotated, Literal
 import numpy as np
 from cyclopts import Parameter, run
 
-from resight.adaptation.adapt import IMPORTANCE, STATISTICS, STEPS, adapt_model
+from resight.adaptation.adapt import adapt_model
 from resight.adaptation.statistics import adapt_statistics
 from resight.adaptation.unlabelled import strip_labels
 from resight.checkpoints import Checkpoint, load_checkpoint
-from resight.data.damage import DAMAGES
 from resight.data.readers.mars import read_mars
-from resight.data.split import TrainingSplit
 from resight.evaluation.evaluate import evaluate_among
 from resight.features.extract import extract_clip_features
 from resight.features.store import FeatureStore
@@ -34,7 +32,6 @@ from resight.synthetic.world import make_world
 from resight.tables import Cell, Row, Table
 from resight.tracklet import Dataset, Tracklet
 from resight.training.loop import RunOptions
-from resight.training.stage2_data import prepare_stage2
 
 STYLES = {"campus": (CAMPUS, 31), "streets": (STREETS, 32)}
 """Style and seed of each world."""
@@ -49,9 +46,8 @@ TOGETHER = 6
 def main(
     folder: Path, *, model: str = "open-small", style: Literal["campus", "streets"] = "campus",
     per_camera: Annotated[tuple[int, ...], Parameter(consume_multiple=True)] = (8, 16), seeds: int = 3,
-    steps: bool = True,
 ) -> None:  # fmt: skip
-    """Print the tables.
+    """Print the table.
 
     Args:
         folder: Folder of the worlds.
@@ -59,7 +55,6 @@ def main(
         style: Style of the world.
         per_camera: Numbers of tracklets of a camera for the table of statistics.
         seeds: Number of seeds.
-        steps: Whether to print the table of steps.
     """
     dataset = open_world(folder, style)
     loaded = load_checkpoint(weights_of(Path(model)))
@@ -69,8 +64,6 @@ def main(
         rows.append(row)
         columns = ("tracklets", "kept", "seconds", "share chosen", *(f"{share:.0%}" for share in SHARES))
         print(Table("", columns, tuple(rows)).to_markdown(), flush=True)
-    if steps:
-        print(steps_table(loaded, dataset, scores(loaded, dataset), seeds, options).to_markdown(), flush=True)
 
 
 def open_world(folder: Path, style: str) -> Dataset:
@@ -95,22 +88,13 @@ def with_times(tracklets: Sequence[Tracklet], seed: int) -> list[Tracklet]:
     return timed
 
 
-def scores(model: Checkpoint, dataset: Dataset) -> tuple[float, float]:
-    """Return the mAP of the test persons in percent, without damage and with 0 to 6 damaged clips of each tracklet."""
-    split = TrainingSplit((), tuple(t for t in dataset.gallery if t.person > 0), (), dataset.train)
-    recipe = replace(model.recipe, stage2=replace(model.recipe.stage2, variants=0, damages=DAMAGES))
-    data = prepare_stage2(model.encoder, split, recipe, FeatureStore())
-    clean, damaged = (100 * data.score(model.aggregator, most, DAMAGES, 0) for most in (0, 6))
-    return clean, damaged
-
-
 def adapted(
-    model: Checkpoint, tracklets: Sequence[Tracklet], seed: int, options: RunOptions, steps: Sequence[str]
-) -> tuple[Checkpoint, str]:
-    """Return the adapted model, and which steps were kept."""
+    model: Checkpoint, tracklets: Sequence[Tracklet], seed: int, options: RunOptions
+) -> tuple[Checkpoint, bool]:
+    """Return the adapted model, and whether adaptation helped without labels."""
     with TemporaryDirectory() as folder:
-        result, report = adapt_model(model, tracklets, "world", Path(folder) / "m", seed, options, steps)
-    return result, ", ".join(report.kept) or "nothing"
+        result, report = adapt_model(model, tracklets, "world", Path(folder) / "m", seed, options)
+    return result, report.kept
 
 
 def statistics_rows(
@@ -124,9 +108,9 @@ def statistics_rows(
         for seed in range(seeds):
             tracklets = with_times(few_of_each_camera(dataset.train, number, seed), seed)
             started = time.perf_counter()
-            result, steps = adapted(model, tracklets, seed, options, (STATISTICS,))
+            result, helped = adapted(model, tracklets, seed, options)
             seconds.append(time.perf_counter() - started)
-            used, kept = len(tracklets), kept + (steps == STATISTICS)
+            used, kept = len(tracklets), kept + helped
             chosen.append(clean_score(result, dataset))
             for scores_of_share, share in zip(fixed, SHARES, strict=True):
                 with TemporaryDirectory() as folder:
@@ -159,24 +143,6 @@ def few_of_each_camera(tracklets: Sequence[Tracklet], number: int, seed: int) ->
     for place in order:
         chosen.setdefault(tracklets[place].camera, []).append(tracklets[place])
     return [tracklet for own in chosen.values() for tracklet in own[:number]]
-
-
-def steps_table(
-    model: Checkpoint, dataset: Dataset, before: tuple[float, float], seeds: int, options: RunOptions
-) -> Table:
-    """Return the scores with each step and with both."""
-    rows = [Row("before", (None, *before, None))]
-    for steps in ((STATISTICS,), (IMPORTANCE,), STEPS):
-        results, kept, seconds = [], [], []
-        for seed in range(seeds):
-            started = time.perf_counter()
-            result, found = adapted(model, with_times(dataset.train, seed), seed, options, steps)
-            seconds.append(time.perf_counter() - started)
-            kept.append(found)
-            results.append(scores(result, dataset))
-        clean, damaged = zip(*results, strict=True)
-        rows.append(Row(" and ".join(steps), ("; ".join(dict.fromkeys(kept)), clean, damaged, tuple(seconds))))
-    return Table("", ("kept", "mAP", "mAP under mixed damage", "seconds"), tuple(rows))
 
 
 if __name__ == "__main__":

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import nn
 
 from resight.adaptation import adapt as adaptation
-from resight.adaptation.adapt import IMPORTANCE, STATISTICS, Report, adapt_model
+from resight.adaptation.adapt import Report, adapt_model
 from resight.adaptation.agreement import AUROC, BIAS, REASSOCIATION, Change
 from resight.adaptation.statistics import (
     HALVES,
@@ -19,11 +20,10 @@ from resight.adaptation.statistics import (
     fold_encoder,
     in_fold,
     own_share,
-    without_statistics,
 )
 from resight.adaptation.unlabelled import strip_labels
-from resight.checkpoints import Checkpoint, load_checkpoint, make_aggregator
-from resight.errors import DatasetError
+from resight.checkpoints import Checkpoint, load_checkpoint
+from resight.errors import DatasetError, RecipeError
 from resight.evaluation.confidence import Interval
 from resight.evaluation.threshold import Threshold
 from resight.models.camera_encoder import CameraEncoder
@@ -35,34 +35,32 @@ from resight.training.loop import RunOptions
 Adapted = tuple[Checkpoint, Report]
 
 
-def run(
-    model: Checkpoint, tracklets: list[Tracklet], folder: Path, steps: tuple[str, ...] = adaptation.STEPS
-) -> Adapted:
+def run(model: Checkpoint, tracklets: list[Tracklet], folder: Path) -> Adapted:
     path = folder / "adapted.safetensors"
-    return adapt_model(model, tracklets, "made", path, 0, RunOptions(folder / ".part"), steps)
+    return adapt_model(model, tracklets, "made", path, 0, RunOptions(folder / ".part"))
 
 
 def state(model: Checkpoint) -> tuple[str, str]:
     return content_hash(model.encoder.state_dict()), content_hash(model.aggregator.state_dict())
 
 
-def test_both_steps_are_tried_and_reported(
+def test_an_adapted_model_has_statistics_threshold_and_card(
     model: Checkpoint, tracklets: list[Tracklet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(adaptation, "helped", lambda _: True)
     before = state(model)
     adapted, report = run(model, tracklets, tmp_path)
     assert state(model) == before, "the model that is adapted does not change"
-    assert report.kept == [STATISTICS, IMPORTANCE] and set(report.tables) == set(report.kept)
+    assert report.kept and report.lines[0].startswith("adaptation helped")
     assert not (tmp_path / ".part").exists()
     loaded = load_checkpoint(tmp_path / "adapted.safetensors")
-    assert state(loaded) == state(adapted) and state(loaded)[1] != before[1]
+    assert state(loaded) == state(adapted) and state(loaded)[1] == before[1]
     assert isinstance(loaded.encoder, CameraEncoder) and loaded.encoder.cameras == ("a", "b")
     card = loaded.metadata["adapted"]
     assert {name: camera["tracklets"] for name, camera in card["cameras"].items()} == {"a": 16, "b": 16}
     assert {camera["share"] for camera in card["cameras"].values()} <= {round(own_share(16, n), 3) for n in HALVES}
     assert card["tracklets"] == 32 and card["frames"] == 160 and card["proven"] and card["kept"] == report.kept
-    assert "seen at the same time" in Table.from_json(card["agreement"][STATISTICS]).note
+    assert "seen at the same time" in Table.from_json(card["agreement"]).note
     threshold = Threshold.from_json(loaded.metadata["threshold"])
     assert threshold.source == "pairs of tracklets of a camera, seen at the same time" and threshold.persons == 32
     assert loaded.metadata["validation"] == {"stage 2 mAP": 0.5}, "the rest of the card stays"
@@ -87,7 +85,7 @@ def test_what_does_not_help_is_not_kept(
 ) -> None:
     monkeypatch.setattr(adaptation, "helped", lambda _: False)
     adapted, report = run(model, tracklets, tmp_path)
-    assert report.kept == [] and "did not help" in report.lines[0]
+    assert not report.kept and "did not help" in report.lines[0]
     loaded = load_checkpoint(tmp_path / "adapted.safetensors")
     assert state(loaded) == state(adapted) == state(model)
     assert "threshold" not in loaded.metadata and loaded.metadata["adapted"]["cameras"] == {}
@@ -114,16 +112,24 @@ def interrupt(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_steps_that_are_not_possible_say_why(model: Checkpoint, tracklets: list[Tracklet], tmp_path: Path) -> None:
+def test_without_times_tracklets_of_a_camera_stand_for_different_persons(
+    model: Checkpoint, tracklets: list[Tracklet], tmp_path: Path
+) -> None:
     timeless = [replace(tracklet, start=None, end=None) for tracklet in tracklets]
     _, report = run(model, timeless, tmp_path)
-    assert report.lines[0].startswith("importance: not possible, because the tracklets have no times")
-    assert list(report.tables) == [STATISTICS] and "assumed to show" in report.tables[STATISTICS].note
-    plain = replace(model, aggregator=make_aggregator("mean-pair", model.encoder.dim, model.recipe))
-    with pytest.raises(DatasetError, match=r"allow no adaptation: importance: .* no importance network"):
-        run(plain, tracklets, tmp_path, (IMPORTANCE,))
+    assert "of one camera, assumed to show different persons" in report.table.note
+
+
+def test_what_cannot_be_adapted_is_refused(model: Checkpoint, tracklets: list[Tracklet], tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="expected at least 30"):
         run(model, tracklets[:20], tmp_path)
+    several = [replace(t, camera_name=f"{t.camera_name}{n % 8}") for n, t in enumerate(tracklets)]
+    with pytest.raises(DatasetError, match="no camera has more than 4 tracklets, expected at least 5"):
+        run(model, [replace(t, start=None, end=None) for t in several], tmp_path)
+    model.encoder = nn.Linear(2, 2)  # type: ignore[assignment]
+    with pytest.raises(RecipeError, match="cannot be adapted to cameras, because the encoder has no BatchNorm layers"):
+        run(model, tracklets, tmp_path)
+    assert not list(tmp_path.glob("*.safetensors")) and not (tmp_path / ".part").exists()
 
 
 def test_a_model_can_be_adapted_to_more_cameras(model: Checkpoint, tracklets: list[Tracklet], tmp_path: Path) -> None:
@@ -180,14 +186,8 @@ def test_shares_grow_until_the_cameras_matter_more(
     monkeypatch.setattr(adaptation, "compare_agreement", compare)
     monkeypatch.setattr(adaptation, "_similarities", lambda *_: np.zeros((32, 32)))
     monkeypatch.setattr(adaptation, "_calibrate", lambda *_: Threshold(0, 1, 1, 2, 2, "", 0.1, 1))
-    _, report = run(model, tracklets, tmp_path, (STATISTICS,))
+    _, report = run(model, tracklets, tmp_path)
     assert len(tried) == min(limit + 1, len(HALVES))
-    assert report.kept == ([STATISTICS] if limit else [])
+    assert report.kept == (limit > 0)
     shares = {camera["share"] for camera in report.cameras.values()}
     assert shares == ({round(own_share(16, expected), 3)} if limit else set())
-
-
-def test_an_encoder_without_batchnorm_is_named() -> None:
-    from torch import nn
-
-    assert without_statistics(nn.Linear(2, 2)) == "the encoder has no BatchNorm layers"  # type: ignore[arg-type]

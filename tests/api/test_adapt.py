@@ -12,7 +12,6 @@ import torch
 
 import resight
 from resight.adaptation import adapt as adaptation
-from resight.adaptation import importance
 from resight.checkpoints import Checkpoint, make_aggregator, save_checkpoint
 from resight.cli import main
 from resight.errors import DatasetError, OutputError, RecipeError
@@ -52,18 +51,18 @@ def site(make_tracklets: Callable[..., list[Tracklet]], tmp_path: Path) -> Path:
 def test_the_command_writes_a_model_that_knows_the_cameras(
     model_file: Path, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(importance, "STEPS", 2)
+    monkeypatch.setattr(adaptation, "HALVES", (80,))
     monkeypatch.setattr(adaptation, "helped", lambda _: True)
     before = file_hash(model_file)
     out = tmp_path / "adapted.safetensors"
     main(["adapt", f"manifest:{site}", "--model", str(model_file), "--out", str(out), "--workers", "0"])
     text = capsys.readouterr().out
     assert file_hash(model_file) == before
-    for words in ("Statistics of each camera", "re-association", "camera bias", "importance: kept", f"wrote {out}"):
+    for words in ("Statistics of each camera", "re-association", "camera bias", "adaptation helped", f"wrote {out}"):
         assert words in text
     assert re.search(r"^  door: 15 tracklets, \d+% of its own statistics$", text, re.MULTILINE)
     model = resight.load_model(out, keep_features=False)
-    assert model.card["adapted"]["kept"] == ["statistics", "importance"]
+    assert model.card["adapted"]["kept"] is True
     assert model.card["adapted"]["source"] == "manifest:" + tmp_path.name and model.threshold(10) is not None
     first = resight.read_dataset(f"manifest:{site}").gallery[0]
     elsewhere = replace(first, camera_name="roof")
@@ -75,8 +74,6 @@ def test_the_command_writes_a_model_that_knows_the_cameras(
 
 def test_impossible_requests_are_refused_before_any_work(model_file: Path, site: Path, tmp_path: Path) -> None:
     data, out = f"manifest:{site}", tmp_path / "new" / "adapted.safetensors"
-    with pytest.raises(RecipeError, match=r"steps are \('weights',\), expected one or more of statistics, importance"):
-        resight.adapt(data, model_file, out=out, steps=("weights",))  # type: ignore[arg-type]
     with pytest.raises(RecipeError, match="seed is -1"):
         resight.adapt(data, model_file, out=out, seed=-1)
     with pytest.raises(OutputError, match="is the model to adapt, which must not change"):

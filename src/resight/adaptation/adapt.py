@@ -1,11 +1,12 @@
-"""Adapt a model to cameras: statistics of each camera, then importance; each step is kept only if it helps."""
+"""Adapt a model to cameras by statistics of each camera, which are kept only if they help."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ from resight.adaptation.agreement import (
     compare_agreement,
     helped,
 )
-from resight.adaptation.importance import adapt_importance, extract_parts, importance_recipe
 from resight.adaptation.statistics import (
     CAREFUL,
     HALVES,
@@ -35,7 +35,7 @@ from resight.adaptation.statistics import (
 )
 from resight.adaptation.unlabelled import Parts, divide, strip_labels
 from resight.checkpoints import Checkpoint, save_checkpoint
-from resight.errors import DatasetError
+from resight.errors import DatasetError, RecipeError
 from resight.evaluation.threshold import Threshold
 from resight.features.extract import extract_clip_features
 from resight.features.store import FeatureStore
@@ -48,71 +48,64 @@ from resight.tensor_files import content_hash
 from resight.tracklet import Tracklet, fingerprint
 from resight.training.loop import RunOptions
 
-STATISTICS, IMPORTANCE = "statistics", "importance"
-STEPS = (STATISTICS, IMPORTANCE)
-"""Steps of adaptation, in order."""
-
 _CLIPS = 4
 """Clips of a part of a tracklet, which is short, when statistics are judged."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Report:
     """What adaptation did.
 
     Attributes:
-        kept: Steps that helped.
-        tables: Agreement before and after each step that was tried.
-        lines: What was done with each step and camera, as sentences.
+        kept: Whether the statistics of cameras helped, and so are kept.
+        table: Agreement before and after.
+        lines: What was done, as sentences.
         cameras: Number of tracklets and share of own statistics of each adapted camera.
     """
 
-    kept: list[str] = field(default_factory=list)
-    tables: dict[str, Table] = field(default_factory=dict)
-    lines: list[str] = field(default_factory=list)
-    cameras: dict[str, dict[str, Any]] = field(default_factory=dict)
+    kept: bool
+    table: Table
+    lines: tuple[str, ...]
+    cameras: Mapping[str, Mapping[str, Any]]
 
 
 def adapt_model(
-    model: Checkpoint, tracklets: Sequence[Tracklet], source: str, path: Path, seed: int, options: RunOptions,
-    steps: Sequence[str] = STEPS,
-) -> tuple[Checkpoint, Report]:  # fmt: skip
+    model: Checkpoint, tracklets: Sequence[Tracklet], source: str, path: Path, seed: int, options: RunOptions
+) -> tuple[Checkpoint, Report]:
     """Adapt a model to the cameras of unlabelled tracklets, and write a model file.
 
-    Labels are not used: see `strip_labels`. If no step helps, the file holds the model as it was. Features, statistics
-    and training states are kept, so that an interrupted call continues where it stopped.
+    Labels are not used: see `strip_labels`. If adaptation does not help, the file holds the model as it was. Features
+    and statistics are kept, so that an interrupted call continues where it stopped.
 
     Args:
         model: The model; it is not changed.
         tracklets: Tracklets of the cameras.
         source: Name of the data set, for the card.
         path: The model file to write.
-        seed: Seed of the training of the importance network, and of the intervals.
+        seed: Seed of the intervals.
         options: Device and so on. Its folder holds the state of the run, and is deleted at the end.
-        steps: Steps to try, of `STEPS`.
 
     Returns:
         The contents of the model file, and the report, which its card has under ``adapted``.
 
     Raises:
-        DatasetError: If there are too few tracklets, or none of the steps is possible.
+        RecipeError: If the encoder has no statistics that can be adapted.
+        DatasetError: If there are too few tracklets.
         FrameError: If a frame cannot be read.
     """
+    reason = without_statistics(model.encoder)
+    if reason:
+        raise RecipeError(f"the model cannot be adapted to cameras, because {reason}: use it as it is")
     own = strip_labels(tracklets)
     parts = divide(own)
-    report = Report()
-    possible = _possible_steps(model, own, parts, steps, report)
-    if not possible:
-        raise DatasetError(f"{source} and this model allow no adaptation: {'; '.join(report.lines)}")
+    most = max(Counter(tracklet.camera_label for tracklet in own).values())
+    if most < LEAST:
+        raise DatasetError(f"no camera has more than {most} tracklets, expected at least {LEAST} of one camera")
     _open_folder(options.folder, {
         "encoder": content_hash(model.encoder.state_dict()), "aggregator": content_hash(model.aggregator.state_dict()),
-        "tracklets": fingerprint(own), "parts": fingerprint(parts.first), "seed": seed, "steps": list(possible),
+        "tracklets": fingerprint(own), "parts": fingerprint(parts.first), "seed": seed,
     })  # fmt: skip
-    adapted = model
-    if STATISTICS in possible:
-        adapted = _try_statistics(adapted, own, parts, seed, options, report)
-    if IMPORTANCE in possible:
-        adapted = _try_importance(adapted, parts, seed, options, report)
+    adapted, report = _try_statistics(model, own, parts, seed, options)
     metadata = model.metadata | {"adapted": _card(source, own, parts, seed, report)}
     if report.kept:
         metadata["threshold"] = _calibrate(adapted, parts, options).to_json()
@@ -123,29 +116,9 @@ def adapt_model(
     return adapted, report
 
 
-def _possible_steps(
-    model: Checkpoint, own: Sequence[Tracklet], parts: Parts, steps: Sequence[str], report: Report
-) -> list[str]:
-    """Return the steps that model and data allow, and report why others are not possible."""
-    cameras = [tracklet.camera_label for tracklet in own]
-    reasons = {
-        STATISTICS: without_statistics(model.encoder)
-        or ("" if max(map(cameras.count, set(cameras))) >= LEAST else f"no camera has {LEAST} tracklets"),
-        IMPORTANCE: ""
-        if model.aggregator.learns_importance
-        else "the model has no importance network: see resight fit",
-    }
-    if not reasons[IMPORTANCE] and not parts.proven:
-        reasons[IMPORTANCE] = "the tracklets have no times, which prove that two show different persons"
-    for step in steps:
-        if reasons[step]:
-            report.lines.append(f"{step}: not possible, because {reasons[step]}")
-    return [step for step in steps if not reasons[step]]
-
-
 def _try_statistics(
-    model: Checkpoint, own: Sequence[Tracklet], parts: Parts, seed: int, options: RunOptions, report: Report
-) -> Checkpoint:
+    model: Checkpoint, own: Sequence[Tracklet], parts: Parts, seed: int, options: RunOptions
+) -> tuple[Checkpoint, Report]:
     """Try larger and larger shares of own statistics, until tracklets agree less or their cameras matter more.
 
     Of the shares before that, the largest with at least half of the greatest reduction of the camera bias is used.
@@ -172,44 +145,17 @@ def _try_statistics(
             break
     least = min(_bias(changes) for _, changes in tried)
     half, changes = [(half, changes) for half, changes in tried if _bias(changes) <= least / 2 or len(tried) == 1][-1]
-    report.tables[STATISTICS] = agreement_table(changes, "Statistics of each camera, percent", _note(judged))
-    _judge(STATISTICS, changes, report)
-    if STATISTICS not in report.kept:
-        return model
-    encoder, report.cameras = adapt_statistics(model.encoder, own, clips, options.folder, half=half, compute=compute)
-    report.lines += [f"  {line}" for line in cameras_text(report.cameras)]
-    return replace(model, encoder=encoder)
+    table = agreement_table(changes, "Statistics of each camera, percent", _note(judged))
+    if not helped(changes):
+        return model, Report(False, table, ("adaptation did not help: the model is as it was",), {})
+    encoder, cameras = adapt_statistics(model.encoder, own, clips, options.folder, half=half, compute=compute)
+    lines = ("adaptation helped: the model has statistics of these cameras", *cameras_text(cameras))
+    return replace(model, encoder=encoder), Report(True, table, lines, cameras)
 
 
 def _bias(changes: Mapping[str, Change]) -> float:
     """Return the change of the camera bias; 0 if there is only one camera."""
     return changes[BIAS].difference.value if BIAS in changes else 0.0
-
-
-def _try_importance(model: Checkpoint, parts: Parts, seed: int, options: RunOptions, report: Report) -> Checkpoint:
-    with progress_bar("encoding", "tracklets", options.progress) as progress:
-        features = extract_parts(model, parts, options, progress)
-    aggregator, held_out = adapt_importance(model, features, seed, options)
-    judged = features.rows(held_out)
-    most = importance_recipe(model.recipe, seed, len(parts)).stage2.max_corrupted
-    before, after = (
-        judged.similarities(network, most, seed + 1, options.compute) for network in (model.aggregator, aggregator)
-    )
-    changes = compare_agreement(before, after, judged.parts, seed)
-    report.tables[IMPORTANCE] = agreement_table(
-        changes, "Importance under mixed damage, percent", _note(judged.parts, "held-out ")
-    )
-    _judge(IMPORTANCE, changes, report)
-    return replace(model, aggregator=aggregator) if IMPORTANCE in report.kept else model
-
-
-def _judge(step: str, changes: Mapping[str, Change], report: Report) -> None:
-    """Report whether a step is kept."""
-    if helped(changes):
-        report.kept.append(step)
-        report.lines.append(f"{step}: kept")
-    else:
-        report.lines.append(f"{step}: did not help, so the model keeps what it had")
 
 
 def _similarities(model: Checkpoint, parts: Parts, options: RunOptions, clips: int = _CLIPS) -> NDArray[np.float64]:
@@ -234,11 +180,11 @@ def _calibrate(model: Checkpoint, parts: Parts, options: RunOptions) -> Threshol
     return Threshold.fitted(best, float(parts.apart.sum(1).mean()), len(parts), source, 0.05, len(parts))
 
 
-def _note(parts: Parts, which: str = "") -> str:
+def _note(parts: Parts) -> str:
     pairs = (
         "seen at the same time in one camera" if parts.proven else "of one camera, assumed to show different persons"
     )
-    return f"{len(parts)} {which}tracklets; others: {pairs} ({int(parts.apart.sum()) // 2:,} pairs)"
+    return f"{len(parts)} tracklets; others: {pairs} ({int(parts.apart.sum()) // 2:,} pairs)"
 
 
 def _card(source: str, own: Sequence[Tracklet], parts: Parts, seed: int, report: Report) -> dict[str, Any]:
@@ -251,9 +197,9 @@ def _card(source: str, own: Sequence[Tracklet], parts: Parts, seed: int, report:
         "proven": parts.proven,
         "seed": seed,
         "kept": report.kept,
-        "cameras": report.cameras,
-        "agreement": {step: table.to_json() for step, table in report.tables.items()},
-        "report": report.lines,
+        "cameras": dict(report.cameras),
+        "agreement": report.table.to_json(),
+        "report": list(report.lines),
     }
 
 

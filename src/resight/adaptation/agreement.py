@@ -5,7 +5,7 @@ Legend: T tracklets, R resamples of the tracklets.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -154,9 +154,9 @@ def _pair_weights(pairs: _Pairs, weight: _Array) -> _Array:
     return weight[first] if second is None else weight[first] * weight[second]
 
 
-def cameras_text(cameras: Mapping[str, Mapping[str, float]]) -> Sequence[str]:
+def cameras_text(cameras: Mapping[str, Mapping[str, float]]) -> tuple[str, ...]:
     """Return a line for each camera with its number of tracklets and the share of its own statistics."""
-    return [
-        f"{camera}: {values['tracklets']} tracklets, {values['share']:.0%} of its own statistics"
+    return tuple(
+        f"  {camera}: {values['tracklets']} tracklets, {values['share']:.0%} of its own statistics"
         for camera, values in cameras.items()
-    ]
+    )

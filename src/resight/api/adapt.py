@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
-from resight.adaptation.adapt import STEPS, adapt_model
+from resight.adaptation.adapt import adapt_model
 from resight.api.model import Model, load_model
 from resight.api.sources import open_dataset
 from resight.compute import Compute
-from resight.errors import OutputError, RecipeError
+from resight.errors import OutputError
 from resight.features.store import FeatureStore
 from resight.outputs import check_output_file
 from resight.settings import whole_number
@@ -18,15 +17,12 @@ from resight.shipped import DEFAULT
 from resight.tracklet import Dataset, Tracklet
 from resight.training.loop import RunOptions
 
-Step = Literal["statistics", "importance"]
-
 
 def adapt(
     data: str | Dataset | Sequence[Tracklet],
     model: Model | str | Path | None = None,
     *,
     out: Path | str,
-    steps: Sequence[Step] = ("statistics", "importance"),
     seed: int = 0,
     device: str = "auto",
     workers: int = 0,
@@ -34,32 +30,28 @@ def adapt(
 ) -> Model:
     """Adapt a model to the cameras of unlabelled tracklets.
 
-    Two steps are tried, and each is kept only if it helps by the agreement of parts of tracklets, without labels:
-    BatchNorm statistics of each camera, and further training of the importance network on your tracklets. Persons are
-    not used. Interrupt it at any time: the same call continues where it stopped.
+    Each camera gets BatchNorm statistics of its own. They are kept only if they help by the agreement of parts of
+    tracklets, without labels. Persons are not used. Interrupt it at any time: the same call continues where it stopped.
 
     Args:
         data: ``KIND:PATH``, a data set, of which the training tracklets are used, or tracklets.
         model: A `Model`, the name or path of one, or None for the default; it is not changed.
-        out: The model file to write, another one than that of `model`. If no step helps, it holds the model as it was.
-        steps: Which steps to try, ``statistics`` or ``importance`` or both.
-        seed: Seed of the training and of the intervals.
+        out: The model file to write, another one than that of `model`. If adaptation does not help, it holds the
+            model as it was.
+        seed: Seed of the intervals.
         device: As in `load_model`.
         workers: Processes that decode frames; 0 decodes in this process.
         progress: Whether to show progress bars.
 
     Returns:
-        The adapted model. ``card["adapted"]`` has the data, the steps that were kept, and the agreement before and
-        after.
+        The adapted model. ``card["adapted"]`` has the data, the cameras, and the agreement before and after.
 
     Raises:
-        DatasetError: If the data set cannot be read, there are too few tracklets, or no step is possible.
+        DatasetError: If the data set cannot be read, there are too few tracklets.
         CheckpointError: If there is no such model.
-        RecipeError: If a step is unknown, or an option has an impossible value.
+        RecipeError: If the encoder has no BatchNorm that can be adapted, or an option has an impossible value.
         OutputError: If `out` cannot be written, or is the file of `model`.
     """
-    if not steps or any(step not in STEPS for step in steps):
-        raise RecipeError(f"steps are {tuple(steps)!r}, expected one or more of {', '.join(STEPS)}")
     whole_number("seed", seed, 0)
     compute = Compute.resolve(device)
     path = Path(out)
@@ -73,5 +65,5 @@ def adapt(
     else:
         tracklets, source = tuple(data), "tracklets"
     check_output_file(path)  # after the arguments were read: it creates the folder
-    adapted, _ = adapt_model(loaded.checkpoint, tracklets, source, path, seed, options, tuple(dict.fromkeys(steps)))
+    adapted, _ = adapt_model(loaded.checkpoint, tracklets, source, path, seed, options)
     return Model(adapted, name=str(out), compute=compute, store=FeatureStore(), workers=workers)
