@@ -1,4 +1,4 @@
-"""The demo: render a small world, search it, train the importance network, evaluate it, and write a report.
+"""The demo: render a small world, search it, evaluate the model that comes with the package, and write a report.
 
 ``python -m experiments.demo --out demo`` takes about three minutes on two cores. Every step is kept: run it again, and
 it continues where it stopped.
@@ -22,11 +22,13 @@ from resight.progress import progress_bar
 from resight.shipped import DEFAULT
 from resight.synthetic.world import SCALES, make_world
 
+MAX_CORRUPTED = 6
+"""M_c^max of the damaged clips."""
+
 
 def demo(
     *,
     out: Path = Path("demo"),
-    recipe: str = "importance",
     scale: str = "small",
     data: Path | None = None,
     workers: int = os.cpu_count() or 1,
@@ -35,7 +37,6 @@ def demo(
 
     Args:
         out: Folder for the world, the model and report.html.
-        recipe: Recipe of stage 2: importance, or a TOML file.
         scale: Size of the world.
         data: Existing world to use instead of a new one.
         workers: Processes that render and decode.
@@ -51,32 +52,26 @@ def demo(
     dataset = resight.read_dataset(f"mars:{world}")
 
     start = time.monotonic()
-    shipped = resight.load_model(workers=workers)
-    answers = resight.search(dataset.query[0], dataset, shipped)
+    model = resight.load_model(workers=workers)
+    answers = resight.search(dataset.query[0], dataset, model)
     answers.save(out / "first-search.html")
     seconds["first search"] = time.monotonic() - start
     print(f"\nfirst search, with the model {DEFAULT}\n{answers}\nwrote {out / 'first-search.html'}")
 
     start = time.monotonic()
-    model = resight.train(dataset, recipe, out=out / "importance", encoder=shipped, workers=workers)
-    seconds["train the importance network"] = time.monotonic() - start
-    validation = model.checkpoint.metadata["validation"]
-    print(f"\ntrained the importance network on the encoder of {DEFAULT}: {validation}")
-
-    start = time.monotonic()
-    damage = model.recipe.stage2.max_corrupted
-    results = [resight.evaluate(model, dataset, max_corrupted=rate) for rate in (0, damage)]
+    results = [resight.evaluate(model, dataset, max_corrupted=rate) for rate in (0, MAX_CORRUPTED)]
     clean, damaged = (result for result in results if isinstance(result, Comparison))
     seconds["evaluate"] = time.monotonic() - start
-    for name, result in (("clean", clean), (f"M_c^max = {damage}", damaged)):
+    for name, result in (("clean", clean), (f"M_c^max = {MAX_CORRUPTED}", damaged)):
         print(f"\n{name}\n{result}")
 
     page = out / "report.html"
-    write_demo_report(page, DemoResult(model, dataset, clean, damaged, damage, seconds))
+    write_demo_report(page, DemoResult(model, dataset, clean, damaged, MAX_CORRUPTED, seconds))
     with replace_file(out / "results.json") as temporary:
-        values = {"max_corrupted": damage, "clean": clean.to_json(), "damaged": damaged.to_json(), "seconds": seconds}
+        values = {"clean": clean.to_json(), "damaged": damaged.to_json(), "seconds": seconds}
+        values["max_corrupted"] = MAX_CORRUPTED
         temporary.write_text(json.dumps(values, indent=1), encoding="utf-8")
-    print(f"\nwrote {page}, {out / 'results.json'} and the model {model.name}")
+    print(f"\nwrote {page} and {out / 'results.json'}")
 
 
 if __name__ == "__main__":

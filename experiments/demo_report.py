@@ -38,7 +38,7 @@ class DemoResult:
     """What the demo measured.
 
     Attributes:
-        model: The shipped encoder with the importance network trained in the demo.
+        model: The model that comes with the package.
         dataset: The synthetic world.
         clean: Scores of all aggregators on undamaged clips.
         damaged: Scores on clips with the paper's corruption.
@@ -66,9 +66,8 @@ def write_demo_report(path: Path, result: DemoResult) -> None:
     best_clean, best_damaged = result.best_top(result.clean), result.best_top(result.damaged)
     rate = result.max_corrupted
     lead = (
-        f"The clip encoder of {DEFAULT}, trained on other synthetic people, is used as it is. The importance network "
-        f"was trained in this demo, on {len(by_person(result.dataset.train))} synthetic persons, and finds "
-        f"{len(by_person(result.dataset.query))} others.",
+        f"The model {DEFAULT}, which was trained on other synthetic people, finds "
+        f"{len(by_person(result.dataset.query))} synthetic persons.",
         f"With 0 to {rate} of the 8 clips of every tracklet corrupted, learned importance has "
         f"{100 * damaged[LEARNED].map:.1f} % mAP ({100 * clean[LEARNED].map:.1f} % on clean clips). The best top-t %, "
         f"t chosen on the test set, has {100 * damaged[best_damaged].map:.1f} % ({100 * clean[best_clean].map:.1f} %), "
@@ -100,7 +99,7 @@ def _scores_table(result: DemoResult) -> Table:
         ("mAP", "rank-1", "mINP", "mAP", "rank-1", "mINP"),
         tuple(rows),
         note=(
-            f"{clean.protocol_line}; one training run. Best top-t %: t chosen on the test set, in the baseline's "
+            f"{clean.protocol_line}. Best top-t %: t chosen on the test set, in the baseline's "
             f"favour ({best[0]} on clean clips, {best[1]} on corrupted ones)."
         ),
         groups=(("clean", 3), (f"M_c^max = {result.max_corrupted}", 3)),

@@ -119,7 +119,7 @@ def reassociation(first: ClipFeatures, second: ClipFeatures, of_tracks: Mapping[
     similarity = score_all_pairs(first.values, second.values, MeanFeature())
     names = [[id_.split("/")[-2] for id_ in features.ids] for features in (first, second)]
     scores = []
-    for table, queries, gallery in ((similarity, *names), (similarity.T, *names[::-1])):
+    for table, queries, gallery in ((similarity, names[0], names[1]), (similarity.T, names[1], names[0])):
         for row, query in zip(table, queries, strict=True):
             person, begin, end = of_tracks[query]
             own = row[gallery.index(query)]

@@ -1,4 +1,4 @@
-"""Add a trained model to the package, with weights of 8 or 16 bits and a model card.
+"""Add a trained model to the package, as float16 weights with a model card.
 
 ``python -m experiments.ship runs/open/model.safetensors open-small.toml --validation runs/open/test/scores.json`` reads
 the written part of the card, adds the measured part, and writes weights, card and docs/models.md.
@@ -23,7 +23,6 @@ from resight.data.readers.mars import read_mars
 from resight.errors import CheckpointError
 from resight.features.extract import extract_clip_features
 from resight.outputs import replace_file
-from resight.reduced_weights import Bits
 from resight.scoring.all_pairs import score_all_pairs
 from resight.shipped import FOLDER, file_hash
 from resight.shipped.card import make_card, read_toml
@@ -42,7 +41,6 @@ def ship(
     *,
     validation: Path | None = None,
     transfer: Path | None = None,
-    bits: Bits = 16,
     folder: Path = FOLDER,
 ) -> None:
     """Write NAME.safetensors and NAME.toml into the package.
@@ -52,11 +50,10 @@ def ship(
         written: TOML file with the written part of the card: all keys that this command does not measure.
         validation: The scores.json of `resight evaluate --out` for persons that are not in the training run.
         transfer: The scores.json of `resight evaluate --out` for real people.
-        bits: Bits per stored weight.
         folder: Folder for both files.
 
     Raises:
-        CheckpointError: If the card is not complete, or fewer bits change the similarities.
+        CheckpointError: If the card is not complete, or float16 changes the similarities.
     """
     checkpoint = load_checkpoint(model)
     values = read_toml(written)
@@ -70,7 +67,7 @@ def ship(
     values |= {name: values.get(name, {}) | table for name, table in measured.items()}
     path = folder / f"{values.get('name')}.safetensors"
     with replace_file(path) as temporary:
-        save_checkpoint(temporary, checkpoint, bits=bits)
+        save_checkpoint(temporary, checkpoint, half=True)
         card = make_card(values | facts(checkpoint, temporary), str(written))
         check(checkpoint, load_checkpoint(temporary))
     stated = {name: value for name, value in card.to_json().items() if getattr(card, name)}
@@ -113,7 +110,7 @@ def score_table(path: Path | None, by: str | None = None) -> dict[str, Any]:
 
 
 def check(full: Checkpoint, reduced: Checkpoint) -> None:
-    """Compare a model with its copy with fewer bits per weight on synthetic people.
+    """Compare a model with its copy with float16 weights on synthetic people.
 
     Raises:
         CheckpointError: If features or similarities differ by more than rounding errors.
@@ -124,7 +121,7 @@ def check(full: Checkpoint, reduced: Checkpoint) -> None:
     words = f"lowest cosine of their clip features {cosine:.6f}, similarities within {difference:.1e}"
     if not (cosine > 0.999 and difference < 0.01):
         raise CheckpointError(
-            f"fewer bits per weight change the features of this model: {words}; expected above 0.999 and below 0.01"
+            f"float16 changes the features of this model: {words}; expected above 0.999 and below 0.01"
         )
     print(f"float32 and stored weights: {words}")
 

@@ -56,7 +56,7 @@ def make_tracklets(tmp_path: Path) -> MakeTracklets:
 
 
 SHIPPED_CARD = """
-name = "open-small"
+name = "open"
 summary = "A stand-in with random weights."
 licence = "Apache-2.0"
 intended_use = "Tests."
@@ -96,7 +96,7 @@ def shipped_folder(tmp_path: Path) -> Path:
     encoder = make_encoder(recipe.stage1)
     path = tmp_path / "shipped" / f"{DEFAULT}.safetensors"
     aggregator = make_aggregator("learned", encoder.dim, recipe)
-    save_checkpoint(path, Checkpoint(encoder, aggregator, recipe, {"aggregator": "learned"}), bits=16)
+    save_checkpoint(path, Checkpoint(encoder, aggregator, recipe, {"aggregator": "learned"}), half=True)
     card = SHIPPED_CARD.format(size=path.stat().st_size, sha256=file_hash(path))
     path.with_suffix(".toml").write_text(card, encoding="utf-8")
     return path.parent

@@ -53,7 +53,6 @@ LAYERS = {
     "resight.losses": 1,
     "resight.clip_losses": 1,
     "resight.synthetic": 1,
-    "resight.reduced_weights": 1,
     "resight.tensor_files": 1,
     "resight.checkpoints": 2,
     "resight.features": 2,

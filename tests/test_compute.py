@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from resight.compute import Compute
+from resight.compute import Compute, keep_freed_memory
 from resight.errors import RecipeError
 
 
@@ -50,3 +50,12 @@ def test_precisions() -> None:
     assert Compute("cuda:1").torch_device == torch.device("cuda", 1)
     with pytest.raises(RecipeError, match="float64"):
         Compute("cpu", "float64")  # type: ignore[arg-type]
+
+
+def test_memory_is_kept_on_linux_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_freed_memory.cache_clear()
+    assert keep_freed_memory() in (True, False)
+    monkeypatch.setattr("resight.compute.sys.platform", "darwin")
+    keep_freed_memory.cache_clear()
+    assert keep_freed_memory() is False
+    keep_freed_memory.cache_clear()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from resight.errors import CheckpointError, RecipeError
@@ -16,10 +17,8 @@ from resight.models.camera_encoder import CameraEncoder, read_statistics
 from resight.models.encoders import ClipEncoder, encoder_body, make_encoder
 from resight.models.external import ExternalEncoder
 from resight.models.frame_encoder import FrameEncoder
-from resight.models.joined_encoder import JoinedEncoder
 from resight.models.python_encoder import Function, PythonEncoder
 from resight.recipe import Recipe
-from resight.reduced_weights import Bits, reduce_weights, restore_weights
 from resight.tensor_files import content_hash, read_tensors, write_tensors
 from resight.version import __version__
 
@@ -44,7 +43,7 @@ class Checkpoint:
     metadata: dict[str, Any]
 
 
-def save_checkpoint(path: Path, checkpoint: Checkpoint, *, bits: Bits = 32) -> None:
+def save_checkpoint(path: Path, checkpoint: Checkpoint, *, half: bool = False) -> None:
     """Write a model file.
 
     It holds the encoder, an ONNX network included, unless this is a Python object (`PythonEncoder`): its code cannot be
@@ -53,7 +52,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, bits: Bits = 32) -> N
     Args:
         path: The file to write.
         checkpoint: Its contents.
-        bits: Bits per stored weight, see `reduce_weights`. Weights are loaded as float32.
+        half: Store weights as float16, in half the space. They are loaded as float32.
 
     Raises:
         CheckpointError: If a weight is too large for float16.
@@ -67,7 +66,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, bits: Bits = 32) -> N
         "recipe": checkpoint.recipe.to_json(),
         "card": checkpoint.metadata | {"version": __version__},
     }
-    if isinstance(body, FrameEncoder | ExternalEncoder | JoinedEncoder):
+    if isinstance(body, FrameEncoder | ExternalEncoder):
         header["architecture"] = body.architecture  # loading the file must not need another one
     if isinstance(body, PythonEncoder):
         header["architecture"] |= {"weights": _weights(body)}
@@ -75,7 +74,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, bits: Bits = 32) -> N
     if cameras is not None:
         header["cameras"] = cameras.cameras
         tensors["cameras"] = cameras.values
-    write_tensors(path, reduce_weights(tensors, bits), MODEL_KIND, header)
+    write_tensors(path, _halved(tensors) if half else tensors, MODEL_KIND, header)
 
 
 def load_checkpoint(path: Path, encoder_function: Function | None = None) -> Checkpoint:
@@ -91,7 +90,6 @@ def load_checkpoint(path: Path, encoder_function: Function | None = None) -> Che
         RecipeError: If its encoder needs a library that is not installed.
     """
     tensors, header = read_tensors(path, MODEL_KIND)
-    tensors = restore_weights(tensors)
     try:
         metadata: dict[str, Any] = dict(json.loads(header["card"]))
         described, architecture = dict(json.loads(header["recipe"])), json.loads(header.get("architecture", "null"))
@@ -195,3 +193,15 @@ def _weights(encoder: PythonEncoder) -> str | None:
     """Return a hash of the weights of a module; None for a function."""
     state = encoder.state_dict()
     return content_hash(state) if state else None
+
+
+def _halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return floating-point tensors as float16 and integer tensors unchanged."""
+    halved = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    for name, tensor in halved.items():
+        if not tensor.isfinite().all():
+            raise CheckpointError(
+                f"{name} has a magnitude of {tensors[name].abs().max():g}, expected at most "
+                f"{torch.finfo(torch.float16).max:g}, the range of float16: save the model in float32"
+            )
+    return halved

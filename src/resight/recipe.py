@@ -116,8 +116,7 @@ class Stage1:
             triplets can collapse the features; a weight of 0.1 avoids that.
         encoder: ``i3d``, or an image network whose features are averaged over the frames of a clip:
             ``efficientnet-lite0``, or ``frames:FOLDER`` for a folder in the format of the transformers library.
-            ``onnx:FILE`` or ``onnx:FILE#PRESET`` is an ONNX network, and ``joined:A+B`` are the encoders of two or more
-            models side by side, both for stage 2 alone. ``given`` stands for the
+            ``onnx:FILE`` or ``onnx:FILE#PRESET`` is an ONNX network, for stage 2 alone. ``given`` stands for the
             encoder of an existing model, for recipes of stage 2 alone; ``python:NAME``, in model files, for a Python
             object.
         neck: A BatchNorm layer without bias between the clip features and the identity classifier. The output of the
@@ -175,7 +174,7 @@ class Stage1:
         one_of(self, "reduction", Reduction)
         kind, _, folder = self.encoder.partition(":")
         if self.encoder not in ("i3d", EFFICIENTNET, GIVEN) and not (
-            kind in ("frames", "onnx", "python", "joined") and folder
+            kind in ("frames", "onnx", "python") and folder
         ):
             raise RecipeError(
                 f"encoder is {self.encoder!r}, expected 'i3d', '{EFFICIENTNET}', 'given', 'frames:FOLDER' with the "

@@ -38,17 +38,17 @@ def ask(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
 def test_models_are_listed_and_their_cards_printed(comes_with: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["models"])
     (line,) = capsys.readouterr().out.splitlines()
-    size = (comes_with / "open-small.safetensors").stat().st_size
-    for said in ("open-small", "128 features per clip", f"{size / 1e6:.1f} MB", "random weights", "(default)"):
+    size = (comes_with / "open.safetensors").stat().st_size
+    for said in ("open", "128 features per clip", f"{size / 1e6:.1f} MB", "random weights", "(default)"):
         assert said in line
-    main(["models", "open-small"])
+    main(["models", "open"])
     assert "40.9" in capsys.readouterr().out
     found = ask(capsys, "models")
-    assert found["default"] == "open-small"
-    assert found["models"] == [ask(capsys, "models", "open-small")]
+    assert found["default"] == "open"
+    assert found["models"] == [ask(capsys, "models", "open")]
     with pytest.raises(SystemExit):
         main(["models", "anna"])
-    assert "one of open-small" in capsys.readouterr().err
+    assert "one of open" in capsys.readouterr().err
 
 
 def test_without_a_model_the_shipped_one_is_used(
@@ -58,20 +58,20 @@ def test_without_a_model_the_shipped_one_is_used(
     data, (query, other) = f"folder:{tmp_path / 'tracklets'}", ("0001/c1/0001", "0002/c2/0001")
     found = ask(capsys, "search", query, data)
     assert found["searched"] == 3
-    assert ask(capsys, "search", query, data, "--model", "open-small") == found
+    assert ask(capsys, "search", query, data, "--model", "open") == found
     assert list(tmp_path.rglob(FILE)) == [tmp_path / "cache" / "resight" / FILE]
     assert len(list(comes_with.iterdir())) == 2
-    own = comes_with / "open-small.safetensors"
+    own = comes_with / "open.safetensors"
     assert ask(capsys, "search", query, data, "--model", str(own)) == found
     assert len(list(comes_with.iterdir())) == 2
     assert "learned importance" in ask(capsys, "evaluate", data)["scores"]
     main(["explain", query, other, data, "--out", "why"])
     main(["extract", data, "--out", "f.safetensors", "--workers", "0"])
-    assert "resight models open-small" in capsys.readouterr().err
-    Path("open-small").write_bytes(b"a file of that name")
+    assert "resight models open" in capsys.readouterr().err
+    Path("open").write_bytes(b"a file of that name")
     with pytest.raises(SystemExit):
         main(["search", query, data])
-    assert "open-small is damaged" in capsys.readouterr().err
+    assert "open is damaged" in capsys.readouterr().err
 
 
 def test_without_shipped_models_the_error_says_what_to_do(comes_with: Path, capsys: pytest.CaptureFixture[str]) -> None:

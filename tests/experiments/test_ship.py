@@ -46,7 +46,7 @@ def test_the_page_in_the_docs_is_what_the_cards_give() -> None:
 
 def test_a_trained_model_is_shipped(shipped_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models_page, "PAGE", tmp_path / "models.md")
-    trained, folder = shipped_folder / "open-small.safetensors", tmp_path / "new"
+    trained, folder = shipped_folder / "open.safetensors", tmp_path / "new"
     (tmp_path / "card.toml").write_text(WRITTEN, encoding="utf-8")
     slices = {"fault": {"no fault": scores(0.5, 0.25, 0.125), "occluded": scores(0, 0, 0, queries=0)}}
     saved = {
@@ -75,16 +75,16 @@ def test_a_trained_model_is_shipped(shipped_folder: Path, tmp_path: Path, monkey
 def test_nothing_is_shipped_with_an_incomplete_card(shipped_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "card.toml").write_text(WRITTEN.replace('machine = "two cores"', ""), encoding="utf-8")
     with pytest.raises(CheckpointError, match="not a complete model card: missing machine, validation"):
-        ship(shipped_folder / "open-small.safetensors", tmp_path / "card.toml", folder=tmp_path / "new")
+        ship(shipped_folder / "open.safetensors", tmp_path / "card.toml", folder=tmp_path / "new")
     assert list((tmp_path / "new").iterdir()) == []
 
 
 def test_changed_weights_are_detected(shipped_folder: Path) -> None:
-    full, half = (load_checkpoint(shipped_folder / "open-small.safetensors") for _ in range(2))
+    full, half = (load_checkpoint(shipped_folder / "open.safetensors") for _ in range(2))
     with torch.no_grad():
         for weights in half.encoder.parameters():
             weights.add_(0.3 * weights.std(correction=0) * torch.randn_like(weights))
-    with pytest.raises(CheckpointError, match="fewer bits per weight change the features of this model"):
+    with pytest.raises(CheckpointError, match="float16 changes the features of this model"):
         check(full, half)
 
 

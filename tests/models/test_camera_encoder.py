@@ -6,7 +6,6 @@ from torch import Tensor, nn
 
 from resight.models.camera_encoder import CameraEncoder, camera_statistics, read_statistics, write_statistics
 from resight.models.encoders import inference_copy, make_encoder
-from resight.models.joined_encoder import JoinedEncoder
 from resight.recipe import Stage1
 
 CLIPS = torch.rand(6, 3, 2, 32, 16, generator=torch.Generator().manual_seed(1)) * 2 - 1
@@ -80,17 +79,6 @@ def test_every_trained_encoder_takes_the_statistics_of_a_camera(stage: Stage1) -
     alone = camera_statistics(encoder, [CLIPS], 1.0)
     copied = CameraEncoder(encoder, {"gate": alone}).of_camera("gate")
     torch.testing.assert_close(camera_statistics(copied, [CLIPS], 1.0), alone, rtol=1e-3, atol=1e-4)
-
-
-def test_joined_encoders_have_the_statistics_of_both() -> None:
-    first, second = (make_encoder(Stage1(encoder_width=0.125, neck="after")).eval() for _ in range(2))
-    joined = JoinedEncoder([first, second], [(32, 16), (16, 8)], first.dim + second.dim).eval()
-    own = camera_statistics(joined, [CLIPS], 0.5)
-    torch.testing.assert_close(own[:, : own.shape[1] // 2], camera_statistics(first, [CLIPS], 0.5))
-    cameras = CameraEncoder(joined, {"gate": own})
-    with torch.inference_mode():
-        slow = cameras.of_camera("gate")(CLIPS)
-        torch.testing.assert_close(inference_copy(cameras, camera="gate")(CLIPS), slow, rtol=1e-3, atol=1e-4)
 
 
 def test_statistics_are_written_layer_by_layer() -> None:

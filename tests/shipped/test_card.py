@@ -10,7 +10,7 @@ from resight.shipped.card import Card, ScoreTable, make_card, read_card
 
 @pytest.fixture
 def path(shipped_folder: Path) -> Path:
-    return shipped_folder / "open-small.toml"
+    return shipped_folder / "open.toml"
 
 
 def test_a_card_is_read_and_can_be_written_as_plain_values(path: Path) -> None:
@@ -45,7 +45,7 @@ def test_the_text_of_a_card_has_all_its_values(path: Path) -> None:
         ("dim = 128", 'dim = "many"', "dim is 'many', expected a whole number"),
         ("dim = 128", "dimension = 128", "unknown setting 'dimension'"),
         ("[36.7, 32.2]", "[36.7]", "'mean of pairs' has 1 cells, expected one for each of the 2 columns"),
-        ('"open-small"', '"open-large"', "is the card of 'open-large', expected 'open-small'"),
+        ('"open"', '"open-large"', "is the card of 'open-large', expected 'open'"),
         ("dim = 128", "dim = = 128", "cannot be read, expected a model card in TOML"),
     ],
 )

@@ -219,7 +219,8 @@ def test_cosine_warms_up_and_ends_at_zero() -> None:
 
 def test_a_run_that_diverges_stops_and_leaves_the_last_good_state(tmp_path: Path) -> None:
     task = replace(make_task(), describe=lambda step: f"numbers {step}")
-    sound, calls = task.loss, []
+    sound = task.loss
+    calls: list[int] = []
 
     def loss(module: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, float]]:
         calls.append(len(calls))

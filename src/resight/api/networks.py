@@ -8,25 +8,24 @@ from pathlib import Path
 
 import torch
 
-from resight.checkpoints import Checkpoint, load_checkpoint, make_aggregator
+from resight.checkpoints import Checkpoint, make_aggregator
 from resight.errors import RecipeError
-from resight.models.encoders import ClipEncoder, join_encoders, make_encoder
+from resight.models.encoders import ClipEncoder, make_encoder
 from resight.models.external import ExternalEncoder
 from resight.models.onnx_encoder import OnnxEncoder
 from resight.models.pixel_format import PixelFormat, find_preset
 from resight.models.python_encoder import Function, PythonEncoder
 from resight.recipe import ClipSpec, Recipe, Stage1
-from resight.shipped import weights_of
 
 
 def is_network(model: str | Path) -> bool:
-    """Return whether a model is named by its encoder, ``onnx:FILE``, ``frames:FOLDER`` or ``joined:A+B``."""
+    """Return whether a model is named as a network, ``onnx:FILE`` or ``frames:FOLDER``."""
     kind, _, path = str(model).partition(":")
-    return kind in ("onnx", "frames", "joined") and path != "" and not Path(model).is_file()
+    return kind in ("onnx", "frames") and path != "" and not Path(model).is_file()
 
 
 def open_network(model: str | Path, preset: str | None = None) -> Checkpoint:
-    """Return a model of ``onnx:FILE``, ``onnx:FILE#PRESET``, ``frames:FOLDER`` or ``joined:A+B``.
+    """Return a model of ``onnx:FILE``, ``onnx:FILE#PRESET`` or ``frames:FOLDER``.
 
     Args:
         model: Its name, for which `is_network` holds.
@@ -34,27 +33,13 @@ def open_network(model: str | Path, preset: str | None = None) -> Checkpoint:
 
     Raises:
         CheckpointError: If the network cannot be read or run.
-        RecipeError: If the format of its input is unknown, a library is missing, or models cannot be joined.
+        RecipeError: If the format of its input is unknown, or a library is missing.
     """
     kind, _, path = str(model).partition(":")
     if kind == "onnx":
         network = OnnxEncoder.from_file(Path(path), preset)
         return untrained(network, f"onnx:{network.name}")
-    if kind == "joined":
-        return _join(path.split("+"))
     return untrained(make_encoder(Stage1(encoder=str(model))), str(model))
-
-
-def _join(names: Sequence[str]) -> Checkpoint:
-    """Return a model of the encoders of several models; clips have the settings of the first, and the largest size."""
-    loaded = {name: load_checkpoint(weights_of(Path(name))) for name in names}
-    encoder = join_encoders({
-        name: (model.encoder, model.recipe.stage1, (model.recipe.clips.height, model.recipe.clips.width))
-        for name, model in loaded.items()
-    })  # fmt: skip
-    clips = max((model.recipe.clips for model in loaded.values()), key=lambda clips: clips.height * clips.width)
-    checkpoint = untrained(encoder, f"joined:{'+'.join(names)}")
-    return replace(checkpoint, recipe=replace(checkpoint.recipe, clips=clips))
 
 
 def pixel_format(

@@ -17,7 +17,6 @@ from resight.features.view import View
 from resight.models.camera_encoder import CameraEncoder
 from resight.models.encoders import encoder_body
 from resight.models.external import ExternalEncoder
-from resight.models.joined_encoder import JoinedEncoder
 from resight.recipe import ClipSpec
 from resight.tensor_files import content_hash
 from resight.tracklet import Tracklet
@@ -68,8 +67,6 @@ class FeatureKeys:
         body = encoder_body(encoder)
         normalised = getattr(body, "normalised", None)  # the same weights give other features
         settings: tuple[object, ...] = (READER_VERSION, compute.precision, asdict(spec), asdict(view), normalised)
-        if isinstance(body, JoinedEncoder):
-            settings += (body.architecture,)
         if isinstance(body, ExternalEncoder):
             settings += (body.identity,)
         self._prefix = hashlib.sha256(

@@ -102,7 +102,9 @@ class EfficientNetLite0(nn.Module):
         copied = copy.deepcopy(self).eval()
         for layer in copied.modules():
             if isinstance(layer, Convolution):
-                layer[0], layer[1] = fuse_conv_bn_eval(layer[0], layer[1]), nn.Identity()
+                convolution, norm = layer[0], layer[1]
+                assert isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+                layer[0], layer[1] = fuse_conv_bn_eval(convolution, norm), nn.Identity()
         return copied
 
     def _frozen_modules(self) -> list[nn.Module]:

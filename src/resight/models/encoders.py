@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from resight.compute import keep_freed_memory
 from resight.errors import RecipeError
 from resight.models.camera_encoder import CameraEncoder
 from resight.models.efficientnet import EfficientNetLite0, efficientnet_encoder, public_name
@@ -18,12 +18,10 @@ from resight.models.external import ExternalEncoder
 from resight.models.frame_encoder import FrameEncoder, FrameWise
 from resight.models.i3d import I3D
 from resight.models.i3d_inference import inference_encoder
-from resight.models.joined_encoder import JoinedEncoder, join, resize_float
 from resight.models.kinetics import LoadReport, load_public_weights
 from resight.models.onnx_encoder import OnnxEncoder
 from resight.models.pixel_format import PixelFormat
 from resight.recipe import EFFICIENTNET, GIVEN, Stage1
-from resight.settings import replaced
 
 FRAMES_AT_ONCE = 64
 """Number of frames that an image network gets at once, to bound its memory."""
@@ -61,7 +59,7 @@ class NeckedEncoder(nn.Module):
         return features, self.neck(features)
 
 
-ClipEncoder = I3D | FrameEncoder | NeckedEncoder | ExternalEncoder | JoinedEncoder | CameraEncoder
+ClipEncoder = I3D | FrameEncoder | NeckedEncoder | ExternalEncoder | CameraEncoder
 """Encodes clips (B, 3, L, H, W) in [-1, 1] as features (B, D), with D its `dim`."""
 
 
@@ -92,12 +90,6 @@ def make_encoder(
         if architecture is None or onnx is None:
             return OnnxEncoder.from_file(Path(folder))
         return OnnxEncoder(onnx, PixelFormat.from_json(architecture["pixels"]), architecture["name"])
-    if kind == "joined":
-        if architecture is None:
-            raise RecipeError(
-                f"encoder {stage.encoder!r} joins trained models: load it as a model, to train stage 2 on it"
-            )
-        return _joined(architecture)
     body: I3D | FrameEncoder
     if kind == "i3d":
         body = I3D(width=stage.encoder_width, instance_norm=stage.instance_norm)
@@ -108,37 +100,6 @@ def make_encoder(
     else:
         body = FrameEncoder.from_folder(Path(folder).expanduser())
     return body if stage.neck == "none" else NeckedEncoder(body, after=stage.neck == "after")
-
-
-def join_encoders(models: Mapping[str, tuple[ClipEncoder, Stage1, tuple[int, int]]]) -> JoinedEncoder:
-    """Return trained encoders side by side.
-
-    Args:
-        models: Name of each model to its encoder, settings of stage 1, and (height, width) of its frames.
-
-    Raises:
-        RecipeError: If there is only one, or one is an encoder from elsewhere.
-    """
-    if len(models) < 2:
-        raise RecipeError("found one model to join, expected two or more, such as joined:A+B")
-    parts = []
-    for name, (encoder, stage, size) in models.items():
-        if isinstance(encoder, ExternalEncoder | JoinedEncoder):
-            raise RecipeError(f"{name} cannot be joined: expected a model whose encoder was trained by this package")
-        if isinstance(encoder, CameraEncoder):
-            raise RecipeError(f"{name} was adapted to cameras and cannot be joined: join first, then adapt")
-        own = getattr(encoder_body(encoder), "architecture", None)
-        parts.append({"name": name, "stage1": asdict(stage), "size": list(size), "architecture": own or None})
-    encoders = [encoder for encoder, _, _ in models.values()]
-    sizes = [size for _, _, size in models.values()]
-    return JoinedEncoder(encoders, sizes, sum(encoder.dim for encoder in encoders), {"parts": parts})
-
-
-def _joined(architecture: Mapping[str, Any]) -> JoinedEncoder:
-    """Return the encoder of a model file with random weights, from its attribute `architecture`."""
-    parts = architecture["parts"]
-    encoders = [make_encoder(replaced(Stage1(), part["stage1"], "stage1"), part["architecture"]) for part in parts]
-    return JoinedEncoder(encoders, [part["size"] for part in parts], sum(e.dim for e in encoders), architecture)
 
 
 def encoder_body(encoder: nn.Module) -> nn.Module:
@@ -170,10 +131,8 @@ def load_initial_weights(encoder: ClipEncoder, path: Path) -> LoadReport:
 
 
 def is_frame_wise(encoder: nn.Module) -> bool:
-    """Return whether clip features are means of frame features, so that `encode_distinct` saves work."""
+    """Return whether clip features are means of frame features, so that `encode_distinct` applies."""
     body = encoder_body(encoder)
-    if isinstance(body, JoinedEncoder):
-        return any(map(is_frame_wise, body.parts))
     return isinstance(body, FrameWise) and body.frame_wise
 
 
@@ -188,13 +147,8 @@ def encode_distinct(encoder: nn.Module, frames: Tensor, places: Tensor) -> Tenso
     Returns:
         (..., D) float32, the same as `encoder` returns for the clips up to rounding.
     """
-    if isinstance(encoder, JoinedEncoder):
-        pairs = zip(encoder.parts, encoder.sizes, strict=True)
-        return join([encode_distinct(part, resize_float(frames, size), places) for part, size in pairs])
     network, neck = (encoder[0], encoder[1]) if isinstance(encoder, nn.Sequential) else (encoder, nn.Identity())
-    if not isinstance(network, FrameWise):  # a network of whole clips, joined with one of frames
-        whole: Tensor = encoder(frames[places.flatten(0, -2)].transpose(1, 2))
-        return whole.view(*places.shape[:-1], -1)
+    assert isinstance(network, FrameWise)
     parts = [network.frame_features(part) for part in torch.split(frames, FRAMES_AT_ONCE)]
     clips = torch.cat(parts)[places.flatten()].view(-1, places.shape[-1], parts[0].shape[1]).mean(1)
     features: Tensor = neck(clips)
@@ -213,6 +167,7 @@ def inference_copy(encoder: nn.Module, dtype: torch.dtype = torch.float32, camer
     Returns:
         Encoder from (B, 3, L, H, W) in [-1, 1] to (B, D) float32, in evaluation mode.
     """
+    keep_freed_memory()
     if isinstance(encoder, CameraEncoder):
         return inference_copy(encoder.of_camera(camera), dtype)
     if isinstance(encoder, I3D):
@@ -225,6 +180,4 @@ def inference_copy(encoder: nn.Module, dtype: torch.dtype = torch.float32, camer
         if isinstance(fast.network, EfficientNetLite0):
             fast.network = fast.network.folded()
         return fast.to_precision(dtype)
-    if isinstance(encoder, JoinedEncoder):
-        return JoinedEncoder([inference_copy(part, dtype) for part in encoder.parts], encoder.sizes, encoder.dim).eval()
     return encoder.eval()

@@ -8,7 +8,7 @@ from pathlib import Path
 from resight.errors import CheckpointError
 from resight.shipped.card import Card, read_card
 
-DEFAULT = "open-small"
+DEFAULT = "open"
 """Name of the model that is used if none is named."""
 
 FOLDER = Path(__file__).parent

@@ -296,7 +296,7 @@ def draw_prop(name: str, rng: np.random.Generator, columns: int, rows: int, nois
     prop.draw(pen, rng)
     pixels = np.asarray(pen.canvas, np.float32).reshape(rows, _FINER, columns, _FINER, 4) / 255
     pixels[..., :3] *= pixels[..., 3:]
-    small = pixels.mean((1, 3))
+    small: Array = pixels.mean((1, 3))
     small[..., :3] /= np.maximum(small[..., 3:], 1e-3)
     y, x = np.mgrid[0:rows, 0:columns]
     step = prop.size[0] / columns * 60

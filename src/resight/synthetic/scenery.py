@@ -22,7 +22,7 @@ from resight.synthetic.surfaces import (
 )
 from resight.synthetic.weather import Weather, ground_shade, weather
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]
 
 
 def scenery(seed: int, cam: Camera, rows: int, style: Style) -> Array:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from resight.synthetic.pink_noise import look_up, muted, noise_of
 from resight.synthetic.props import leaf_colours
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]
 
 OUTDOOR_GROUND = ("asphalt", "slabs", "bricks", "cobbles", "concrete", "lawn", "gravel")
 INDOOR_GROUND = ("tiles", "large tiles", "carpet", "wood", "plain")
@@ -115,8 +115,8 @@ def wall_colours(rng: np.random.Generator, seed: int, kind: str, x: Array, y: Ar
     if kind in ("brick", "plaster"):
         out = _windows(rng, out, x, y, coarse, (1.4, 3.4), (0.9, 1.5), (0.8, 2.3), 3.1)
     if kind in ("shops", "glass"):
-        low = 0.25 if rng.random() < 0.5 else 0.05
-        out = _windows(rng, out, x, y, coarse, (1.6, 3.5), (1.45, 3.2), (low, rng.uniform(2.2, 2.9)), 3.6)
+        sill = 0.25 if rng.random() < 0.5 else 0.05
+        out = _windows(rng, out, x, y, coarse, (1.6, 3.5), (1.45, 3.2), (sill, rng.uniform(2.2, 2.9)), 3.6)
         band = (y > 2.9) & (y < 3.5)
         out = np.where(band[..., None], muted(rng, 0.1, 0.7) * (1 + 0.1 * fine)[..., None], out)
         if kind == "shops":
@@ -159,7 +159,7 @@ def _windows(
     room = np.abs(np.sin(column * 12.9898 + floor * 78.233) * 43758.5453) % 1
     bright = np.where(room > 0.8, 3.0, 0.5 + room)
     sky = np.clip((height - span[0]) / (span[1] - span[0]) * 0.5 + 0.35 * coarse + rng.uniform(-0.5, 0.3), 0, 1)
-    glass = muted(rng, 0.03, 0.13, "blue") * bright[..., None]
+    glass: Array = muted(rng, 0.03, 0.13, "blue") * bright[..., None]
     glass = glass + sky[..., None] * np.array([0.40, 0.44, 0.48], np.float32) * rng.uniform(0.1, 0.9)
     things = np.clip(coarse - 0.3, 0, 1.5)[..., None] * muted(rng, 0.05, 0.25, "warm")
     out = np.where(pane[..., None], glass + things, out)
