@@ -173,9 +173,7 @@ class Stage1:
         one_of(self, "triplet_distance", TripletDistance)
         one_of(self, "reduction", Reduction)
         kind, _, folder = self.encoder.partition(":")
-        if self.encoder not in ("i3d", EFFICIENTNET, GIVEN) and not (
-            kind in ("frames", "onnx", "python") and folder
-        ):
+        if self.encoder not in ("i3d", EFFICIENTNET, GIVEN) and not (kind in ("frames", "onnx", "python") and folder):
             raise RecipeError(
                 f"encoder is {self.encoder!r}, expected 'i3d', '{EFFICIENTNET}', 'given', 'frames:FOLDER' with the "
                 "folder of an image network, or 'onnx:FILE'"
