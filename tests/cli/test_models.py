@@ -71,7 +71,7 @@ def test_without_a_model_the_shipped_one_is_used(
     Path("open").write_bytes(b"a file of that name")
     with pytest.raises(SystemExit):
         main(["search", query, data])
-    assert "open is damaged" in capsys.readouterr().err
+    assert "open is a file of unknown type" in capsys.readouterr().err
 
 
 def test_without_shipped_models_the_error_says_what_to_do(comes_with: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,6 +40,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     batches = replace(base.stage2.optimisation, epochs=2, persons=2, tracklets=2, validate_every=1)
     recipe = replace(base, stage2=replace(base.stage2, optimisation=batches, hidden=8, variants=1))
     monkeypatch.setattr(fit, "importance", lambda: recipe)
+    monkeypatch.setattr(fit, "FIT", {})
 
 
 def run(folder: Path, encoder: Checkpoint, seed: int = 0) -> Checkpoint:

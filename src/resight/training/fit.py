@@ -32,6 +32,9 @@ SOURCE = "synthetic persons"
 LEAST_DIM = 8
 """Fewest features per clip that an importance network is trained for."""
 
+FIT: dict[str, Any] = {"epochs": 12, "learning_rate": 3e-4, "validate_every": 2}
+"""Settings of the optimisation that differ from the recipe `importance`."""
+
 _DAMAGED_SHARE = 0.75
 """M_c^max as a share of the clips of a tracklet: 6 of 8."""
 
@@ -107,7 +110,7 @@ def fit_recipe(encoder: Checkpoint, seed: int) -> Recipe:
         )
     base = importance()
     # On few synthetic persons, a higher learning rate and more epochs lower the validation mAP.
-    optimisation = replace(base.stage2.optimisation, epochs=12, learning_rate=3e-4, validate_every=2)
+    optimisation = replace(base.stage2.optimisation, **FIT)
     stage2 = replace(
         base.stage2, optimisation=optimisation, damages=DAMAGES,
         max_corrupted=max(1, round(_DAMAGED_SHARE * clips.count)),
