@@ -68,8 +68,12 @@ def demo(
     page = out / "report.html"
     write_demo_report(page, DemoResult(model, dataset, clean, damaged, MAX_CORRUPTED, seconds))
     with replace_file(out / "results.json") as temporary:
-        values = {"clean": clean.to_json(), "damaged": damaged.to_json(), "seconds": seconds}
-        values["max_corrupted"] = MAX_CORRUPTED
+        values = {
+            "max_corrupted": MAX_CORRUPTED,
+            "clean": clean.to_json(),
+            "damaged": damaged.to_json(),
+            "seconds": seconds,
+        }
         temporary.write_text(json.dumps(values, indent=1), encoding="utf-8")
     print(f"\nwrote {page} and {out / 'results.json'}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ PLAIN = Style("people", wardrobe="city", alike=0.0)
 PHASE = np.linspace(0, 2 * np.pi, 12)
 
 
-def solids_of(person: Person) -> dict[str, NDArray[np.floating]]:
+def solids_of(person: Person) -> dict[str, NDArray[Any]]:
     solids = body_solids(person, PHASE, np.ones(len(PHASE)))
     return {"start": solids.start, "end": solids.end, "radii": solids.radii, "cloth": solids.cloth[:, 0]}
 
@@ -184,7 +185,7 @@ def test_helmets_are_worn_by_riders_only_and_recolour_the_hat() -> None:
     assert person.thing is not None
     bare = dress(person)
     helmet = dress(replace(person, thing=replace(person.thing, helmet=True)))
-    assert (helmet[HAT, :3] == np.float32(person.thing.second)).all()
+    assert (helmet[HAT, :3] == np.array(person.thing.second, np.float32)).all()
     assert (np.delete(helmet, HAT, 0) == np.delete(bare, HAT, 0)).all()
 
 

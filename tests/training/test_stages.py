@@ -123,7 +123,7 @@ def test_the_average_is_computed_as_its_formula_says() -> None:
         module(pixels)
         assert torch.allclose(module.averaged.state_dict()[name], expected, atol=1e-6)
         with torch.no_grad():
-            current += 1.0
+            current.add_(1.0)
     assert not module.averaged.training
 
 
