@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -47,6 +46,7 @@ from resight.tables import Table
 from resight.tensor_files import content_hash
 from resight.tracklet import Tracklet, fingerprint
 from resight.training.loop import RunOptions
+from resight.training.run_files import open_run_folder
 
 _CLIPS = 4
 """Clips of a part of a tracklet, which is short, when statistics are judged."""
@@ -101,7 +101,7 @@ def adapt_model(
     most = max(Counter(tracklet.camera_label for tracklet in own).values())
     if most < LEAST:
         raise DatasetError(f"no camera has more than {most} tracklets, expected at least {LEAST} of one camera")
-    _open_folder(options.folder, {
+    open_run_folder(options.folder, {
         "encoder": content_hash(model.encoder.state_dict()), "aggregator": content_hash(model.aggregator.state_dict()),
         "tracklets": fingerprint(own), "parts": fingerprint(parts.first), "seed": seed,
     })  # fmt: skip
@@ -201,13 +201,3 @@ def _card(source: str, own: Sequence[Tracklet], parts: Parts, seed: int, report:
         "agreement": report.table.to_json(),
         "report": list(report.lines),
     }
-
-
-def _open_folder(folder: Path, arguments: Mapping[str, Any]) -> None:
-    """Make the folder of a run, or keep that of an interrupted run with the same arguments."""
-    stamp = folder / "arguments.json"
-    text = json.dumps(arguments, indent=1)
-    if folder.exists() and not (stamp.is_file() and stamp.read_text(encoding="utf-8") == text):
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    stamp.write_text(text, encoding="utf-8")

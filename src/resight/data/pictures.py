@@ -19,6 +19,10 @@ _PLAUSIBLE = 1 << 20
 _PIXELS_PER_BYTE = 5000
 _LEAST_MAXIMUM = 1 << 14
 _LEAST_RANGE = 1 << 12
+_DAMAGED = (
+    SyntaxError, EOFError, IndexError, OverflowError, TypeError, KeyError, Image.DecompressionBombError,
+)  # fmt: skip
+"""What Pillow raises for damaged pictures, besides OSError and ValueError."""
 
 
 def is_plain_jpeg(data: bytes) -> bool:
@@ -60,15 +64,7 @@ def decode_picture(data: bytes) -> NDArray[np.uint8]:
             if orientation_of(opened) != 1:
                 picture = ImageOps.exif_transpose(opened)
             return _as_rgb(picture)
-    except (
-        SyntaxError,
-        EOFError,
-        IndexError,
-        OverflowError,
-        TypeError,
-        KeyError,
-        Image.DecompressionBombError,
-    ) as error:
+    except _DAMAGED as error:
         raise ValueError(f"damaged ({error})") from error
 
 
@@ -98,15 +94,7 @@ def upright_size(file: BinaryIO, length: int) -> tuple[int, int]:
             width, height = picture.size
             check_size(width, height, length)
             return (width, height) if orientation_of(picture) >= 5 else (height, width)
-    except (
-        SyntaxError,
-        EOFError,
-        IndexError,
-        OverflowError,
-        TypeError,
-        KeyError,
-        Image.DecompressionBombError,
-    ) as error:
+    except _DAMAGED as error:
         raise ValueError(f"damaged ({error})") from error
 
 

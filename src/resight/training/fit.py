@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from resight.tensor_files import content_hash
 from resight.tracklet import fingerprint
 from resight.training.fit_worlds import FitSize, fit_split
 from resight.training.loop import RunOptions
+from resight.training.run_files import open_run_folder
 from resight.training.stage2_importance import train_importance
 
 SOURCE = "synthetic persons"
@@ -62,7 +61,7 @@ def fit_importance(encoder: Checkpoint, path: Path, size: FitSize, seed: int, op
         DatasetError: If another run is rendering the same world.
     """
     recipe = fit_recipe(encoder, seed)
-    _open_folder(options.folder, {
+    open_run_folder(options.folder, {
         "recipe": recipe.to_json(), "encoder": content_hash(encoder.encoder.state_dict()), "size": asdict(size),
         "renderer": RENDERER,
     })  # fmt: skip
@@ -131,13 +130,3 @@ def verdict(table: Table) -> str:
             f"synthetic tracklets. Search by {best} instead."
         )
     return f"Learned importance gains {gain:+.1f} mAP over {best} under {MIXED} damage of synthetic tracklets."
-
-
-def _open_folder(folder: Path, arguments: Mapping[str, Any]) -> None:
-    """Make the folder of a run, or keep that of an interrupted run with the same arguments."""
-    stamp = folder / "arguments.json"
-    text = json.dumps(arguments, indent=1)
-    if folder.exists() and not (stamp.is_file() and stamp.read_text(encoding="utf-8") == text):
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    stamp.write_text(text, encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,3 +137,18 @@ class RunFiles:
 
 def _with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def open_run_folder(folder: Path, arguments: Mapping[str, Any]) -> None:
+    """Make the folder of a run, or keep that of an interrupted run with the same arguments.
+
+    Args:
+        folder: The folder. One with other arguments is deleted first.
+        arguments: Everything that decides the result of the run, as JSON values.
+    """
+    stamp = folder / "arguments.json"
+    text = json.dumps(arguments, indent=1)
+    if folder.exists() and not (stamp.is_file() and stamp.read_text(encoding="utf-8") == text):
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp.write_text(text, encoding="utf-8")
