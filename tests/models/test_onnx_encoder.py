@@ -208,18 +208,25 @@ def test_half_precision_networks_get_half_precision_input() -> None:
     assert torch.allclose(OnnxEncoder(content, PLAIN, "net")(clips()), levels(clips()), atol=1e-2)
 
 
-def test_copies_and_other_threads_open_their_own_session() -> None:
+def test_copies_open_their_own_session() -> None:
     encoder = OnnxEncoder(mean_colours(("n", 3, 16, 8)), PLAIN, "net")
     expected = encoder(clips())
-    assert [key[:2] for key in encoder._sessions] == [(os.getpid(), torch.get_num_threads())]
+    assert [key[0] for key in encoder._sessions] == [os.getpid()]
     twin = copy.deepcopy(encoder)
     assert twin._sessions == {} and torch.equal(twin(clips()), expected)
+    assert list(encoder.state_dict()) == ["onnx"]
+
+
+@pytest.mark.parametrize("batch", ["n", 1, 3])
+def test_the_number_of_threads_does_not_change_the_features(batch: str | int) -> None:
+    encoder = OnnxEncoder(mean_colours((batch, 3, 16, 8)), PLAIN, "net")
+    many = torch.rand(50, 3, 16, 8) * 2 - 1
     threads = torch.get_num_threads()
     try:
-        torch.set_num_threads(threads + 1)
-        assert torch.equal(encoder(clips()), expected)
-        (session,) = encoder._sessions.values()
-        assert session.get_session_options().intra_op_num_threads == threads + 1
+        torch.set_num_threads(1)
+        expected = encoder.frame_features(many)
+        torch.set_num_threads(3)
+        assert torch.equal(encoder.frame_features(many), expected)
     finally:
         torch.set_num_threads(threads)
-    assert list(encoder.state_dict()) == ["onnx"]
+    assert torch.allclose(expected, (many / 2 + 0.5).mean((2, 3)), atol=1e-5)

@@ -6,12 +6,15 @@ Legend: N frames or clips, L frames per clip of H x W, D features.
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from resight.errors import CheckpointError, RecipeError
@@ -47,7 +50,7 @@ class OnnxEncoder(ExternalEncoder):
     """An ONNX network as a clip encoder.
 
     The state dict holds the whole file as bytes, so that a model file with this encoder needs no other file, and its
-    hash covers the network. onnxruntime uses as many threads as torch.
+    hash covers the network. It uses as many threads as torch, each for a part of the frames.
 
     Args:
         content: The ONNX file, with all weights in it.
@@ -65,10 +68,10 @@ class OnnxEncoder(ExternalEncoder):
     onnx: Tensor
 
     def __init__(self, content: bytes, pixels: PixelFormat, name: str) -> None:
-        session = _open_session(content, name, 1)
+        session = _open_session(content, name)
         entry = _input_of(session, pixels, name)
         super().__init__(entry.pixels, name)
-        self._sessions: dict[tuple[int, int, str], Any] = {}
+        self._sessions: dict[tuple[int, str], Any] = {}
         self.register_buffer("onnx", torch.frombuffer(bytearray(content), dtype=torch.uint8))
         self._input = entry
         self._output = _output_of(session, pixels.output, name)
@@ -103,7 +106,7 @@ class OnnxEncoder(ExternalEncoder):
         elif beside.is_file():
             pixels = read_pixel_format(beside)
         else:
-            metadata = _open_session(content, str(path), 1).get_modelmeta().custom_metadata_map
+            metadata = _open_session(content, str(path)).get_modelmeta().custom_metadata_map
             pixels = format_of_metadata(metadata)
         if pixels is None:
             raise RecipeError(
@@ -145,39 +148,43 @@ class OnnxEncoder(ExternalEncoder):
         session = self._session(values.device)
         array = values.cpu().numpy().astype(_TYPES[self._input.type], copy=False)
         size = self._batch or BATCH
-        rows = []
-        for start in range(0, len(array), size):
-            part = array[start : start + size]
-            missing = self._batch - len(part) if self._batch else 0
-            if missing:
-                part = np.concatenate([part, np.repeat(part[-1:], missing, 0)])
-            try:
-                (out,) = session.run([self._output], {self._input.name: part})
-            except Exception as error:  # the exceptions of onnxruntime have no common base class
-                raise CheckpointError(
-                    f"{self.name} failed on an input of {part.shape}: {_first_line(error)}"
-                ) from error
-            if out.ndim < 2 or len(out) != len(part):
-                self._checked(torch.from_numpy(out), len(part))  # says what is wrong
-            rows.append(out[: len(part) - missing])
+        parts = [array[start : start + size] for start in range(0, len(array), size)]
+        # Parts side by side in one thread each are faster than one part in all threads, which wait for each other.
+        threads = 1 if values.device.type == "cuda" else min(torch.get_num_threads(), len(parts))
+        if threads > 1:
+            with ThreadPoolExecutor(threads) as pool:
+                rows = list(pool.map(partial(self._run_part, session), parts))
+        else:
+            rows = [self._run_part(session, part) for part in parts]
         return self._checked(torch.from_numpy(np.concatenate(rows)), len(array)).to(values.device)
 
+    def _run_part(self, session: Any, part: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return the features of at most one batch; a network with a fixed batch gets the last input repeatedly."""
+        missing = self._batch - len(part) if self._batch else 0
+        whole = np.concatenate([part, np.repeat(part[-1:], missing, 0)]) if missing else part
+        try:
+            (out,) = session.run([self._output], {self._input.name: whole})
+        except Exception as error:  # the exceptions of onnxruntime have no common base class
+            raise CheckpointError(f"{self.name} failed on an input of {whole.shape}: {_first_line(error)}") from error
+        if out.ndim < 2 or len(out) != len(whole):
+            self._checked(torch.from_numpy(out), len(whole))  # says what is wrong
+        features: NDArray[np.floating] = out[: len(part)]
+        return features
+
     def _session(self, device: torch.device) -> Any:
-        """Return the session for this process, device and number of threads: they do not survive a fork."""
-        key = os.getpid(), torch.get_num_threads(), device.type
+        """Return the session for this process and device: it does not survive a fork."""
+        key = os.getpid(), device.type
         if key not in self._sessions:
             content = self.onnx.cpu().numpy().tobytes()
-            self._sessions = {key: _open_session(content, self.name, key[1], device.type)}
+            self._sessions = {key: _open_session(content, self.name, device.type)}
         return self._sessions[key]
 
 
-def _open_session(content: bytes, name: str, threads: int, device: str = "cpu") -> Any:
+def _open_session(content: bytes, name: str, device: str = "cpu") -> Any:
     onnxruntime = _onnxruntime()
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1
     options.log_severity_level = 4
-    # Threads that wait actively would take the time of the processes that decode.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     wanted = ["CPUExecutionProvider"] if device == "cpu" else ["CUDAExecutionProvider", "CPUExecutionProvider"]
     providers = [provider for provider in wanted if provider in onnxruntime.get_available_providers()]
     try:
