@@ -62,6 +62,7 @@ LAYERS = {
     "resight.evaluation": 4,
     "resight.explanation": 4,
     "resight.doctor": 5,
+    "resight.gallery": 5,
     "resight.training": 5,
     "resight.adaptation": 6,
     "resight.api": 7,

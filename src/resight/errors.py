@@ -9,6 +9,8 @@
     ├── ProtocolError     the protocol does not allow an evaluation
     ├── TrainingError     a loss or a gradient is not finite
     ├── CacheError        the feature store cannot be read or cleared
+    ├── GalleryError      a gallery cannot be opened, read or changed
+    │   └── DamagedError  stored tracklets do not match their checksums
     └── OutputError       a result cannot be written
 
 A message says what was expected, what was found, where, and what to do. The library raises these exceptions; only the
@@ -50,6 +52,23 @@ class ProtocolError(ResightError):
 
 class CacheError(ResightError):
     """The feature store cannot be read or cleared."""
+
+
+class GalleryError(ResightError):
+    """A gallery cannot be opened, read or changed."""
+
+
+class DamagedError(GalleryError):
+    """Stored tracklets do not match their checksums.
+
+    Args:
+        message: The message.
+        ids: Ids of the damaged tracklets.
+    """
+
+    def __init__(self, message: str, ids: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.ids = ids
 
 
 class OutputError(ResightError):

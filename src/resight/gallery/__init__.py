@@ -1,0 +1,1 @@
+"""The gallery: tracklets that are stored, searched and labelled."""

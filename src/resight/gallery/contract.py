@@ -1,0 +1,173 @@
+"""The interface of a gallery's storage. One suite of tests runs over every back end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from resight.gallery.types import EVERYTHING, Entry, Event, Filter, Header, Page, Problem, StoredTracklet
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class GalleryStore(Protocol):
+    """Where tracklets, labels and settings of one gallery are kept.
+
+    Several processes can read while up to two write. What a method has written is on the disk when it returns, and
+    survives a crash of the process or of the machine. A process that is killed leaves each call done or not done.
+
+    Every method raises `GalleryError` if the storage cannot be used: damaged, full, read-only or locked.
+    """
+
+    @property
+    def header(self) -> Header:
+        """Which features the gallery holds."""
+        ...
+
+    def known(self, keys: Iterable[bytes]) -> dict[bytes, str]:
+        """Return the ids of stored tracklets by their key, for those of `keys` that are stored."""
+        ...
+
+    def add(self, tracklets: Sequence[StoredTracklet]) -> list[str | None]:
+        """Store tracklets, all or none.
+
+        Args:
+            tracklets: Tracklets whose features have the `header`'s dimension.
+
+        Returns:
+            The id of each; None if a tracklet with its key was already stored, which is then left as it is. An id that
+            belongs to another tracklet is replaced by `distinct_id`.
+
+        Raises:
+            GalleryError: If features have another dimension than the header's, or are not finite.
+        """
+        ...
+
+    def remove(self, ids: Iterable[str]) -> list[str]:
+        """Erase tracklets with their features, strips, and the events that name them, all or none.
+
+        The bytes are overwritten in every file of the gallery when this returns.
+
+        Returns:
+            The ids that were stored, and are not any more.
+        """
+        ...
+
+    def replace(self, header: Header, tracklets: Iterable[StoredTracklet]) -> int:
+        """Replace the header and all tracklets, in one step; events that name tracklets without successor are erased.
+
+        Settings are erased too, because they were derived from the old features.
+
+        Args:
+            header: The new header.
+            tracklets: The new tracklets; ids are kept as they are.
+
+        Returns:
+            Number of tracklets stored.
+        """
+        ...
+
+    def entries(self, ids: Sequence[str]) -> list[Entry]:
+        """Return entries, in the order of `ids`.
+
+        Raises:
+            GalleryError: If an id is not stored.
+        """
+        ...
+
+    def fetch(self, ids: Sequence[str]) -> list[StoredTracklet]:
+        """Return tracklets with their features and strips, in the order of `ids`.
+
+        Raises:
+            GalleryError: If an id is not stored.
+            DamagedError: If rows fail their checksum; its `ids` says which, and the others can be fetched.
+        """
+        ...
+
+    def page(
+        self, where: Filter = EVERYTHING, cursor: str | None = None, limit: int = 100, *, newest: bool = False
+    ) -> Page:
+        """Return up to `limit` entries, in the order in which they were added.
+
+        Args:
+            where: Conditions.
+            cursor: `Page.cursor` of the page before; None for the first. Entries that are added or removed meanwhile do
+                not shift the others.
+            limit: Most entries of a page, 1 or more.
+            newest: Start with the last one added.
+
+        Raises:
+            GalleryError: If the cursor is not one of this gallery.
+        """
+        ...
+
+    def count(self, where: Filter = EVERYTHING) -> int:
+        """Return how many tracklets meet the conditions."""
+        ...
+
+    def cameras(self) -> dict[str, int]:
+        """Return the number of tracklets of each camera, by its name."""
+        ...
+
+    def means(self, where: Filter = EVERYTHING) -> tuple[list[str], NDArray[np.float32]]:
+        """Return the ids of tracklets that meet the conditions, in the order of adding, and their means, (n, D).
+
+        The array may be shared and must not be changed.
+        """
+        ...
+
+    def nearest(
+        self, queries: NDArray[np.float32], k: int, where: Filter = EVERYTHING
+    ) -> list[tuple[list[str], NDArray[np.float32]]]:
+        """Return the k tracklets whose means are most similar to each query, best first.
+
+        Args:
+            queries: (Q, D) vectors of length 1.
+            k: Number of tracklets, 1 or more.
+            where: Conditions.
+
+        Returns:
+            For each query the ids, at most k, and their cosines.
+        """
+        ...
+
+    def scan(self, where: Filter = EVERYTHING, block: int = 256) -> Iterator[list[StoredTracklet]]:
+        """Yield all tracklets that meet the conditions in blocks, in the order of adding; damaged rows are left out.
+
+        What is added meanwhile may be left out.
+        """
+        ...
+
+    def append_log(self, events: Sequence[Event]) -> list[Event]:
+        """Append events to the log, all or none, and return them with their numbers.
+
+        Raises:
+            GalleryError: If an event names a tracklet that is not stored.
+        """
+        ...
+
+    def read_log(self, after: int = 0) -> list[Event]:
+        """Return the events with a number above `after`, in their order."""
+        ...
+
+    def read_setting(self, name: str) -> Any:
+        """Return a setting as plain values; None if it was not written."""
+        ...
+
+    def write_setting(self, name: str, value: Any) -> None:
+        """Write a setting: plain values, such as a calibration. None erases it."""
+        ...
+
+    def size(self) -> int:
+        """Return the bytes on disk."""
+        ...
+
+    def verify(self) -> list[Problem]:
+        """Check every row and the structure of the storage, and return what is wrong."""
+        ...
+
+    def close(self) -> None:
+        """Release files. The store cannot be used afterwards."""
+        ...
