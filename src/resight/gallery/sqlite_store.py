@@ -1,0 +1,389 @@
+"""The embedded storage of a gallery: one SQLite file in one folder."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resight.errors import DamagedError, GalleryError
+from resight.gallery.checks import check_features, other_model
+from resight.gallery.conditions import sql_conditions
+from resight.gallery.means import MeanCache
+from resight.gallery.rows import (
+    CONTENT_COLUMNS,
+    ENTRY_COLUMNS,
+    EVENT_COLUMNS,
+    DamagedRowError,
+    content_row,
+    entry_row,
+    event_row,
+    mean_row,
+    read_content,
+    read_entry,
+    read_event,
+    read_mean,
+)
+from resight.gallery.schema import BUSY_SECONDS, FILE, connect, gallery_errors, transaction
+from resight.gallery.types import (
+    EVERYTHING,
+    Entry,
+    Event,
+    Filter,
+    Header,
+    Page,
+    Problem,
+    StoredTracklet,
+    distinct_id,
+)
+from resight.gallery.verify import verify_tables
+from resight.progress import note
+
+_HEADER = "header"
+_WHOLE = f"""
+SELECT {", ".join("t." + name.strip() for name in ENTRY_COLUMNS.split(","))}, m.mean, m.checksum,
+       {", ".join("c." + name.strip() for name in CONTENT_COLUMNS.split(","))}
+FROM tracklets t LEFT JOIN means m USING (seq) LEFT JOIN contents c USING (seq)
+"""
+_AFTER_ENTRY = len(ENTRY_COLUMNS.split(","))
+
+
+class SqliteStore:
+    """A gallery in SQLite, see `GalleryStore` for its methods.
+
+    Changes go through a write-ahead log that is flushed to the disk before a method returns. Every row has a checksum,
+    which is compared whenever the row is read. Threads may share a store; processes open one each.
+
+    Args:
+        folder: The gallery; the file in it is `schema.FILE`.
+        header: Which features the gallery holds. If there is no gallery, it is made with this header. None opens an
+            existing gallery.
+        tell: Called with a sentence when damaged rows are left out.
+
+    Raises:
+        GalleryError: If there is no gallery and no header, the folder holds something else, the gallery was written by
+            a newer version, or it holds other features than those of `header`.
+    """
+
+    def __init__(self, folder: Path, header: Header | None = None, tell: Callable[[str], None] = note) -> None:
+        self.folder = folder
+        self.path = folder / FILE
+        self._tell = tell
+        self._told: set[str] = set()
+        self._lock = threading.RLock()
+        self._database = connect(folder, create=header is not None)
+        try:
+            with self._open("open"):
+                if header is not None and self._stored_header() is None:
+                    with transaction(self._database):
+                        if self._stored_header() is None:  # another process may have been faster
+                            self._write_setting(_HEADER, header.to_json())
+            if header is not None and not self.header.fits(header):
+                raise other_model(folder, self.header, header)
+            self._means = MeanCache(self.header.dim)
+        except BaseException:
+            self._database.close()
+            raise
+
+    @property
+    def header(self) -> Header:
+        """See `GalleryStore.header`."""
+        with self._open("read"):
+            stored = self._stored_header()
+        if stored is None:
+            raise GalleryError(f"{self.folder} is a gallery whose making was interrupted: delete it and make it again")
+        return stored
+
+    def known(self, keys: Iterable[bytes]) -> dict[bytes, str]:
+        """See `GalleryStore.known`."""
+        with self._open("read"):
+            found = ((key, self._one("SELECT id FROM tracklets WHERE key = ?", key)) for key in keys)
+            return {key: row[0] for key, row in found if row is not None}
+
+    def add(self, tracklets: Sequence[StoredTracklet]) -> list[str | None]:
+        """See `GalleryStore.add`."""
+        check_features(tracklets, self.header.dim)
+        with self._open("write"), transaction(self._database):
+            added = [self._insert(tracklet) for tracklet in tracklets]
+            self._means.invalidate()
+            return added
+
+    def remove(self, ids: Iterable[str]) -> list[str]:
+        """See `GalleryStore.remove`."""
+        removed = []
+        with self._open("write"):
+            with transaction(self._database):
+                for id_ in dict.fromkeys(ids):
+                    if row := self._one("SELECT seq FROM tracklets WHERE id = ?", id_):
+                        self._delete(row[0], id_)
+                        removed.append(id_)
+                self._means.invalidate()
+            if removed:
+                self._overwrite()
+        return removed
+
+    def replace(self, header: Header, tracklets: Iterable[StoredTracklet]) -> int:
+        """See `GalleryStore.replace`."""
+        with self._open("write"):
+            with transaction(self._database):
+                before = {id_ for (id_,) in self._database.execute("SELECT id FROM tracklets")}
+                for table in ("tracklets", "means", "contents", "settings"):
+                    self._database.execute(f"DELETE FROM {table}")
+                self._write_setting(_HEADER, header.to_json())
+                for tracklet in tracklets:
+                    check_features([tracklet], header.dim)
+                    if self._insert(tracklet) is not None:
+                        before.discard(tracklet.id)
+                for id_ in before:
+                    self._delete_events(id_)
+                (count,) = self._database.execute("SELECT count(*) FROM tracklets").fetchone()
+            self._means = MeanCache(header.dim)
+            self._overwrite()
+        return int(count)
+
+    def entries(self, ids: Sequence[str]) -> list[Entry]:
+        """See `GalleryStore.entries`."""
+        with self._open("read"):
+            query = f"SELECT {ENTRY_COLUMNS} FROM tracklets WHERE id = ?"
+            return self._each(ids, lambda id_: read_entry(self._found(id_, self._one(query, id_)))[0])
+
+    def fetch(self, ids: Sequence[str]) -> list[StoredTracklet]:
+        """See `GalleryStore.fetch`."""
+        with self._open("read"):
+            query = f"{_WHOLE} WHERE t.id = ?"
+            return self._each(ids, lambda id_: _read_whole(self._found(id_, self._one(query, id_))))
+
+    def page(
+        self, where: Filter = EVERYTHING, cursor: str | None = None, limit: int = 100, *, newest: bool = False
+    ) -> Page:
+        """See `GalleryStore.page`."""
+        conditions, values = sql_conditions(where)
+        if cursor is not None:
+            if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
+                raise GalleryError(f"{cursor!r} is not a cursor of this gallery: pass the one of the page before")
+            conditions += f" AND seq {'<' if newest else '>'} ?"
+            values.append(int(cursor))
+        query = f"SELECT seq, {ENTRY_COLUMNS} FROM tracklets WHERE {conditions} ORDER BY seq"
+        with self._open("read"):
+            rows = self._database.execute(
+                query + (" DESC" if newest else "") + " LIMIT ?", (*values, limit + 1)
+            ).fetchall()
+        entries = []
+        for _, *row in rows[:limit]:
+            try:
+                entries.append(read_entry(row)[0])
+            except DamagedRowError:
+                self._leave_out(str(row[0]))
+        return Page(tuple(entries), str(rows[limit - 1][0]) if len(rows) > limit else None)
+
+    def count(self, where: Filter = EVERYTHING) -> int:
+        """See `GalleryStore.count`."""
+        conditions, values = sql_conditions(where)
+        with self._open("read"):
+            return int(self._one(f"SELECT count(*) FROM tracklets WHERE {conditions}", *values)[0])
+
+    def cameras(self) -> dict[str, int]:
+        """See `GalleryStore.cameras`."""
+        with self._open("read"):
+            rows = self._database.execute("SELECT camera, count(*) FROM tracklets GROUP BY camera ORDER BY camera")
+            return dict(rows.fetchall())
+
+    def means(self, where: Filter = EVERYTHING) -> tuple[list[str], NDArray[np.float32]]:
+        """See `GalleryStore.means`."""
+        with self._open("read"):
+            return self._current_means().chosen(self._seqs(where))
+
+    def nearest(
+        self, queries: NDArray[np.float32], k: int, where: Filter = EVERYTHING
+    ) -> list[tuple[list[str], NDArray[np.float32]]]:
+        """See `GalleryStore.nearest`."""
+        with self._open("read"):
+            return self._current_means().nearest(queries, k, self._seqs(where))
+
+    def scan(self, where: Filter = EVERYTHING, block: int = 256) -> Iterator[list[StoredTracklet]]:
+        """See `GalleryStore.scan`."""
+        conditions, values = sql_conditions(where)
+        last = 0
+        while True:
+            with self._open("read"):
+                rows = self._database.execute(
+                    f"SELECT seq, id FROM tracklets WHERE {conditions} AND seq > ? ORDER BY seq LIMIT ?",
+                    (*values, last, block),
+                ).fetchall()
+                if not rows:
+                    return
+                last, tracklets = rows[-1][0], []
+                for seq, id_ in rows:
+                    try:
+                        tracklets.append(_read_whole(self._one(f"{_WHOLE} WHERE seq = ?", seq)))
+                    except (DamagedRowError, sqlite3.DatabaseError):
+                        self._leave_out(id_)
+            yield tracklets
+
+    def append_log(self, events: Sequence[Event]) -> list[Event]:
+        """See `GalleryStore.append_log`."""
+        with self._open("write"), transaction(self._database):
+            return [self._append(event) for event in events]
+
+    def read_log(self, after: int = 0) -> list[Event]:
+        """See `GalleryStore.read_log`."""
+        with self._open("read"):
+            query = f"SELECT {EVENT_COLUMNS} FROM log WHERE number > ? ORDER BY number"
+            rows = self._database.execute(query, (after,)).fetchall()
+        events = []
+        for row in rows:
+            try:
+                events.append(read_event(row))
+            except DamagedRowError:
+                self._leave_out(f"event {row[0]}")
+        return events
+
+    def read_setting(self, name: str) -> Any:
+        """See `GalleryStore.read_setting`."""
+        with self._open("read"):
+            row = self._one("SELECT value FROM settings WHERE name = ?", name)
+        return None if row is None else json.loads(row[0])
+
+    def write_setting(self, name: str, value: Any) -> None:
+        """See `GalleryStore.write_setting`."""
+        with self._open("write"), transaction(self._database):
+            self._write_setting(name, value)
+
+    def size(self) -> int:
+        """See `GalleryStore.size`."""
+        return sum(path.stat().st_size for path in self.folder.glob(FILE + "*"))
+
+    def verify(self) -> list[Problem]:
+        """See `GalleryStore.verify`."""
+        with self._open("read"):
+            return verify_tables(self._database, self.header.dim)
+
+    def close(self) -> None:
+        """See `GalleryStore.close`."""
+        with self._lock:
+            self._database.close()
+
+    @contextmanager
+    def _open(self, doing: str) -> Iterator[None]:
+        """Let no other thread use the connection, and turn errors of SQLite into ours."""
+        with self._lock, gallery_errors(self.path, doing):
+            yield
+
+    def _one(self, query: str, *values: Any) -> Any:
+        return self._database.execute(query, values).fetchone()
+
+    def _stored_header(self) -> Header | None:
+        row = self._one("SELECT value FROM settings WHERE name = ?", _HEADER)
+        return None if row is None else Header(**json.loads(row[0]))
+
+    def _write_setting(self, name: str, value: Any) -> None:
+        if value is None:
+            self._database.execute("DELETE FROM settings WHERE name = ?", (name,))
+        else:
+            self._database.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, json.dumps(value)))
+
+    def _insert(self, tracklet: StoredTracklet) -> str | None:
+        """Insert a tracklet, and return its id; None if its frames are already stored."""
+        if self._one("SELECT 1 FROM tracklets WHERE key = ?", tracklet.key):
+            return None
+        for length in (6, 64):
+            if self._one("SELECT 1 FROM tracklets WHERE id = ?", tracklet.id):
+                tracklet = tracklet.renamed(distinct_id(tracklet.id, tracklet.key, length))
+        row = entry_row(tracklet)
+        marks = ", ".join("?" * len(row))
+        seq = self._database.execute(f"INSERT INTO tracklets ({ENTRY_COLUMNS}) VALUES ({marks})", row).lastrowid
+        self._database.execute("INSERT INTO means VALUES (?, ?, ?)", (seq, *mean_row(tracklet)))
+        content = content_row(tracklet)
+        marks = ", ".join("?" * len(content))
+        self._database.execute(f"INSERT INTO contents (seq, {CONTENT_COLUMNS}) VALUES (?, {marks})", (seq, *content))
+        return tracklet.id
+
+    def _delete(self, seq: int, id_: str) -> None:
+        for table in ("contents", "means", "tracklets"):
+            self._database.execute(f"DELETE FROM {table} WHERE seq = ?", (seq,))
+        self._delete_events(id_)
+
+    def _delete_events(self, id_: str) -> None:
+        self._database.execute("DELETE FROM log WHERE number IN (SELECT number FROM named WHERE id = ?)", (id_,))
+        self._database.execute("DELETE FROM named WHERE number IN (SELECT number FROM named WHERE id = ?)", (id_,))
+
+    def _append(self, event: Event) -> Event:
+        for id_ in event.ids:
+            self._found(id_, self._one("SELECT 1 FROM tracklets WHERE id = ?", id_))
+        row = event_row(event)
+        number = self._database.execute(
+            "INSERT INTO log (kind, author, time, ids, data, checksum) VALUES (?, ?, ?, ?, ?, ?)", row
+        ).lastrowid
+        self._database.executemany("INSERT INTO named VALUES (?, ?)", [(id_, number) for id_ in set(event.ids)])
+        return Event(event.kind, event.ids, event.author, float(event.time), event.data, number or 0)
+
+    def _found(self, id_: str, row: Any) -> Any:
+        if row is None:
+            raise GalleryError(f"the gallery {self.folder} has no tracklet {id_!r}")
+        return row
+
+    def _each(self, ids: Sequence[str], read: Callable[[str], Any]) -> list[Any]:
+        found, damaged = [], []
+        for id_ in ids:
+            try:
+                found.append(read(id_))
+            except (DamagedRowError, sqlite3.DatabaseError) as error:
+                if isinstance(error, sqlite3.OperationalError):  # locked or unreadable as a whole
+                    raise
+                damaged.append(id_)
+        if damaged:
+            raise DamagedError(
+                f"{damaged[0]!r} in the gallery {self.folder} is damaged: remove it and add it again, or restore the "
+                "gallery from a copy; `resight gallery verify` lists all damage",
+                tuple(damaged),
+            )
+        return found
+
+    def _leave_out(self, name: str) -> None:
+        if name not in self._told:
+            self._told.add(name)
+            self._tell(f"{name} in the gallery {self.folder} is damaged and left out; see `resight gallery verify`")
+
+    def _current_means(self) -> MeanCache:
+        before = self._means.unreadable
+        if self._means.dim != self.header.dim:  # another process has rebuilt the gallery
+            self._means = MeanCache(self.header.dim)
+        self._means.update(self._database)
+        if self._means.unreadable > before:
+            self._tell(
+                f"{self._means.unreadable} tracklets of the gallery {self.folder} are damaged and not searched; see "
+                "`resight gallery verify`"
+            )
+        return self._means
+
+    def _seqs(self, where: Filter) -> NDArray[np.int64] | None:
+        if where == EVERYTHING:
+            return None
+        conditions, values = sql_conditions(where)
+        rows = self._database.execute(f"SELECT seq FROM tracklets WHERE {conditions}", values)
+        return np.fromiter((seq for (seq,) in rows), np.int64)
+
+    def _overwrite(self) -> None:
+        """Remove what was deleted from the write-ahead log; SQLite has overwritten it in the file itself."""
+        until = time.monotonic() + BUSY_SECONDS
+        while self._one("PRAGMA wal_checkpoint(TRUNCATE)")[0]:
+            if time.monotonic() > until:
+                raise GalleryError(
+                    f"the tracklets are removed from {self.folder}, but their bytes stay in its write-ahead log while "
+                    "another process reads: close it, and remove any tracklet again or close the gallery"
+                )
+            time.sleep(0.05)
+
+
+def _read_whole(row: Sequence[Any]) -> StoredTracklet:
+    entry, key = read_entry(row[:_AFTER_ENTRY])
+    mean = read_mean(row[_AFTER_ENTRY : _AFTER_ENTRY + 2])
+    return read_content(entry, key, mean, row[_AFTER_ENTRY + 2 :])
