@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from resight.api.evaluate import evaluate
     from resight.api.explain import explain
     from resight.api.fit import fit
+    from resight.api.gallery import Gallery
     from resight.api.model import Model, load_model
     from resight.api.precomputed import group_detections, read_features, search_features
     from resight.api.search import search
@@ -30,6 +31,7 @@ __all__ = [
     "Answer",
     "Answers",
     "Dataset",
+    "Gallery",
     "Model",
     "Ranking",
     "ResightError",
@@ -51,6 +53,7 @@ _HOMES = {
     "Answer": "resight.api.answers",
     "Answers": "resight.api.answers",
     "Dataset": "resight.tracklet",
+    "Gallery": "resight.api.gallery",
     "Model": "resight.api.model",
     "Ranking": "resight.ranking",
     "ResightError": "resight.errors",

@@ -180,4 +180,5 @@ def _middles(numbers: MatchNumbers) -> tuple[tuple[Tile, ...], tuple[Tile, ...]]
 
 
 def _detail(tracklet: Tracklet, camera_name: Callable[[int], str] = default_camera_name) -> str:
-    return f"{camera_name(tracklet.camera)}, {len(tracklet)} {'frame' if len(tracklet) == 1 else 'frames'}"
+    name = tracklet.camera_name or camera_name(tracklet.camera)
+    return f"{name}, {len(tracklet)} {'frame' if len(tracklet) == 1 else 'frames'}"

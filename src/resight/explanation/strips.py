@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import simplejpeg
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from resight.data.corruption import corrupt_frame
 from resight.data.frames import Pixels, read_frame, resize_frame
+from resight.data.pictures import decode_picture
 from resight.errors import FrameError
 from resight.features.types import PADDING
 from resight.tracklet import Tracklet
@@ -45,6 +46,17 @@ class Tile:
         return data_uri(encoded, "image/jpeg")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PicturedTracklet(Tracklet):
+    """A tracklet of which only some frames are at hand, as small pictures; the others are not shown.
+
+    Attributes:
+        pictures: Encoded pictures by frame number.
+    """
+
+    pictures: Mapping[int, bytes] = field(default_factory=dict)
+
+
 def load_tiles(
     tracklet: Tracklet, numbers: Sequence[int], *, corrupted: bool = False, size: tuple[int, int] = TILE_SIZE
 ) -> tuple[Tile, ...]:
@@ -58,7 +70,14 @@ def load_tiles(
         numbers: Frame numbers, counted from 0.
         corrupted: Whether to corrupt the frames (paper, Sec. 4.4), as in the model's input.
         size: (height, width) of an image; frames are stretched to it, as in the model's input.
+
+    Returns:
+        The images. Of a `PicturedTracklet`, only those that it has, or the nearest one.
     """
+    if isinstance(tracklet, PicturedTracklet) and tracklet.pictures:
+        middle = numbers[len(numbers) // 2]
+        nearest = min(tracklet.pictures, key=lambda number: abs(number - middle))
+        numbers = [number for number in numbers if number in tracklet.pictures] or [nearest]
     tiles: dict[int, Tile] = {}
     for number in numbers:
         if number not in tiles:
@@ -69,8 +88,11 @@ def load_tiles(
 def _load_tile(tracklet: Tracklet, number: int, corrupted: bool, size: tuple[int, int]) -> Tile:
     label = f"{tracklet.id}, frame {number + 1} of {len(tracklet)}"
     try:
-        frame = read_frame(tracklet.frame(number))
-    except FrameError:
+        if isinstance(tracklet, PicturedTracklet):
+            frame = decode_picture(tracklet.pictures[number])
+        else:
+            frame = read_frame(tracklet.frame(number))
+    except (FrameError, KeyError, ValueError, OSError):
         return Tile(placeholder(size), f"{label}: cannot be read", missing=True)
     return Tile(resize_frame(corrupt_frame(frame) if corrupted else frame, size), label)
 
@@ -91,6 +113,8 @@ def clip_middles(tracklet: Tracklet, clips: NDArray[np.int64], corrupted: NDArra
 
 def tracklet_frames(tracklet: Tracklet, most: int = 8) -> list[int]:
     """Return at most `most` frame numbers of a tracklet, evenly spaced, including the first and the last."""
+    if isinstance(tracklet, PicturedTracklet):
+        return _thin(sorted(tracklet.pictures), most)
     return _thin(list(range(len(tracklet))), most)
 
 

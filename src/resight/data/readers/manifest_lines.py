@@ -224,10 +224,26 @@ def _name(values: dict[str, Any], key: str, where: str) -> str:
 
 
 def _time(values: dict[str, Any], key: str, where: str) -> float | None:
-    """Return a time in seconds, or None if it is missing. A date without a time zone counts as UTC."""
+    """Return a time in seconds, or None if it is missing."""
     value = values.get(key)
     if value is None or value == "":
         return None
+    seconds = parse_time(value)
+    if seconds is None:
+        raise DatasetError(f"{where}: expected {key} to be {TIMES}, found {value!r}")
+    return seconds
+
+
+TIMES = "seconds or a time such as 2024-05-01T10:00:00Z"
+"""What `parse_time` takes, for messages."""
+
+
+def parse_time(value: object) -> float | None:
+    """Return a time in seconds, since 1970 if it is a date; None if it is no time. A date without a zone is in UTC.
+
+    >>> parse_time("1970-01-01T00:01Z"), parse_time(2.5), parse_time("soon")
+    (60.0, 2.5, None)
+    """
     text = str(value)
     try:
         seconds = float("nan") if isinstance(value, bool) else float(text)
@@ -235,11 +251,6 @@ def _time(values: dict[str, Any], key: str, where: str) -> float | None:
         try:
             date = datetime.fromisoformat(text)
         except ValueError:
-            seconds = float("nan")
-        else:
-            seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-    if not math.isfinite(seconds):
-        raise DatasetError(
-            f"{where}: expected {key} to be seconds or a time such as 2024-05-01T10:00:00Z, found {value!r}"
-        )
-    return seconds
+            return None
+        seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    return seconds if math.isfinite(seconds) else None

@@ -1,0 +1,235 @@
+"""The public gallery: tracklets in a folder, added as footage arrives, and searched at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import Any, Unpack
+
+from resight.api.gallery_adding import Added, add_tracklets
+from resight.api.gallery_answers import GalleryAnswer, GalleryAnswers, explain_stored
+from resight.api.gallery_conditions import Conditions, as_filter
+from resight.api.gallery_encoding import encode_keyed, header_of, keyed
+from resight.api.model import Model, as_model
+from resight.api.sources import as_tracklets
+from resight.errors import GalleryError
+from resight.explanation.evidence import MatchEvidence
+from resight.gallery.checks import other_model
+from resight.gallery.contract import GalleryStore
+from resight.gallery.schema import is_gallery
+from resight.gallery.search import pooled, search_store
+from resight.gallery.sqlite_store import SqliteStore
+from resight.gallery.types import Entry, Filter, Page, Problem, StoredTracklet
+from resight.scoring.search import SHORTLIST
+from resight.settings import whole_number
+
+
+class Gallery:
+    """Tracklets in a folder: added as footage arrives, searched at any time, erased when they are due.
+
+    Args:
+        path: Folder of the gallery.
+        model: A `Model`, its name or the path of its file. None is the model with which the gallery was made, or the
+            default one for a new gallery.
+        create: Whether to make the gallery if there is none.
+
+    Raises:
+        GalleryError: If the folder holds something else, there is no gallery and `create` is False, or the gallery
+            holds features of another model.
+        CheckpointError: If there is no such model.
+    """
+
+    def __init__(
+        self, path: str | PathLike[str], model: Model | str | Path | None = None, *, create: bool = True
+    ) -> None:
+        self.path = Path(path).expanduser()
+        header = None
+        if model is not None or (create and not is_gallery(self.path)):
+            self.model = as_model(model)
+            header = header_of(self.model)
+        if not create and not is_gallery(self.path):
+            header = None  # opening will say that there is none
+        self.store: GalleryStore = SqliteStore(self.path, header)
+
+    @cached_property
+    def model(self) -> Model:
+        """The model with which the gallery was made; it is loaded on first use.
+
+        Raises:
+            GalleryError: If the model of this name is another one now, or its file does not exist any more.
+        """
+        stored = self.store.header
+        model = as_model(stored.model)
+        if not stored.fits(header_of(model)):
+            raise other_model(self.path, stored, header_of(model))
+        return model
+
+    def __repr__(self) -> str:
+        return f"<resight.Gallery {self.path}: {len(self):,} tracklets, model {self.store.header.model}>"
+
+    def __len__(self) -> int:
+        return self.store.count()
+
+    def __getitem__(self, id_: str) -> Entry:
+        return self.store.entries([id_])[0]
+
+    def __contains__(self, id_: object) -> bool:
+        return isinstance(id_, str) and self.store.count(Filter(ids=frozenset([id_]))) == 1
+
+    def __enter__(self) -> Gallery:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the files of the gallery."""
+        self.store.close()
+
+    def add(self, source: Any, *, camera: str = "", progress: bool = False) -> Added:
+        """Add tracklets. What is already stored is recognised by its frames, and not encoded again.
+
+        Tracklets are stored while others are still being encoded. An interrupted call keeps what it has stored, and can
+        be repeated. Features are not kept in the feature store, so that removing a tracklet erases every copy.
+
+        Args:
+            source: A data set as ``KIND:PATH`` or as `read_dataset` returned it, of which the gallery and the queries
+                are added; or one tracklet or several, in any form that `Model.encode` takes.
+            camera: Name of the camera of tracklets that have none.
+            progress: Whether to show a progress bar.
+
+        Raises:
+            DatasetError: If the source cannot be read.
+            GalleryError: If the gallery cannot be written. What was stored before is kept.
+        """
+        return add_tracklets(self.store, self.model, source, camera=camera, progress=progress)
+
+    def entries(
+        self, *, cursor: str | None = None, limit: int = 100, newest: bool = False, **conditions: Unpack[Conditions]
+    ) -> Page:
+        """Return up to `limit` entries in the order in which they were added.
+
+        Args:
+            cursor: `Page.cursor` of the page before; None for the first.
+            limit: Most entries of a page, 1 or more.
+            newest: Whether to begin with the last one added.
+            **conditions: See `Conditions`.
+        """
+        whole_number("limit", limit, 1)
+        return self.store.page(as_filter(**conditions), cursor, limit, newest=newest)
+
+    def strip(self, id_: str) -> tuple[bytes, ...]:
+        """Return the small pictures of a tracklet as JPEG, one for each clip.
+
+        Raises:
+            GalleryError: If there is no such tracklet, or it is damaged.
+        """
+        return self.store.fetch([id_])[0].strip
+
+    def references(self, reference: Any) -> tuple[StoredTracklet, ...]:
+        """Return what a search is for: stored tracklets, or others, which are encoded.
+
+        Args:
+            reference: See `search`.
+
+        Raises:
+            GalleryError: If a text is neither the id of a stored tracklet nor the path of a folder or picture.
+            DatasetError: If a folder or picture cannot be read.
+        """
+        if isinstance(reference, StoredTracklet):
+            return (reference,)
+        if isinstance(reference, str):
+            if reference in self:
+                return tuple(self.store.fetch([reference]))
+            try:
+                exists = bool(reference) and Path(reference).expanduser().exists()
+            except (OSError, ValueError, RuntimeError):  # too long, a zero byte, or the home of an unknown user
+                exists = False
+            if not exists:
+                raise GalleryError(
+                    f"{reference[:80]!r} is neither the id of a tracklet in the gallery {self.path}, nor a folder of "
+                    "frames or a picture"
+                )
+        elif isinstance(reference, (list, tuple)):
+            several = [item for item in reference if isinstance(item, StoredTracklet) or item in self]
+            if several or (reference and all(isinstance(item, (list, tuple)) for item in reference)):
+                return tuple(found for item in reference for found in self.references(item))
+        items = [keyed(self.model, tracklet) for tracklet in as_tracklets(reference)[0]]
+        known = self.store.known([item.key for item in items])
+        return tuple(
+            self.store.fetch([known[item.key]])[0] if item.key in known else encode_keyed(self.model, [item])[0]
+            for item in items
+        )
+
+    def search(
+        self, reference: Any, *, k: int = 10, exact: bool = False, shortlist: int = SHORTLIST,
+        **conditions: Unpack[Conditions],
+    ) -> GalleryAnswers:  # fmt: skip
+        """Return the stored tracklets that are most similar to a person.
+
+        The references themselves are not among the answers.
+
+        Args:
+            reference: The id of a stored tracklet, a folder of pictures, one picture, a list of pictures, arrays, or a
+                `Tracklet`; or a list of these that show one person, whose clips are pooled.
+            k: Number of answers, 1 or more.
+            exact: Compare all tracklets by their clip pairs, except for those that a bound rules out. By default, only
+                a shortlist is compared: those with the most similar mean features.
+            shortlist: Size of the shortlist.
+            **conditions: See `Conditions`.
+
+        Raises:
+            GalleryError: If a reference is not found, or the gallery cannot be read.
+            RecipeError: If `k` or `shortlist` is below 1, or a condition is not one.
+        """
+        whole_number("k", k, 1)
+        whole_number("shortlist", shortlist, 1)
+        where = as_filter(**conditions)
+        references = self.references(reference)
+        own = frozenset(item.id for item in references)
+        where = replace(where, without=(where.without or frozenset()) | own)
+        aggregator = self.model.checkpoint.aggregator
+        candidates = search_store(
+            self.store, pooled(references), aggregator, k, where=where, shortlist=None if exact else shortlist,
+            compute=self.model.compute,
+        )  # fmt: skip
+        answers = GalleryAnswers(
+            references, aggregator, self.store.count(where), candidates.scored, None if exact else shortlist
+        )
+        return replace(
+            answers,
+            answers=tuple(
+                GalleryAnswer(rank, c.tracklet.entry, c.similarity, None, None, c.tracklet, answers)
+                for rank, c in enumerate(candidates.best, start=1)
+            ),
+        )
+
+    def explain(self, first: Any, second: Any) -> MatchEvidence:
+        """Return the part of every clip pair in the similarity of two tracklets, from what is stored.
+
+        Args:
+            first: One or several tracklets of one person, as in `search`.
+            second: The other tracklet.
+        """
+        gallery = self.references(second)
+        if len(gallery) != 1:
+            raise GalleryError(f"expected one tracklet to explain, found {len(gallery)}")
+        return explain_stored(self.references(first), gallery[0], self.model.checkpoint.aggregator)
+
+    def remove(self, ids: Iterable[str]) -> list[str]:
+        """Erase tracklets: features, strips, and labels that name them. Their bytes are overwritten.
+
+        Args:
+            ids: Ids of the tracklets.
+
+        Returns:
+            The ids that were stored.
+        """
+        return self.store.remove([ids] if isinstance(ids, str) else ids)
+
+    def verify(self) -> list[Problem]:
+        """Check every row and the structure of the gallery, and return what is wrong."""
+        return self.store.verify()

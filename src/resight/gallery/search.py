@@ -1,0 +1,111 @@
+"""Search a gallery: candidates by mean feature, similarities by the engine; or all of it, exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resight.compute import Compute
+from resight.features.types import ClipFeatures
+from resight.gallery.contract import GalleryStore
+from resight.gallery.describe import unit_mean
+from resight.gallery.types import Filter, StoredTracklet
+from resight.models.aggregators import Aggregator
+from resight.scoring.search import search_exactly
+
+_BLOCK = 512
+"""Tracklets that an exact search reads at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A stored tracklet with its similarity to a query."""
+
+    tracklet: StoredTracklet
+    similarity: float
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """The result of a search.
+
+    Attributes:
+        best: The best, best first.
+        scored: Number of tracklets that were compared by their clip pairs.
+    """
+
+    best: tuple[Candidate, ...]
+    scored: int
+
+
+def pooled(references: Sequence[StoredTracklet]) -> NDArray[np.float32]:
+    """Return the clips of all references of one person as the clips of one query, (M, D).
+
+    The similarity to it is the mean over all clip pairs, weighted by importance, as for one tracklet: a clip counts as
+    much as the model trusts it, whichever reference it is from, and the similarity has the same range and meaning.
+    """
+    return np.concatenate([reference.features for reference in references]).astype(np.float32)
+
+
+def search_store(
+    store: GalleryStore,
+    query: NDArray[np.float32],
+    aggregator: Aggregator,
+    k: int,
+    *,
+    where: Filter,
+    shortlist: int | None,
+    compute: Compute = Compute(),
+) -> Candidates:
+    """Return the k stored tracklets that are most similar to a query.
+
+    Args:
+        store: The gallery.
+        query: (M, D) clip features.
+        aggregator: Aggregator that computes the similarities.
+        k: Number of answers, 1 or more.
+        where: Conditions that an answer must meet.
+        shortlist: Compare only this many tracklets by their clip pairs, those with the most similar means; None
+            compares all, and skips those that cannot be among the best by a proven bound.
+        compute: Device and precision.
+    """
+    if shortlist is not None:
+        ids, _ = store.nearest(unit_mean(query)[None], max(shortlist, k), where)[0]
+        # Unlike fetch, this leaves out what is damaged, or was removed a moment ago.
+        listed = [tracklet for block in store.scan(Filter(ids=frozenset(ids))) for tracklet in block]
+        return score_tracklets(query, listed, aggregator, k, compute)
+    best = Candidates((), 0)
+    for block in store.scan(where, _BLOCK):
+        found = score_tracklets(query, block, aggregator, k, compute)
+        both = sorted((*best.best, *found.best), key=lambda candidate: -candidate.similarity)  # stable: oldest first
+        best = Candidates(tuple(both[:k]), best.scored + found.scored)
+    return best
+
+
+def score_tracklets(
+    query: NDArray[np.float32],
+    tracklets: Sequence[StoredTracklet],
+    aggregator: Aggregator,
+    k: int,
+    compute: Compute = Compute(),
+) -> Candidates:
+    """Return the k most similar of some tracklets, best first."""
+    if not tracklets:
+        return Candidates((), 0)
+    ranking, effort = search_exactly(
+        as_features([query], ["query"]),
+        as_features([tracklet.features for tracklet in tracklets], [tracklet.id for tracklet in tracklets]),
+        aggregator, k, compute=compute,
+    )  # fmt: skip
+    best = zip(ranking.order[0].tolist(), ranking.scores[0].tolist(), strict=True)
+    return Candidates(tuple(Candidate(tracklets[place], score) for place, score in best), effort.scored)
+
+
+def as_features(values: Sequence[NDArray[np.floating]], ids: Sequence[str]) -> ClipFeatures:
+    """Return features (M, D) of several tracklets as the engine takes them."""
+    stacked = np.stack(values).astype(np.float32)
+    nobody = np.full(len(stacked), -1, np.int64)
+    return ClipFeatures(tuple(ids), nobody, nobody, stacked, np.zeros((*stacked.shape[:2], 1), np.int64))

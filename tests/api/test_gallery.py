@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import io
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.api.conftest import MakeModel
+
+import resight
+from resight.api.gallery import Gallery
+from resight.data.frames import read_frame
+from resight.errors import GalleryError, RecipeError
+from resight.features.extract import extract_clip_features
+
+
+@pytest.fixture
+def gallery(make_model: MakeModel, manifest: Path, tmp_path: Path) -> Gallery:
+    gallery = Gallery(tmp_path / "site.gallery", make_model())
+    assert len(gallery.add(f"manifest:{manifest}").added) == 8
+    return gallery
+
+
+def test_what_is_added_is_found(gallery: Gallery, manifest: Path) -> None:
+    dataset = resight.read_dataset(f"manifest:{manifest}")
+    tracklet = dataset.gallery[0]
+    entry = gallery[tracklet.id]
+    assert (entry.camera, entry.start, entry.end, entry.frames) == (tracklet.camera_name, 0.0, 5.0, 6)
+    assert entry.source == f"manifest:{manifest}" and entry.person is None and 0 < entry.quality < 1
+    assert len(gallery) == 8 and tracklet.id in gallery and "nobody" not in gallery
+    strip = gallery.strip(tracklet.id)
+    assert len(strip) == 3 and Image.open(io.BytesIO(strip[0])).size == (64, 128)
+    model = gallery.model
+    features = extract_clip_features(model.checkpoint.encoder, [tracklet], model.recipe.clips)
+    stored = gallery.store.fetch([tracklet.id])[0]
+    assert np.allclose(stored.features, features.values[0], rtol=1e-3, atol=1e-3)
+    assert np.array_equal(stored.frame_numbers, features.frame_numbers[0])
+    assert stored.folder == str(tracklet.folder.resolve()) and stored.names == tracklet.names
+
+
+def test_frames_are_known_again_under_another_name(gallery: Gallery, manifest: Path, tmp_path: Path) -> None:
+    again = gallery.add(f"manifest:{manifest}")
+    assert again.added == () and again.known == 8
+    moved = tmp_path / "moved"
+    shutil.copytree(manifest / "0001" / "c1" / "0001", moved)
+    assert gallery.add(moved).known == 1
+    frames = [read_frame(path) for path in sorted(moved.iterdir())]
+    added = gallery.add(frames, camera="door").added
+    assert added[0].startswith("frames-") and gallery[added[0]].camera == "door"
+    assert gallery.add([np.stack(frames), moved]).known == 2
+
+
+def test_features_are_not_kept_elsewhere(gallery: Gallery) -> None:
+    from resight.features.store import FeatureStore
+
+    assert FeatureStore().info().tracklets == 0
+
+
+def test_unreadable_frames_fail_alone(gallery: Gallery, manifest: Path, tmp_path: Path) -> None:
+    copies = []
+    for number, name in enumerate(("fine", "broken", "also-fine")):
+        folder = tmp_path / name
+        shutil.copytree(manifest / "0001" / "c1" / "0001", folder)
+        path = folder / "000002.jpg"
+        Image.fromarray(np.full((32, 16, 3), 40 * number + 9, np.uint8)).save(path)
+        if name == "broken":
+            path.write_bytes(path.read_bytes()[:100])
+        copies.append(folder)
+    result = gallery.add(copies)
+    assert result.added == ("fine", "also-fine") and [id_ for id_, _ in result.failed] == ["broken"]
+    assert "000002.jpg" in result.failed[0][1] and len(gallery) == 10
+
+
+def test_search_by_every_kind_of_reference(gallery: Gallery, manifest: Path) -> None:
+    by_id = gallery.search("door-0001", k=3)
+    assert [a.rank for a in by_id] == [1, 2, 3] and len(by_id) == 3 and by_id.searched == 7
+    assert by_id[0].similarity >= by_id[1].similarity and by_id[0].probability is by_id[0].identity is None
+    folder = manifest / "0001" / "c1" / "0001"
+    expected = {a.id: a.similarity for a in by_id}
+    for reference in (folder, str(folder), sorted(folder.iterdir()), resight.Tracklet(
+        "other", 1, 1, folder, tuple(sorted(path.name for path in folder.iterdir()))
+    )):  # fmt: skip
+        assert {a.id: a.similarity for a in gallery.search(reference, k=3)} == pytest.approx(expected, abs=1e-6)
+    frames = [read_frame(path) for path in sorted(folder.iterdir())]
+    arrays = gallery.search(frames, k=8)
+    assert arrays[0].id == "door-0001" and arrays.searched == 8
+    one = gallery.search(folder / "000000.jpg", k=8)
+    assert one.searched == 8
+
+
+def test_search_is_that_of_the_model(gallery: Gallery) -> None:
+    model = gallery.model
+    stored = {t.id: t.features.astype(np.float32) for block in gallery.store.scan() for t in block}
+    for exact in (False, True):
+        answers = gallery.search("hall-0002", k=7, exact=exact)
+        expected = {
+            id_: model.similarity(stored["hall-0002"], values) for id_, values in stored.items() if id_ != "hall-0002"
+        }
+        assert {a.id: a.similarity for a in answers} == pytest.approx(expected, abs=1e-5)
+        assert [a.similarity for a in answers] == sorted((a.similarity for a in answers), reverse=True)
+
+
+def test_several_references_are_one_person(gallery: Gallery, manifest: Path) -> None:
+    answers = gallery.search(["door-0001", "hall-0001"], k=8)
+    assert answers.searched == 6 and {"door-0001", "hall-0001"} & {a.id for a in answers} == set()
+    mixed = gallery.search(["door-0001", manifest / "0001" / "c2" / "0001"], k=8)
+    assert [a.id for a in mixed] == [a.id for a in answers]
+    stored = [t.features.astype(np.float32) for t in gallery.store.fetch(["door-0001", "hall-0001"])]
+    other = gallery.store.fetch([answers[0].id])[0].features.astype(np.float32)
+    pooled = gallery.model.similarity(np.concatenate(stored), other)
+    assert answers[0].similarity == pytest.approx(pooled, abs=1e-5)
+
+
+def test_conditions(gallery: Gallery) -> None:
+    assert {a.camera for a in gallery.search("door-0001", k=8, cameras=["hall"])} == {"hall"}
+    times = [entry.start or 0 for entry in gallery.entries(after="1970-01-01T00:02", before=250).entries]
+    assert sorted(times) == [120.0, 180.0, 240.0]
+    assert gallery.search("door-0001", cameras="nowhere").to_text().startswith("no tracklet meets")
+    with pytest.raises(RecipeError, match="after is 'soon'"):
+        gallery.entries(after="soon")
+    with pytest.raises(RecipeError, match="'colour' is no condition"):
+        gallery.entries(colour="red")  # type: ignore[call-arg]
+
+
+def test_unknown_references(gallery: Gallery) -> None:
+    for reference in ("nobody", "", "x" * 5000):
+        with pytest.raises(GalleryError, match="neither the id"):
+            gallery.search(reference)
+
+
+def test_evidence_needs_no_frames(gallery: Gallery, manifest: Path, tmp_path: Path) -> None:
+    answers = gallery.search("door-0001", k=2)
+    several = gallery.search(["door-0001", "hall-0001"], k=2)
+    shutil.rmtree(manifest)
+    for answer in (answers[0], several[0]):
+        evidence = answer.explain()
+        assert evidence.scored.score == pytest.approx(answer.similarity, abs=1e-4)
+        evidence.save(tmp_path / "why.html")
+        page = (tmp_path / "why.html").read_text(encoding="utf-8")
+        assert "cannot be read" not in page and "data:image/jpeg" in page
+    several.save(tmp_path / "answers.html")
+    assert "cannot be read" not in (tmp_path / "answers.html").read_text(encoding="utf-8")
+    assert gallery.explain("door-0001", "hall-0003").gallery.id == "hall-0003"
+
+
+def test_another_model_is_refused(gallery: Gallery, make_model: MakeModel) -> None:
+    with pytest.raises(GalleryError, match="gallery rebuild"):
+        Gallery(gallery.path, make_model(seed=2, name="other"))
+    assert len(Gallery(gallery.path, make_model())) == 8
+    assert len(Gallery(gallery.path)) == 8  # no model is loaded for this
+
+
+def test_removing(gallery: Gallery, manifest: Path) -> None:
+    assert gallery.remove(["door-0001", "nobody"]) == ["door-0001"]
+    assert len(gallery) == 7 and "door-0001" not in gallery and gallery.verify() == []
+    assert gallery.add(f"manifest:{manifest}").added == ("door-0001",)
