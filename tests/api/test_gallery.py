@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import csv
 import io
+import json
 import shutil
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +18,7 @@ from resight.api.gallery import Gallery
 from resight.data.frames import read_frame
 from resight.errors import GalleryError, RecipeError
 from resight.features.extract import extract_clip_features
+from resight.gallery.types import Event
 
 
 @pytest.fixture
@@ -156,3 +161,88 @@ def test_removing(gallery: Gallery, manifest: Path) -> None:
     assert gallery.remove(["door-0001", "nobody"]) == ["door-0001"]
     assert len(gallery) == 7 and "door-0001" not in gallery and gallery.verify() == []
     assert gallery.add(f"manifest:{manifest}").added == ("door-0001",)
+
+
+def test_rebuilding_with_another_model(gallery: Gallery, make_model: MakeModel, manifest: Path) -> None:
+    gallery.store.append_log([Event("same", ("door-0001", "hall-0001")), Event("same", ("door-0002", "hall-0002"))])
+    before = {entry.id: entry for entry in gallery.entries().entries}
+    other = make_model(seed=2, name="other")
+    changed = manifest / "0002" / "c1" / "0001" / "000003.jpg"
+    Image.new("RGB", (16, 32)).save(changed)
+    with pytest.raises(GalleryError, match=r"such as those of 'door-0002'.*--drop-missing"):
+        gallery.rebuild(other)
+    assert gallery.store.header.model == "small" and len(gallery) == 8
+    assert gallery.rebuild(other, drop_missing=True).dropped == ("door-0002",)
+    assert len(gallery) == 7 and gallery.verify() == [] and not (gallery.path / "rebuild").exists()
+    for entry in gallery.entries().entries:
+        assert replace(entry, quality=0) == replace(before[entry.id], quality=0)
+    assert [event.ids for event in gallery.store.read_log()] == [("door-0001", "hall-0001")]
+    direct = other.encode(manifest / "0001" / "c1" / "0001")
+    assert np.allclose(gallery.store.fetch(["door-0001"])[0].features, direct, rtol=1e-3, atol=1e-3)
+    assert gallery.add(manifest / "0001" / "c1" / "0001").known == 1
+    with pytest.raises(GalleryError, match="gallery rebuild"):
+        Gallery(gallery.path, make_model())
+
+
+def test_merging(gallery: Gallery, make_model: MakeModel, manifest: Path, tmp_path: Path) -> None:
+    other = Gallery(tmp_path / "other.gallery", make_model())
+    other.add(manifest / "0001" / "c1" / "0001")  # has the id of its folder there
+    fourth = tmp_path / "door-0002"
+    shutil.copytree(manifest / "0002" / "c1" / "0001", fourth)
+    Image.new("RGB", (16, 32)).save(fourth / "000000.jpg")
+    other.add(fourth)
+    first = other.entries().entries[0].id
+    label = other.store.append_log([Event("same", (first, "door-0002"), "anna", 5.0)])[0]
+    other.store.append_log([Event("undo", (first, "door-0002"), "anna", 6.0, {"event": label.number})])
+    gallery.store.append_log([Event("opened")])
+    for added in (1, 0):
+        result = gallery.merge(other.path)
+        assert len(result.added) == added and result.known == 2 - added
+        log = gallery.store.read_log()
+        assert len(log) == 3 and log[1].ids[0] == "door-0001" and log[1].ids[1].startswith("door-0002~")
+        assert log[2].data == {"event": log[1].number}
+    with pytest.raises(GalleryError, match="two models"):
+        gallery.merge(Gallery(tmp_path / "third.gallery", make_model(seed=3, name="third")))
+
+
+def test_expiring_by_date_or_by_addition(gallery: Gallery) -> None:
+    now = time.time()
+    tracklets = [
+        replace(t, entry=replace(t.entry, id=name, start=start, end=end), key=name.encode() * 4)
+        for t in gallery.store.fetch(["door-0001"])
+        for name, start, end in (
+            ("recent--", now - 3 * 86400, now - 0.9 * 86400), ("old-----", now - 3 * 86400, now - 2 * 86400),
+        )
+    ]  # fmt: skip
+    gallery.store.add(tracklets)
+    for wrong in (0, -1, True):
+        with pytest.raises(RecipeError, match="expected more than 0"):
+            gallery.expire(wrong)
+    assert gallery.expire(1) == ["old-----"]
+    assert len(gallery) == 9  # the times of the others count from the beginning of a recording
+
+
+def test_exporting(gallery: Gallery, tmp_path: Path) -> None:
+    gallery.store.append_log([Event("same", ("door-0001", "hall-0001"), "anna", 5.0)])
+    for table in ("csv", "jsonl"):
+        assert gallery.export(tmp_path / table, table=table) == 8
+    rows = list(csv.DictReader((tmp_path / "csv" / "entries.csv").read_text().splitlines()))
+    lines = [json.loads(line) for line in (tmp_path / "jsonl" / "entries.jsonl").read_text().splitlines()]
+    entries = gallery.entries().entries
+    assert [row["id"] for row in rows] == [line["id"] for line in lines] == [entry.id for entry in entries]
+    assert lines[0] == entries[0].to_json()
+    features = resight.read_features(tmp_path / "csv" / "features-00001.safetensors")
+    stored = gallery.store.fetch([entries[3].id])[0]
+    assert features.ids[3] == stored.id and np.array_equal(features.values[3], stored.features.astype(np.float32))
+    assert (tmp_path / "csv" / "strips" / "000004-1.jpg").read_bytes() == stored.strip[0]
+    assert json.loads((tmp_path / "csv" / "log.jsonl").read_text())["ids"] == ["door-0001", "hall-0001"]
+    assert gallery.export(tmp_path / "part", cameras=["hall"]) == 4
+    assert (tmp_path / "part" / "log.jsonl").read_text() == ""
+    with pytest.raises(RecipeError, match="'xml'"):
+        gallery.export(tmp_path / "xml", table="xml")  # type: ignore[arg-type]
+
+
+def test_info(gallery: Gallery) -> None:
+    info = gallery.info()
+    assert (info.tracklets, info.cameras, info.first, info.last) == (8, {"door": 4, "hall": 4}, 0.0, 425.0)
+    assert "door: 4 tracklets" in str(info) and "0 s to 425 s" in str(info) and json.dumps(info.to_json())

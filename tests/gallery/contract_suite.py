@@ -177,7 +177,10 @@ class Contract:
             replace(t, features=t.features[:, :8], mean=t.mean[:8] / np.linalg.norm(t.mean[:8]))
             for t in (stored(0), stored(1))
         ]
-        assert store.replace(header, new) == 2
+        with pytest.raises(GalleryError, match=r"added .* meanwhile"):
+            store.replace(header, new, {"t0", "t1"})
+        assert store.header == HEADER and store.count() == 3
+        assert store.replace(header, new, {"t0", "t1", "t2"}) == 2
         for each in (store, other):
             assert each.header == header and each.read_log() == [kept] and each.read_setting("calibration") is None
             assert each.means()[1].shape == (2, 8) and same(each.fetch(["t1"])[0], new[1])

@@ -13,16 +13,20 @@ from resight.api.gallery_adding import Added, add_tracklets
 from resight.api.gallery_answers import GalleryAnswer, GalleryAnswers, explain_stored
 from resight.api.gallery_conditions import Conditions, as_filter
 from resight.api.gallery_encoding import encode_keyed, header_of, keyed
+from resight.api.gallery_rebuild import Rebuilt, rebuild_store
 from resight.api.model import Model, as_model
 from resight.api.sources import as_tracklets
 from resight.errors import GalleryError
 from resight.explanation.evidence import MatchEvidence
 from resight.gallery.checks import other_model
 from resight.gallery.contract import GalleryStore
+from resight.gallery.export import TableFormat, export_store
+from resight.gallery.lifecycle import GalleryInfo, describe_store, expired, merge_stores
 from resight.gallery.schema import is_gallery
 from resight.gallery.search import pooled, search_store
 from resight.gallery.sqlite_store import SqliteStore
 from resight.gallery.types import Entry, Filter, Page, Problem, StoredTracklet
+from resight.progress import progress_bar
 from resight.scoring.search import SHORTLIST
 from resight.settings import whole_number
 
@@ -229,6 +233,82 @@ class Gallery:
             The ids that were stored.
         """
         return self.store.remove([ids] if isinstance(ids, str) else ids)
+
+    def expire(self, older_than: float) -> list[str]:
+        """Erase tracklets that are older than some days, see `remove`.
+
+        The age is that of the last frame, or of the addition if the time of the frames is not a date.
+
+        Args:
+            older_than: Greatest age in days, more than 0.
+
+        Returns:
+            The ids that were erased.
+
+        Raises:
+            RecipeError: If `older_than` is not more than 0.
+        """
+        return self.store.remove(expired(self.store, older_than))
+
+    def info(self) -> GalleryInfo:
+        """Return what the gallery holds; printing it shows the numbers of tracklets by camera, times and size."""
+        return describe_store(self.store, str(self.path))
+
+    def export(
+        self, out: str | PathLike[str], *, table: TableFormat = "csv", progress: bool = False,
+        **conditions: Unpack[Conditions],
+    ) -> int:  # fmt: skip
+        """Write tracklets into a folder: a table of entries, features as safetensors, pictures, and the log.
+
+        Args:
+            out: Folder; it is created if necessary.
+            table: ``csv``, ``jsonl``, or ``parquet``, which needs the library pyarrow.
+            progress: Whether to show a progress bar.
+            **conditions: See `Conditions`.
+
+        Returns:
+            Number of tracklets written.
+
+        Raises:
+            OutputError: If the folder cannot be written.
+        """
+        with progress_bar("exporting", "tracklets", progress) as report:
+            return export_store(self.store, Path(out).expanduser(), table, as_filter(**conditions), progress=report)
+
+    def rebuild(
+        self, model: Model | str | Path, *, drop_missing: bool = False, progress: bool = False
+    ) -> Rebuilt:  # fmt: skip
+        """Encode all tracklets again with another model, from the files that they were added from.
+
+        Labels are kept. The gallery is replaced in one step at the end; an interrupted call continues.
+
+        Args:
+            model: The new model, its name or the path of its file.
+            drop_missing: Whether to erase tracklets whose files are missing or have changed.
+            progress: Whether to show a progress bar.
+
+        Raises:
+            GalleryError: If files are missing or have changed, and `drop_missing` is False.
+        """
+        model = as_model(model)
+        rebuilt = rebuild_store(self.store, self.path, model, drop_missing=drop_missing, progress=progress)
+        self.model = model
+        return rebuilt
+
+    def merge(self, other: Gallery | str | PathLike[str], *, progress: bool = False) -> Added:
+        """Add the tracklets and the labels of another gallery of the same model.
+
+        Args:
+            other: The gallery, or its folder.
+            progress: Whether to show a progress bar.
+
+        Raises:
+            GalleryError: If it is not a gallery, or holds features of another model.
+        """
+        source = other if isinstance(other, Gallery) else Gallery(other, create=False)
+        with progress_bar("merging", "tracklets", progress) as report:
+            added, known = merge_stores(self.store, source.store, report)
+        return Added(tuple(added), known, ())
 
     def verify(self) -> list[Problem]:
         """Check every row and the structure of the gallery, and return what is wrong."""

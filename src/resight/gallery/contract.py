@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from resight.gallery.types import EVERYTHING, Entry, Event, Filter, Header, Page, Problem, StoredTracklet
@@ -55,7 +55,7 @@ class GalleryStore(Protocol):
         """
         ...
 
-    def replace(self, header: Header, tracklets: Iterable[StoredTracklet]) -> int:
+    def replace(self, header: Header, tracklets: Iterable[StoredTracklet], accounted: Collection[str]) -> int:
         """Replace the header and all tracklets, in one step; events that name tracklets without successor are erased.
 
         Settings are erased too, because they were derived from the old features.
@@ -63,9 +63,13 @@ class GalleryStore(Protocol):
         Args:
             header: The new header.
             tracklets: The new tracklets; ids are kept as they are.
+            accounted: Ids of the tracklets that may be replaced or dropped.
 
         Returns:
             Number of tracklets stored.
+
+        Raises:
+            GalleryError: If another tracklet is stored, added meanwhile by another process. Nothing is changed.
         """
         ...
 

@@ -6,7 +6,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -130,11 +130,15 @@ class SqliteStore:
                 self._overwrite()
         return removed
 
-    def replace(self, header: Header, tracklets: Iterable[StoredTracklet]) -> int:
+    def replace(self, header: Header, tracklets: Iterable[StoredTracklet], accounted: Collection[str]) -> int:
         """See `GalleryStore.replace`."""
         with self._open("write"):
             with transaction(self._database):
                 before = {id_ for (id_,) in self._database.execute("SELECT id FROM tracklets")}
+                if others := before.difference(accounted):
+                    raise GalleryError(
+                        f"{len(others)} tracklets were added to {self.folder} meanwhile: run the same command again"
+                    )
                 for table in ("tracklets", "means", "contents", "settings"):
                     self._database.execute(f"DELETE FROM {table}")
                 self._write_setting(_HEADER, header.to_json())
