@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from unittest.mock import patch
@@ -39,7 +40,7 @@ def test_the_page_is_the_same_on_every_machine() -> None:
 
 
 def test_no_command_has_more_than_ten_options() -> None:
-    for command in generated().split("\n## resight ")[1:]:
+    for command in re.split("\n###? resight ", generated())[1:]:
         options = [line for line in command.splitlines() if line.startswith("* `--")]
         assert len(options) <= 10, command.splitlines()[0]
 

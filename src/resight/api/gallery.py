@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from os import PathLike
@@ -11,10 +11,11 @@ from typing import Any, Unpack
 
 from resight.api.gallery_adding import Added, add_tracklets
 from resight.api.gallery_answers import GalleryAnswer, GalleryAnswers, explain_stored
+from resight.api.gallery_batch import BatchSummary, search_many
 from resight.api.gallery_conditions import Conditions, as_filter
 from resight.api.gallery_encoding import encode_keyed, header_of, keyed
 from resight.api.gallery_rebuild import Rebuilt, rebuild_store
-from resight.api.model import Model, as_model
+from resight.api.model import Model, load_model
 from resight.api.sources import as_tracklets
 from resight.errors import GalleryError
 from resight.explanation.evidence import MatchEvidence
@@ -29,6 +30,7 @@ from resight.gallery.types import Entry, Filter, Page, Problem, StoredTracklet
 from resight.progress import progress_bar
 from resight.scoring.search import SHORTLIST
 from resight.settings import whole_number
+from resight.shipped import DEFAULT
 
 
 class Gallery:
@@ -39,6 +41,8 @@ class Gallery:
         model: A `Model`, its name or the path of its file. None is the model with which the gallery was made, or the
             default one for a new gallery.
         create: Whether to make the gallery if there is none.
+        device: As in `load_model`, where the model is given by its name.
+        workers: As `device`.
 
     Raises:
         GalleryError: If the folder holds something else, there is no gallery and `create` is False, or the gallery
@@ -47,15 +51,16 @@ class Gallery:
     """
 
     def __init__(
-        self, path: str | PathLike[str], model: Model | str | Path | None = None, *, create: bool = True
-    ) -> None:
+        self, path: str | PathLike[str], model: Model | str | Path | None = None, *, create: bool = True,
+        device: str = "auto", workers: int = 0,
+    ) -> None:  # fmt: skip
         self.path = Path(path).expanduser()
+        self._device, self._workers = device, workers
         header = None
-        if model is not None or (create and not is_gallery(self.path)):
-            self.model = as_model(model)
+        exists = is_gallery(self.path)
+        if (exists and model is not None) or (create and not exists):
+            self.model = self._load(DEFAULT if model is None else model)
             header = header_of(self.model)
-        if not create and not is_gallery(self.path):
-            header = None  # opening will say that there is none
         self.store: GalleryStore = SqliteStore(self.path, header)
 
     @cached_property
@@ -66,10 +71,15 @@ class Gallery:
             GalleryError: If the model of this name is another one now, or its file does not exist any more.
         """
         stored = self.store.header
-        model = as_model(stored.model)
+        model = self._load(stored.model)
         if not stored.fits(header_of(model)):
             raise other_model(self.path, stored, header_of(model))
         return model
+
+    def _load(self, model: Model | str | Path) -> Model:
+        if isinstance(model, Model):
+            return model
+        return load_model(model, device=self._device, keep_features=False, workers=self._workers)
 
     def __repr__(self) -> str:
         return f"<resight.Gallery {self.path}: {len(self):,} tracklets, model {self.store.header.model}>"
@@ -211,6 +221,25 @@ class Gallery:
             ),
         )
 
+    def search_many(
+        self, queries: Sequence[Any], out: str | PathLike[str], *, progress: bool = False, **options: Any
+    ) -> BatchSummary:
+        """Search for many persons, and write the answers as a table with one line per answer.
+
+        Args:
+            queries: What `search` takes as its reference, for each person.
+            out: File to write, .jsonl or .csv.
+            progress: Whether to show a progress bar.
+            **options: Options of `search`.
+
+        Returns:
+            The numbers of queries and answers. A query that is not found gets a line with the reason.
+
+        Raises:
+            OutputError: If the file cannot be written.
+        """
+        return search_many(self, queries, Path(out).expanduser(), progress=progress, **options)
+
     def explain(self, first: Any, second: Any) -> MatchEvidence:
         """Return the part of every clip pair in the similarity of two tracklets, from what is stored.
 
@@ -290,7 +319,7 @@ class Gallery:
         Raises:
             GalleryError: If files are missing or have changed, and `drop_missing` is False.
         """
-        model = as_model(model)
+        model = self._load(model)
         rebuilt = rebuild_store(self.store, self.path, model, drop_missing=drop_missing, progress=progress)
         self.model = model
         return rebuilt

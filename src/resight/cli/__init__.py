@@ -14,12 +14,24 @@ from collections.abc import Sequence
 
 from cyclopts import CycloptsError
 
-from resight.cli import adapt, datasets, doctor, evaluate, models, reproduce, search, train
+from resight.cli import adapt, datasets, doctor, evaluate, gallery, models, reproduce, search, train
 from resight.cli.app import app
 from resight.errors import ResightError
 from resight.version import __version__
 
-__all__ = ["adapt", "app", "datasets", "doctor", "evaluate", "main", "models", "reproduce", "search", "train"]
+__all__ = [
+    "adapt",
+    "app",
+    "datasets",
+    "doctor",
+    "evaluate",
+    "gallery",
+    "main",
+    "models",
+    "reproduce",
+    "search",
+    "train",
+]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,0 +1,111 @@
+"""Search a gallery for many persons, and write the answers as a table."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from resight.api.gallery_answers import GalleryAnswers
+from resight.errors import DatasetError, GalleryError, OutputError
+from resight.outputs import replace_file
+from resight.progress import progress_bar
+from resight.words import counted
+
+if TYPE_CHECKING:
+    from resight.api.gallery import Gallery
+
+COLUMNS = (
+    "query", "rank", "id", "similarity", "probability", "identity", "camera", "start", "end", "source", "person",
+    "frames", "quality", "added", "error",
+)  # fmt: skip
+"""Columns of the table: one line per answer, or one with `error` for a query that cannot be searched for."""
+
+
+@dataclass(frozen=True)
+class BatchSummary:
+    """What a batch search did.
+
+    Attributes:
+        queries: Number of queries.
+        answers: Number of answers.
+        failed: Query and reason of those that could not be searched for.
+    """
+
+    queries: int
+    answers: int
+    failed: tuple[tuple[str, str], ...]
+
+    def to_text(self) -> str:
+        """Return the result as lines of text."""
+        lines = [f"{counted(self.queries, 'queries')}, {self.answers:,} answers"]
+        return "\n".join([*lines, *(f"not searched for: {query}: {reason}" for query, reason in self.failed)])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as plain values."""
+        return {"queries": self.queries, "answers": self.answers, "failed": [list(pair) for pair in self.failed]}
+
+
+def read_queries(path: Path) -> list[list[str]]:
+    """Return the queries in a text file: one per line, several references of one person separated by tabs.
+
+    Args:
+        path: The file; ``-`` is standard input.
+
+    Raises:
+        DatasetError: If it cannot be read, or has no query.
+    """
+    try:
+        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"cannot read the queries in {path}: {error}; expected a text file") from error
+    queries = [line.split("\t") for line in text.splitlines() if line.strip()]
+    if not queries:
+        raise DatasetError(f"{path} has no query: expected one id or path per line")
+    return [[part.strip() for part in query if part.strip()] for query in queries]
+
+
+def search_many(
+    gallery: Gallery, queries: Sequence[Any], out: Path, *, progress: bool = False, **options: Any
+) -> BatchSummary:
+    """Search for each query and write all answers, see `Gallery.search_many`."""
+    if out.suffix.lower() not in (".csv", ".jsonl"):
+        raise OutputError(f"cannot write {out}: expected a name that ends in .csv or .jsonl")
+    answers, failed = 0, []
+    with (
+        replace_file(out) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+        progress_bar("searching", "queries", progress) as report,
+    ):
+        table = csv.DictWriter(file, COLUMNS) if out.suffix.lower() == ".csv" else None
+        if table is not None:
+            table.writeheader()
+        for number, query in enumerate(queries, start=1):
+            name = ", ".join(map(str, query)) if isinstance(query, (list, tuple)) else str(query)
+            try:
+                rows = list(_rows(name, gallery.search(query, **options)))
+            except (GalleryError, DatasetError) as error:
+                failed.append((name, str(error)))
+                rows = [{"query": name, "error": str(error)}]
+            else:
+                answers += len(rows)
+            _write(file, table, rows)
+            report(number, len(queries))
+    return BatchSummary(len(queries), answers, tuple(failed))
+
+
+def _rows(query: str, answers: GalleryAnswers) -> Iterator[dict[str, Any]]:
+    for answer in answers:
+        values = answer.to_json()
+        yield {"query": query, **{name: values[name] for name in COLUMNS if name in values}}
+
+
+def _write(file: Any, table: csv.DictWriter[str] | None, rows: Iterable[dict[str, Any]]) -> None:
+    if table is not None:
+        table.writerows(rows)
+    else:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
