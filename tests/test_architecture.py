@@ -46,6 +46,8 @@ LAYERS = {
     "resight.recipe": 0,
     "resight.recipes": 0,
     "resight.settings": 0,
+    "resight.packs": 0,
+    "resight.processes": 0,
     "resight.progress": 0,
     "resight.tables": 0,
     "resight.data": 1,

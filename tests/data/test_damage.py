@@ -22,7 +22,7 @@ from resight.data.damage import (
     show_background,
 )
 from resight.data.frames import load_augmented, load_clips, read_frame
-from resight.data.transforms import Pixels, resize_frames
+from resight.data.transforms import Pixels, draw_augmentations, resize_frames
 from resight.errors import DatasetError, RecipeError, ShapeError
 from resight.recipe import ClipSpec, Stage1
 from resight.tracklet import Tracklet
@@ -234,7 +234,7 @@ def test_loaded_clips_are_damaged_one_by_one_before_they_are_resized(make_trackl
             expected = damage_clip(expected, kind, draws, frames)
         assert (found[m] == resize_frames(expected, (20, 10))).all(), kind
     spec, stage = ClipSpec(2, 6, height=20, width=10), Stage1(enlarge=1.0, flip=0.0)
-    augmented = load_augmented(own, numbers, spec, stage, rng(0), damage)
+    augmented = load_augmented(own, numbers, spec, stage, draw_augmentations(stage, rng(0), len(numbers)), damage)
     assert (augmented == found).all()
 
 

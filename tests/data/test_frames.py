@@ -12,7 +12,7 @@ from PIL import Image
 
 from resight.data.corruption import corrupt_frame
 from resight.data.frames import Pixels, load_augmented, load_clips, read_frame, read_frames, resize_frame
-from resight.data.transforms import draw_augmentation, enlarged_size
+from resight.data.transforms import draw_augmentation, draw_augmentations, enlarged_size
 from resight.errors import FrameError
 from resight.recipe import ClipSpec, Stage1
 from resight.tracklet import Tracklet
@@ -62,9 +62,8 @@ def test_load_clips_resizes_and_corrupts_only_the_requested_clips(make_tracklets
 def test_augmentation_is_drawn_once_per_clip(make_tracklets: MakeTracklets) -> None:
     tracklet: Tracklet = make_tracklets(persons=1, cameras=1, frames=1)[0]
     numbers = np.zeros((6, 4), np.int64)  # the same frame in every place
-    clips = load_augmented(
-        tracklet, numbers, ClipSpec(4, 6, height=32, width=16), Stage1(colour=0.5), np.random.default_rng(0)
-    )
+    spec, stage = ClipSpec(4, 6, height=32, width=16), Stage1(colour=0.5)
+    clips = load_augmented(tracklet, numbers, spec, stage, draw_augmentations(stage, np.random.default_rng(0), 6))
     assert all((frame == clip[0]).all() for clip in clips for frame in clip)
     assert len({clip.tobytes() for clip in clips}) == 6
 
@@ -121,7 +120,8 @@ def test_fast_loading_equals_loading_frame_by_frame(pictures: Path, data: st.Dat
     assert (load_clips(tracklet, numbers, size, np.array(corrupted)) == slow).all()
 
     stage, seed = Stage1(colour=data.draw(st.sampled_from([0.0, 0.5]))), data.draw(st.integers(0, 99))
-    fast = load_augmented(tracklet, numbers, spec, stage, np.random.default_rng(seed), np.array(corrupted))
+    changes = draw_augmentations(stage, np.random.default_rng(seed), len(numbers))
+    fast = load_augmented(tracklet, numbers, spec, stage, changes, np.array(corrupted))
     enlarged = slowly_loaded(tracklet, numbers, enlarged_size(*size, stage), corrupted)
     rng = np.random.default_rng(seed)
     for clip, large in zip(fast, enlarged, strict=True):

@@ -12,11 +12,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from resight.data.frames import frame_state
 from resight.data.readers import read_dataset
 from resight.data.readers.folder import read_tracklet
 from resight.data.readers.listing import natural_order
 from resight.data.readers.names import one_spelling
 from resight.errors import DatasetError, ShapeError
+from resight.packs import packed_names
 from resight.progress import note
 from resight.tracklet import JUNK, Dataset, Tracklet
 
@@ -153,7 +155,7 @@ def _one(source: Any) -> Tracklet | ArrayTracklet:
             raise DatasetError("expected a folder of pictures or a picture, found an empty path")
         try:
             path = Path(source).expanduser()
-            return _tracklet_of_files([path]) if path.is_file() else read_tracklet(path)
+            return _tracklet_of_files([path]) if frame_state(path) is not None else read_tracklet(path)
         except (OSError, RuntimeError) as error:  # a name that is too long, or the home of an unknown user
             raise DatasetError(f"there is no folder or picture {str(source)[:80]!r} ({error.args[-1]})") from error
     items = _items(source)
@@ -176,7 +178,8 @@ def _items(source: Any) -> list[Any]:
 
 def _exists(path: str) -> bool:
     try:
-        return Path(path).expanduser().exists()
+        where = Path(path).expanduser()
+        return where.exists() or frame_state(where) is not None or bool(packed_names(where))
     except (OSError, ValueError, RuntimeError):  # too long, a zero byte, or the home of an unknown user
         return False
 
@@ -197,7 +200,7 @@ def _is_frame(item: Any) -> bool:
 
 def _tracklet_of_files(paths: Sequence[Path]) -> Tracklet:
     """Return a tracklet of pictures in the given order; person and camera are unknown."""
-    if missing := [path for path in paths if not path.is_file()]:
+    if missing := [path for path in paths if frame_state(path) is None]:
         raise DatasetError(f"there is no picture {missing[0]}; expected the frames of one tracklet")
     folder = Path(os.path.commonpath([path.absolute().parent for path in paths]))
     names = tuple(str(path.absolute().relative_to(folder)) for path in paths)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
 
 from resight.cli.app import (
     SHIPPED,
@@ -26,11 +28,13 @@ from resight.outputs import check_output_file
 def train(
     dataset: DatasetName, *, out: Path, recipe: str = "paper", stage: Literal["both", "1", "2"] = "both",
     encoder: Path | None = None, init: Path | None = None, validate_on: str | None = None, seed: int | None = None,
-    device: Device = "auto", workers: Workers = WORKERS, as_json: Json = False,
+    device: Annotated[str, Parameter(name=("--device", "--devices"))] = "auto", workers: Workers = WORKERS,
+    as_json: Json = False,
 ) -> None:  # fmt: skip
     """Train the clip encoder (stage 1) and the importance network (stage 2) on the training persons of a data set.
 
-    Interrupt it at any time: the same command continues from the last checkpoint, to the same losses.
+    Interrupt it at any time: the same command continues from the last checkpoint, to the same losses. On several
+    machines, start it with torchrun: docs/scale.md.
 
     Args:
         out: Folder of the training run, for model.safetensors, logs and checkpoints.
@@ -42,13 +46,18 @@ def train(
         validate_on: Data set as KIND:PATH whose training persons are used for validation, instead of a share of those
             of DATASET.
         seed: Seed to use instead of that of the recipe.
+        device: cpu, cuda or cuda:N; auto uses a GPU if there is one. 4xcuda trains on four GPUs and 2xcpu in two
+            processes, to the losses of one up to rounding.
     """
     from resight.api.train import train as run
+    from resight.processes import is_first_process
 
     model = run(
         dataset, recipe, out=out, stage=stage, encoder=encoder, init=init, validate_on=validate_on, seed=seed,
         device=device, workers=workers, progress=not as_json, say=lambda text: print(text, file=sys.stderr),
     )  # fmt: skip
+    if not is_first_process():
+        return
     validation = model.checkpoint.metadata["validation"]
     text = "\n".join(f"{name}: {value:.3f}" for name, value in validation.items())
     print_result({"model": model.name, **validation}, f"{text}\nwrote {model.name}", as_json)

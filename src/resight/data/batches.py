@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,7 +20,9 @@ from torch.utils.data import DataLoader, Dataset
 from resight.data.clips import sample_clips
 from resight.data.damage import CORRUPTED, ClipDamage, Donors, choose_damage
 from resight.data.frames import load_augmented
+from resight.data.transforms import draw_augmentations
 from resight.errors import DatasetError, ResightError
+from resight.processes import ONE_PROCESS, Processes
 from resight.recipe import ClipSpec, Optimisation, Stage1
 from resight.tracklet import Tracklet, by_person
 from resight.words import counted
@@ -100,6 +102,9 @@ class BatchPlan:
 class ClipBatches(Dataset[tuple[Tensor, Tensor]]):
     """Batches by step: augmented clips (P·K, M, L, H, W, 3) uint8 and the classes of their persons (P·K,) int64.
 
+    Of several processes, each gets the clips of its share of the batch, (B, M, L, H, W, 3), and the classes of all. All
+    of them draw the same random numbers, so that the clips do not depend on the number of processes.
+
     Args:
         tracklets: Training tracklets.
         plan: The tracklets of each step.
@@ -107,6 +112,7 @@ class ClipBatches(Dataset[tuple[Tensor, Tensor]]):
         augmentation: Ranges of the random changes.
         max_corrupted: Maximum number of damaged clips per tracklet.
         damages: Kinds of damage to draw from.
+        processes: The processes that share a batch.
     """
 
     def __init__(
@@ -117,6 +123,7 @@ class ClipBatches(Dataset[tuple[Tensor, Tensor]]):
         augmentation: Stage1,
         max_corrupted: int = 0,
         damages: Sequence[str] = (CORRUPTED,),
+        processes: Processes = ONE_PROCESS,
     ) -> None:
         self._tracklets = tracklets
         self._plan = plan
@@ -125,6 +132,7 @@ class ClipBatches(Dataset[tuple[Tensor, Tensor]]):
         self._max_corrupted = max_corrupted
         self._damages = damages
         self._donors = Donors(tracklets)
+        self._processes = replace(processes, control=None)  # a connection cannot be passed to worker processes
 
     def __len__(self) -> int:
         return self._plan.n_steps
@@ -137,11 +145,14 @@ class ClipBatches(Dataset[tuple[Tensor, Tensor]]):
         kinds = choose_damage(ids, self._spec.count, self._max_corrupted, self._damages, seed)
         spec = self._spec
         # One array is filled in place. Stacking clips would copy every pixel again.
-        clips = np.empty((len(chosen), spec.count, spec.length, spec.height, spec.width, 3), np.uint8)
-        for i, clip_kinds, out in zip(chosen, kinds, clips, strict=True):
-            damage = ClipDamage(clip_kinds, seed, self._donors)
+        own = range(len(chosen))[self._processes.share(len(chosen))]
+        clips = np.empty((len(own), spec.count, spec.length, spec.height, spec.width, 3), np.uint8)
+        for place, i in enumerate(chosen):
             numbers = sample_clips(len(self._tracklets[i]), spec, rng)
-            load_augmented(self._tracklets[i], numbers, spec, self._augmentation, rng, damage, out=out)
+            drawn = draw_augmentations(self._augmentation, rng, len(numbers))
+            if place in own:
+                damage, out = ClipDamage(kinds[place], seed, self._donors), clips[place - own.start]
+                load_augmented(self._tracklets[i], numbers, spec, self._augmentation, drawn, damage, out=out)
         return torch.from_numpy(clips), torch.from_numpy(self._plan.targets[chosen])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,12 +15,16 @@ from PIL import UnidentifiedImageError
 from resight.data.corruption import corrupt_frames
 from resight.data.damage import CORRUPTED, ClipDamage, damage_clip
 from resight.data.pictures import check_size, decode_picture, is_plain_jpeg, upright_size
-from resight.data.transforms import Pixels, augment_clip, draw_augmentation, enlarged_size, resize_frames
+from resight.data.transforms import Augmentation, Pixels, augment_clip, enlarged_size, resize_frames
 from resight.errors import FrameError
+from resight.packs import packed_frame
 from resight.recipe import ClipSpec, Stage1
 from resight.tracklet import Tracklet
 
-__all__ = ["Pixels", "frame_size", "load_augmented", "load_clips", "read_frame", "read_frames", "resize_frame"]
+__all__ = [
+    "Pixels", "frame_content", "frame_size", "frame_state", "load_augmented", "load_clips", "read_frame", "read_frames",
+    "resize_frame",
+]  # fmt: skip
 
 
 def read_frame(path: Path) -> Pixels:
@@ -38,10 +43,12 @@ def frame_size(path: Path) -> tuple[int, int]:
     Raises:
         FrameError: If the file is missing or has no header of a picture.
     """
-    _check_regular(path)
-    length = path.stat().st_size
+    packed = packed_frame(path)
+    if packed is None:
+        _check_regular(path)
+    length = path.stat().st_size if packed is None else packed.size
     try:
-        with path.open("rb") as file:
+        with path.open("rb") if packed is None else io.BytesIO(packed.read()) as file:
             return upright_size(file, length)
     except (ValueError, OSError) as error:
         raise _unreadable(path, length, error) from error
@@ -59,7 +66,7 @@ def read_frames(paths: Sequence[Path]) -> list[Pixels]:
     blocks: list[Pixels] = []
     block, filled = np.empty((0, 0, 0, 3), np.uint8), 0
     for n, path in enumerate(paths):
-        data = _content(path)
+        data = frame_content(path)
         try:
             other = None if is_plain_jpeg(data) else decode_picture(data)
             size = simplejpeg.decode_jpeg_header(data)[:2] if other is None else other.shape[:2]
@@ -118,7 +125,7 @@ def load_augmented(
     frame_numbers: NDArray[np.int64],
     spec: ClipSpec,
     augmentation: Stage1,
-    rng: np.random.Generator,
+    drawn: Sequence[Augmentation],
     damage: ClipDamage | NDArray[np.bool_] | None = None,
     *,
     out: Pixels | None = None,
@@ -129,8 +136,8 @@ def load_augmented(
         tracklet: The tracklet.
         frame_numbers: (M, L) frame numbers from `sample_clips`.
         spec: Height and width of the clips.
-        augmentation: Ranges of the random changes.
-        rng: Random numbers for them.
+        augmentation: How much frames are enlarged before the crop.
+        drawn: M, the changes of each clip from `draw_augmentations`.
         damage: As in `load_clips`.
         out: (M, L, spec.height, spec.width, 3) array to fill.
 
@@ -144,7 +151,6 @@ def load_augmented(
     size = spec.height, spec.width
     if out is None:
         out = np.empty((*frame_numbers.shape, *size, 3), np.uint8)
-    drawn = [draw_augmentation(augmentation, rng) for _ in frame_numbers]
     enlarged = enlarged_size(*size, augmentation)
     for clips, places, frames in _resized(tracklet, frame_numbers, enlarged, damage):
         for m, numbers in zip(clips, places, strict=True):
@@ -228,7 +234,15 @@ def _unreadable(path: Path, length: int, error: Exception) -> FrameError:
     )
 
 
-def _content(path: Path) -> bytes:
+def frame_content(path: Path) -> bytes:
+    """Return the content of a frame's file, which may be in a pack.
+
+    Raises:
+        FrameError: If it is missing or not a regular file.
+    """
+    packed = packed_frame(path)
+    if packed is not None:
+        return packed.read()
     _check_regular(path)
     try:
         return path.read_bytes()
@@ -236,6 +250,18 @@ def _content(path: Path) -> bytes:
         raise FrameError(
             f"cannot read frame {path}: {error.strerror}; restore the file or remove its tracklet"
         ) from error
+
+
+def frame_state(path: Path) -> tuple[int, int] | None:
+    """Return size in bytes and time of modification in nanoseconds of a frame's file; None if there is no such file."""
+    try:
+        packed = packed_frame(path)
+        if packed is not None:
+            return packed.size, packed.mtime_ns
+        state = path.stat()
+    except (OSError, FrameError):
+        return None
+    return (state.st_size, state.st_mtime_ns) if stat.S_ISREG(state.st_mode) else None
 
 
 def _check_regular(path: Path) -> None:

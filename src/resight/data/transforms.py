@@ -54,6 +54,11 @@ def draw_augmentation(stage: Stage1, rng: np.random.Generator) -> Augmentation:
     )
 
 
+def draw_augmentations(stage: Stage1, rng: np.random.Generator, clips: int) -> list[Augmentation]:
+    """Draw the random changes of some clips."""
+    return [draw_augmentation(stage, rng) for _ in range(clips)]
+
+
 def _draw_rectangle(rng: np.random.Generator) -> tuple[float, float, float, float]:
     """Draw the rectangle of random erasing (Zhong et al. 2020): 2 to 40 % of the area, aspect ratio 0.3 to 3.3."""
     area, ratio = rng.uniform(0.02, 0.4), rng.uniform(0.3, 1 / 0.3)

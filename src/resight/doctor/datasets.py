@@ -16,8 +16,9 @@ from resight.doctor.report import Findings, Report
 from resight.doctor.roles import check_roles
 from resight.doctor.statistics import DatasetStatistics, count_dataset
 from resight.doctor.tables import check_encoding, check_tables
-from resight.doctor.tree import check_tree, list_tree
+from resight.doctor.tree import Tree, check_tree, list_tree, tree_of_pack
 from resight.errors import DatasetError
+from resight.packs import is_pack, open_pack
 from resight.progress import Progress
 from resight.tracklet import Dataset
 
@@ -46,14 +47,20 @@ def examine_dataset(
         findings.add("withdrawn", "DukeMTMC-VideoReID", severity="note")
     if not check_path(path, findings):
         return Report(name, kind, findings.sorted()), None
-    is_manifest = path.is_file()
-    with stage("listing", "folders") as progress:
-        tree = list_tree(path.parent if is_manifest else path, progress)
-    home = "" if is_manifest else check_layout(tree, kind, findings)
-    check_tree(tree, kind, findings)
-    check_number_names(tree, kind, home, findings)
-    check_tables(tree, kind, home, findings)
-    _check_own_files(kind, path, findings)
+    tree = _packed_tree(path, findings)
+    if tree is None and is_pack(path):
+        return Report(name, kind, findings.sorted()), None
+    if tree is not None:  # tables are not packed: the reader has read them
+        check_tree(tree, kind, findings)
+    else:
+        is_manifest = path.is_file()
+        with stage("listing", "folders") as progress:
+            tree = list_tree(path.parent if is_manifest else path, progress)
+        home = "" if is_manifest else check_layout(tree, kind, findings)
+        check_tree(tree, kind, findings)
+        check_number_names(tree, kind, home, findings)
+        check_tables(tree, kind, home, findings)
+        _check_own_files(kind, path, findings)
     splits = _read(kind, path, findings)
     for note in dict.fromkeys(note for split in splits for note in split.notes):
         findings.add("reader-note", note)
@@ -78,6 +85,17 @@ def examine_dataset(
         "frames read": counts.read, "frames decoded": counts.decoded,
     }  # fmt: skip
     return Report(name, kind, findings.sorted(), looked_at, statistics.to_json() if statistics else {}), statistics
+
+
+def _packed_tree(path: Path, findings: Findings) -> Tree | None:
+    """Return the folders of a pack; None if the path is no pack, or a damaged one, which is reported."""
+    if not is_pack(path):
+        return None
+    try:
+        return tree_of_pack(open_pack(path))
+    except DatasetError as error:
+        findings.add("reader-refuses", str(error))
+        return None
 
 
 def _check_own_files(kind: str, path: Path, findings: Findings) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
-from resight.data.frames import read_frame
+from resight.data.frames import frame_content, frame_state, read_frame
 from resight.data.pictures import orientation_of
 from resight.doctor.numbers import Group
 from resight.doctor.report import Findings
@@ -159,11 +159,11 @@ def _spread(count: int, most: int) -> Iterable[int]:
 
 
 def _read(path: Path) -> _Header:
-    if not path.is_file():
+    if frame_state(path) is None:
         if path.exists():
             raise FrameError(f"{path} is not a regular file")
         raise FileNotFoundError(path)
-    content = path.read_bytes()
+    content = frame_content(path)
     with Image.open(io.BytesIO(content)) as picture:
         size, mode, form = picture.size, picture.mode, picture.format or "?"
         rotated, transparent = orientation_of(picture) != 1, picture.has_transparency_data

@@ -11,6 +11,7 @@ from resight.data.readers import LAYOUTS
 from resight.data.readers.listing import OTHER_PICTURES, PICTURES, is_ignored, natural_order
 from resight.data.readers.names import one_spelling
 from resight.doctor.report import Findings
+from resight.packs import Pack
 from resight.progress import Progress
 
 
@@ -113,6 +114,22 @@ def list_tree(root: Path, progress: Progress | None = None) -> Tree:
         waiting += reversed(below)
         if progress is not None:
             progress(len(tree.folders), len(tree.folders) + len(waiting))
+    return tree
+
+
+def tree_of_pack(pack: Pack) -> Tree:
+    """Return the folders of the data set in a pack, as `list_tree` does for a folder."""
+    tree = Tree(pack.root, {"": Listed()})
+    for folder, rows in sorted(pack.folders(), key=lambda item: natural_order(item[0])):
+        above = ""
+        for part in folder.split("/") if folder else []:
+            path = join(above, part)
+            if path not in tree.folders:
+                tree.folders[above].folders.append(part)
+                tree.folders[path] = Listed()
+            above = path
+        sizes = pack.rows["size"]
+        tree.folders[folder].pictures.update((name, int(sizes[row])) for name, row in rows.items())
     return tree
 
 

@@ -16,7 +16,7 @@ from resight.data.batches import load_batches
 from resight.data.clips import sample_clips, tracklet_rng
 from resight.data.damage import CORRUPTED, ClipDamage, Donors
 from resight.data.frames import load_augmented, load_clips
-from resight.data.transforms import prepare_clips
+from resight.data.transforms import draw_augmentations, prepare_clips
 from resight.features.keys import FeatureKeys, has_key
 from resight.features.store import FeatureStore
 from resight.features.types import PADDING, ClipFeatures
@@ -245,5 +245,6 @@ class _TrackletClips(TorchDataset[Any]):
                 load_clips(tracklet, numbers, size, self.damage, out=out)
             else:
                 rng = tracklet_rng(tracklet.id, self.view.seed + 1)
-                load_augmented(tracklet, numbers, self.spec, self.view.augmentation, rng, self.damage, out=out)
+                drawn = draw_augmentations(self.view.augmentation, rng, len(numbers))
+                load_augmented(tracklet, numbers, self.spec, self.view.augmentation, drawn, self.damage, out=out)
         return pixels

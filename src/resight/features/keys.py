@@ -13,6 +13,7 @@ from torch import nn
 
 from resight.compute import Compute
 from resight.data.damage import ClipDamage
+from resight.data.frames import frame_state
 from resight.features.view import View
 from resight.models.camera_encoder import CameraEncoder
 from resight.models.encoders import encoder_body
@@ -86,8 +87,7 @@ class FeatureKeys:
         digest.update(repr((numbers.shape, numbers.tolist())).encode())
         for frame in self._frames(tracklet, numbers):
             folder = self._folder(frame.parent)
-            state = frame.stat() if frame.is_file() else None
-            digest.update(repr((folder, frame.name, state and (state.st_size, state.st_mtime_ns))).encode())
+            digest.update(repr((folder, frame.name, frame_state(frame))).encode())
         return digest.digest()
 
     def _frames(self, tracklet: Tracklet, numbers: NDArray[np.int64]) -> Iterator[Path]:

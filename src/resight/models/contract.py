@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from resight.errors import ShapeError
 from resight.models.importance import Importance
+from resight.processes import ONE_PROCESS, Processes
 from resight.recipe import FirstImportance, Stage2
 
 
@@ -59,6 +60,9 @@ class Aggregator(nn.Module, ABC):
         bounded_by_cosines: Whether an exact search should bound similarities by the smallest and largest clip-pair
             cosine before it computes them. This requires that the similarity is a weighted mean of the cosines of
             unprojected features, and pays only if the similarity costs far more than the cosines.
+        processes: The processes that may share the computation of a training step. All of them have the same batch and
+            must return the same similarities. The mean of their gradients must be the gradient of one process, which
+            it is if each computes the whole step.
     """
 
     kind: ClassVar[str] = "custom"
@@ -66,6 +70,7 @@ class Aggregator(nn.Module, ABC):
     learns_importance: ClassVar[bool] = False
     bounded_by_cosines: ClassVar[bool] = False
     dim: int | None = None
+    processes: Processes = ONE_PROCESS
 
     @classmethod
     def from_recipe(cls, dim: int, stage: Stage2) -> Self:

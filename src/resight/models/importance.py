@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from resight.errors import RecipeError, ShapeError
+from resight.processes import Processes
 
 FIRST_STEPS = 2
 """Number of training steps that normalise by their own batch, before the running statistics are meaningful."""
@@ -250,6 +251,9 @@ class Moments:
             return
         rows = norm.seen[0][0]
         mean, squares = (torch.stack(parts) for parts in list(zip(*norm.seen, strict=True))[1:])
+        self._add(rows, mean, squares)
+
+    def _add(self, rows: int, mean: Tensor, squares: Tensor) -> None:
         if not self.rows:
             self.rows, self._mean, self._squares = rows, mean, squares
             return
@@ -257,6 +261,16 @@ class Moments:
         self._squares = self._squares + squares + difference.square() * (self.rows * rows / total)
         self._mean = self._mean + difference * (rows / total)
         self.rows = total
+
+    def combined(self, processes: Processes) -> Moments:
+        """Return the moments of the rows of all processes."""
+        if processes.count == 1:
+            return self
+        whole = Moments()
+        own = torch.stack([torch.full_like(self._mean, self.rows), self._mean, self._squares])
+        for rows, mean, squares in processes.stacked(own):
+            whole._add(int(rows[0, 0]), mean, squares)
+        return whole
 
     def over_calls(self) -> Statistics:
         """Return mean and variance, averaged over the calls."""

@@ -8,6 +8,9 @@ A training step compares all B^2 pairs of a batch, but the batch-hard loss sends
 Therefore all pairs are scored without gradients, and those that receive a gradient are scored again with gradients
 (`recomputed`). The result is exact: dropout depends only on the pair, and the statistics are the same. Without
 gradients, tracklets a and b are compared in both directions at once, because the product W1 (f_a * f_b) is the same.
+
+Several processes share the pairs, in both passes. All of them have the features of the whole batch, and exchange
+similarities and moments. Only the first steps, which normalise by their own batch, are computed whole by each.
 """
 
 from __future__ import annotations
@@ -127,8 +130,10 @@ class ImportanceWeighted(Aggregator):
             alpha_PT = self._alphas(products, order.tolist(), self._learning(kept, norms), network.at_zero(norms))
             return _mean(torch.einsum("pmd,pnd->pmn", rows, columns).flatten(1)[:, order], alpha_PT)
 
-        similarity_P = recomputed(similarity_BB.flatten(), again, (query, gallery), list(self.parameters()), _CHUNK)
-        network.settle_at(*seen)
+        similarity_P = recomputed(
+            similarity_BB.flatten(), again, (query, gallery), list(self.parameters()), _CHUNK, self.processes
+        )
+        network.settle_at(*(moments.combined(self.processes) for moments in seen))
         return similarity_P.view_as(similarity_BB)
 
     def _both_ways(
@@ -138,7 +143,7 @@ class ImportanceWeighted(Aggregator):
         network, clips = self.importance, F.normalize(features, dim=-1)
         b, m, dim = clips.shape
         cosine_PT = cosines(features, features).flatten(2).flatten(0, 1)[:, order]
-        similarity_P = features.new_empty(b * b)
+        similarity_P = features.new_zeros(b * b)
         seen = Moments(), Moments()
         for (rows, columns), ways in self._tiles(b, m * m * max(dim, network.hidden), features.device):
             pairs = torch.cat([rows * b + columns, columns * b + rows][:ways])
@@ -150,20 +155,23 @@ class ImportanceWeighted(Aggregator):
             similarity_P[pairs] = _mean(cosine_PT[pairs], alpha_PT)
             for moments, norm in zip(seen, norms, strict=True):
                 moments.add(norm)
-        return similarity_P.view(b, b), *seen
+        # Each pair is computed by one process, and is 0 in the others.
+        return self.processes.total(similarity_P).view(b, b), *seen
 
     def _tiles(self, b: int, each: int, device: torch.device) -> list[tuple[tuple[Tensor, Tensor], int]]:
         """Tiles that cover each unordered pair once: positions of both tracklets (P,) each, and 1 or 2 directions.
+
+        Of several processes, each has the pairs of its share of the tracklets a.
 
         Tracklet a is compared with a + 0, a + 1, ... up to a + b / 2, modulo b. Offset 0 and, for even b, offset b / 2
         already contain both directions.
         """
         single = [0, b // 2] if b % 2 == 0 else [0]
         double = torch.tensor([offset for offset in range(b // 2 + 1) if offset not in single], dtype=torch.int64)
-        at_once = max(1, _TILE.get(device.type, _LARGE_TILE) // (b * each))
+        first = torch.arange(b)[self.processes.share(b)]
+        at_once = max(1, _TILE.get(device.type, _LARGE_TILE) // (len(first) * each))
         tiles = [(part, 1) for part in torch.split(torch.tensor(single), at_once)]
         tiles += [(part, 2) for part in torch.split(double, at_once) if len(part)]
-        first = torch.arange(b)
         return [
             ((first.repeat(len(part)).to(device), ((first + part[:, None]) % b).flatten().to(device)), ways)
             for part, ways in tiles

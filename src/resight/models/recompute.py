@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from resight.processes import ONE_PROCESS, Processes
+
 
 def recomputed(
     values: Tensor,
@@ -19,6 +21,7 @@ def recomputed(
     inputs: Sequence[Tensor],
     parameters: Sequence[nn.Parameter],
     chunk: int,
+    processes: Processes = ONE_PROCESS,
 ) -> Tensor:
     """Return the same values as a differentiable tensor; its backward pass recomputes rows with a nonzero gradient.
 
@@ -32,17 +35,25 @@ def recomputed(
         inputs: Tensors passed to `again` that may receive gradients.
         parameters: Other tensors that receive gradients.
         chunk: C, the largest number of rows to recompute at once.
+        processes: Each of these processes has all values and recomputes its part of the rows. The gradient is the mean
+            over the processes.
     """
-    rows: Tensor = _Recomputed.apply(values, again, chunk, len(inputs), *inputs, *parameters)  # type: ignore[no-untyped-call]
+    rows: Tensor = _Recomputed.apply(values, again, chunk, processes, len(inputs), *inputs, *parameters)  # type: ignore[no-untyped-call]
     return rows
 
 
 class _Recomputed(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, values: Tensor, again: Callable[..., Tensor], chunk: int, n_inputs: int, *tensors: Tensor
+        ctx: Any,
+        values: Tensor,
+        again: Callable[..., Tensor],
+        chunk: int,
+        processes: Processes,
+        n_inputs: int,
+        *tensors: Tensor,
     ) -> Tensor:
-        ctx.again, ctx.chunk = again, chunk
+        ctx.again, ctx.chunk, ctx.processes = again, chunk, processes
         ctx.parameters = tensors[n_inputs:]
         ctx.save_for_backward(*tensors[:n_inputs])
         device = values.device.type
@@ -55,11 +66,14 @@ class _Recomputed(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        wanted = ctx.needs_input_grad[4:]
+        wanted = ctx.needs_input_grad[5:]
         sums: list[Tensor | None] = [None] * len(wanted)
         rows = gradient.flatten(1).ne(0).any(1) if gradient.ndim > 1 else gradient.ne(0)
+        numbers = rows.nonzero()[:, 0]
+        numbers = numbers[ctx.processes.share(len(numbers))]
+        gradient = gradient * ctx.processes.count if ctx.processes.count > 1 else gradient
         # If no row has a gradient, one empty part gives zeros: without gradients an optimiser would skip its step.
-        for part in torch.split(rows.nonzero()[:, 0], ctx.chunk):
+        for part in torch.split(numbers, ctx.chunk):
             inputs = [x.detach().requires_grad_(x.requires_grad) for x in ctx.saved_tensors]
             sources = [x for x, want in zip((*inputs, *ctx.parameters), wanted, strict=True) if want]
             with torch.enable_grad(), torch.autocast(**ctx.autocast):
@@ -71,4 +85,4 @@ class _Recomputed(torch.autograd.Function):
                 if want and (summand := next(parts)) is not None:
                     before = sums[i]
                     sums[i] = summand if before is None else before.add_(summand)
-        return None, None, None, None, *sums
+        return None, None, None, None, None, *sums

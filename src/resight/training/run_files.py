@@ -63,6 +63,11 @@ class RunFiles:
         self._best = folder / f"{name}.best.safetensors"
         self._log = folder / f"{name}.metrics.jsonl"
 
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What must be the same for the run to be resumed, as plain values."""
+        return self._header
+
     def resume(self, optimiser: torch.optim.Optimizer) -> tuple[int, float]:
         """Load the last state into module and optimiser, if there is one.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 
 import torch
@@ -14,9 +15,10 @@ from resight.data.batches import BatchPlan, ClipBatches
 from resight.data.split import TrainingSplit
 from resight.data.transforms import prepare_clips
 from resight.evaluation.evaluate import evaluate_among
-from resight.features.extract import extract_clip_features
+from resight.features.shared import extract_together
 from resight.models.aggregators import MeanPair
 from resight.models.encoders import ClipEncoder, NeckedEncoder
+from resight.models.shared_norms import SharedBatchNorm
 from resight.recipe import Recipe, Stage2, TripletFeatures
 from resight.tracklet import fingerprint
 from resight.training.loop import Batch, RunOptions, Task, run_training
@@ -83,7 +85,8 @@ class ClipClassifier(nn.Module):
             features, normed = self.encoder.both(clips)
         else:
             features = normed = self.encoder(clips)
-        return (normed if self._after else features).float(), self.classifier(normed.float())
+        wide = self.classifier.weight.dtype  # the encoder may compute in half precision
+        return (normed if self._after else features).to(wide), self.classifier(normed.to(wide))
 
 
 def train_encoder(
@@ -109,9 +112,15 @@ def train_encoder(
     spec = replace(recipe.clips, count=1, sampler="consec", length=recipe.stage1.frames or recipe.clips.length)
     module = ClipClassifier(encoder, plan.n_persons, recipe.stage1.triplet_features, recipe.stage1.averaging)
 
+    processes = options.processes
+
     def loss(module: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, float]]:
         pixels, targets = batch
-        features, logits = module(pixels.flatten(0, 1))
+        if processes.rank:  # else all processes would drop the same units
+            torch.manual_seed(torch.initial_seed() + (processes.rank << 32))
+        with SharedBatchNorm(processes) if processes.count > 1 else nullcontext():
+            own = module(pixels.flatten(0, 1))
+        features, logits = (processes.gather(part, len(targets)) for part in own)
         total = clip_loss(features, logits, targets, recipe.stage1)
         return total.loss, {
             "triplet": total.triplet.item(),
@@ -120,15 +129,16 @@ def train_encoder(
         }
 
     def validate() -> float:
-        features = extract_clip_features(
-            module.best_encoder, split.validation, recipe.clips, workers=options.workers, compute=options.compute
-        )
-        return evaluate_among(features, MeanPair())
+        features = extract_together(
+            processes, module.best_encoder, split.validation, recipe.clips, workers=options.workers,
+            compute=options.compute,
+        )  # fmt: skip
+        return processes.from_first(lambda: evaluate_among(features, MeanPair()))
 
     task = Task(
         name="stage1",
         module=module,
-        batches=ClipBatches(split.train, plan, spec, recipe.stage1),
+        batches=ClipBatches(split.train, plan, spec, recipe.stage1, processes=processes),
         loss=loss,
         validate=validate,
         optimisation=optimisation,

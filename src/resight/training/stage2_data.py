@@ -15,12 +15,13 @@ from resight.data.damage import CORRUPTED, Donors, choose_damage, needs_donor
 from resight.data.split import TrainingSplit
 from resight.evaluation.evaluate import evaluate_across, evaluate_among
 from resight.features.damaged import DamagedFeatures
-from resight.features.extract import extract_clip_features
+from resight.features.shared import extract_together
 from resight.features.store import FeatureStore
 from resight.features.types import ClipFeatures
 from resight.features.view import View
 from resight.models.aggregators import Aggregator
 from resight.models.encoders import ClipEncoder
+from resight.processes import ONE_PROCESS, Processes
 from resight.progress import Progress
 from resight.recipe import Damage, Recipe
 from resight.tracklet import Tracklet
@@ -73,6 +74,7 @@ def prepare_stage2(
     workers: int = 0,
     compute: Compute = Compute(),
     progress: Progress | None = None,
+    processes: Processes = ONE_PROCESS,
 ) -> Stage2Data:
     """Extract the features that stage 2 trains and validates on.
 
@@ -84,6 +86,7 @@ def prepare_stage2(
         workers: Number of processes that decode frames.
         compute: Device and precision of the encoder.
         progress: Called with (tracklets done, tracklets in total), over all extractions.
+        processes: They share the work, and all of them get all features.
 
     Raises:
         DatasetError: If damage shows other persons, and there are fewer than two to show.
@@ -98,7 +101,8 @@ def prepare_stage2(
         def extract_one(kind: Damage | None) -> ClipFeatures:
             nonlocal done
             before = done
-            features = extract_clip_features(
+            features = extract_together(
+                processes,
                 encoder,
                 tracklets,
                 recipe.clips,

@@ -17,6 +17,7 @@ from resight.features.store import FeatureStore
 from resight.losses import stage2_loss
 from resight.models.aggregators import Aggregator
 from resight.models.encoders import ClipEncoder, inference_copy
+from resight.processes import ONE_PROCESS
 from resight.progress import progress_bar
 from resight.recipe import Recipe
 from resight.tensor_files import content_hash
@@ -43,10 +44,12 @@ def train_importance(
         DatasetError: If there are too few persons.
         CheckpointError: If the folder holds another run.
     """
-    with progress_bar("encoding", "tracklets", options.progress) as progress:
+    processes = options.processes
+    with progress_bar("encoding", "tracklets", options.progress and processes.is_first) as progress:
         data = prepare_stage2(
-            encoder, split, recipe, FeatureStore(), workers=options.workers, compute=options.compute, progress=progress
-        )
+            encoder, split, recipe, FeatureStore(), workers=options.workers, compute=options.compute, progress=progress,
+            processes=processes,
+        )  # fmt: skip
     torch.manual_seed(recipe.seed + 1)
     aggregator = make_aggregator("learned", encoder.dim, recipe)
     aggregator, best = train_aggregator(aggregator, encoder, data, recipe, options)
@@ -83,12 +86,16 @@ def train_aggregator(
     split, stage = data.split, recipe.stage2
     optimisation = stage.optimisation
     plan = BatchPlan(split.train, optimisation, recipe.seed)
+    processes = options.processes
+    aggregator.processes = processes
     shuffled = stage.random_order and aggregator.depends_on_order
     batches: Dataset[Batch]
     if stage.variants:
         batches = FeatureBatches(data, plan, stage.max_corrupted, stage.damages)
     else:
-        batches = ClipBatches(split.train, plan, recipe.clips, recipe.stage1, stage.max_corrupted, stage.damages)
+        batches = ClipBatches(
+            split.train, plan, recipe.clips, recipe.stage1, stage.max_corrupted, stage.damages, processes
+        )
     frozen = inference_copy(encoder)
 
     def loss(module: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, float]]:
@@ -96,13 +103,13 @@ def train_aggregator(
         if features.dtype == torch.uint8:
             with torch.inference_mode():
                 features = encode_clips(frozen, features)
-            features = features.clone()
+            features = processes.gather(features.clone(), len(targets))
         order = {"order": torch.randperm(features.shape[1] ** 2)} if shuffled else {}
         total = stage2_loss(module(features, features, **order), targets, optimisation.margin)
         return total.loss, {"active": total.active_share.item()}
 
     def validate() -> float:
-        return data.score(aggregator, stage.max_corrupted, stage.damages, recipe.seed)
+        return processes.from_first(lambda: data.score(aggregator, stage.max_corrupted, stage.damages, recipe.seed))
 
     task = Task(
         name=name,
@@ -122,4 +129,5 @@ def train_aggregator(
     # for features in memory, worker processes would cost more time than they save
     options = replace(options, workers=0) if stage.variants else options
     best = run_training(task, recipe, options)
+    aggregator.processes = ONE_PROCESS
     return aggregator.eval(), best

@@ -94,7 +94,7 @@ def train_model(
         encoder = make_encoder(recipe.stage1)
         if init is not None:
             loaded = load_initial_weights(encoder, init)
-            if report is not None:
+            if report is not None and options.processes.is_first:
                 report(str(loaded))
         encoder, scores["stage 1 mAP"] = train_encoder(encoder, split, recipe, options)
         aggregator = make_aggregator("mean-pair", encoder.dim, recipe)
@@ -122,10 +122,12 @@ def train_model(
         "trained_on": trained_on,
         "validated_on": validated_on,
         "validation": scores,
-        "threshold": _calibrate(encoder, aggregator, split.validation, recipe, options),
+        "threshold": options.processes.from_first(
+            lambda: _calibrate(encoder, aggregator, split.validation, recipe, options)
+        ),
     }
     checkpoint = Checkpoint(encoder, aggregator, recipe, metadata)
-    save_checkpoint(path, checkpoint)
+    options.processes.from_first(lambda: save_checkpoint(path, checkpoint))
     return TrainedModel(path, checkpoint, scores)
 
 

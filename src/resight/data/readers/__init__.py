@@ -9,10 +9,11 @@ from types import MappingProxyType
 
 from resight.data.readers import duke_video, folder, ls_vid, manifest, mars, two_camera
 from resight.data.readers.layout import Layout
+from resight.data.readers.packed import Reader, packed_splits_file, reads_packs, reads_whole_packs
 from resight.errors import DatasetError
 from resight.tracklet import Dataset
 
-READERS: dict[str, Callable[[Path], Dataset | tuple[Dataset, ...]]] = {
+_READ: dict[str, Reader] = {
     "duke-video": duke_video.read_duke_video,
     "folder": folder.read_folder_splits,
     "ilids-vid": two_camera.read_ilids_vid,
@@ -21,6 +22,7 @@ READERS: dict[str, Callable[[Path], Dataset | tuple[Dataset, ...]]] = {
     "mars": mars.read_mars,
     "prid2011": two_camera.read_prid2011,
 }
+READERS: dict[str, Reader] = {kind: reads_packs(kind, read) for kind, read in _READ.items()}
 """Kind of data set → its reader. To add a layout, write a function and add a line here and in `LAYOUTS`."""
 
 LAYOUTS: Mapping[str, Layout] = MappingProxyType(
@@ -52,8 +54,11 @@ class OwnData:
 
 OWN_DATA: Mapping[str, OwnData] = MappingProxyType(
     {
-        "folder": OwnData(folder.read_folder, folder.folder_splits_file),
-        "manifest": OwnData(manifest.read_manifest, manifest.manifest_splits_file),
+        kind: OwnData(reads_whole_packs(kind, read), packed_splits_file(splits_file))
+        for kind, read, splits_file in (
+            ("folder", folder.read_folder, folder.folder_splits_file),
+            ("manifest", manifest.read_manifest, manifest.manifest_splits_file),
+        )
     }
 )
 """Kinds of data set that have no official splits."""
@@ -98,6 +103,29 @@ def read_splits(name: str) -> tuple[Dataset, ...]:
         available = f"splits 1 to {len(splits)}" if splits[0].number else "one split, and no number"
         raise DatasetError(f"{name!r} selects split {number}, but the {kind} data set in {root} has {available}")
     return chosen
+
+
+def read_whole(name: str) -> tuple[str, tuple[Dataset, ...], Path | None]:
+    """Read a data set to copy it: all its splits; your own data without splits, and the file that lists them.
+
+    Args:
+        name: ``KIND:PATH``.
+
+    Returns:
+        Kind, data sets, and the file of splits if there is one.
+
+    Raises:
+        DatasetError: As `read_splits`, or if the name selects a split.
+    """
+    kind, _, path = name.partition(":")
+    if kind in READERS and path and split_path(kind, path)[1]:
+        raise DatasetError(f"{name!r} selects a split, expected a whole data set: omit # and the number")
+    if kind not in OWN_DATA:
+        return kind, read_splits(name), None
+    root = Path(path).expanduser()
+    read_splits(name)  # refuses what is wrong with the splits
+    listed = OWN_DATA[kind].splits_file(root)
+    return kind, (OWN_DATA[kind].read(root),), listed if listed.is_file() else None
 
 
 def split_path(kind: str, path: str) -> tuple[Path, str]:

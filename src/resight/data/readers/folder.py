@@ -11,6 +11,7 @@ from resight.data.readers.listing import PICTURES, list_folder, other_pictures
 from resight.data.readers.names import describe_special, number_persons, numbered, one_spelling
 from resight.data.readers.own_splits import apply_own_splits
 from resight.errors import DatasetError
+from resight.packs import packed_names
 from resight.tracklet import DISTRACTOR, JUNK, Dataset, Tracklet
 from resight.words import counted
 
@@ -120,9 +121,10 @@ def read_tracklet(folder: Path) -> Tracklet:
     Raises:
         DatasetError: If the folder does not exist or holds no picture.
     """
-    if not folder.is_dir():
+    packed = packed_names(folder)
+    if not packed and not folder.is_dir():
         raise DatasetError(f"there is no folder {folder}: expected one that holds the frames of one tracklet")
-    _, pictures = list_folder(folder)
+    pictures = list(packed) or list_folder(folder)[1]
     if not pictures:
         raise DatasetError(
             f"{folder} holds no picture{other_pictures(folder)}: expected the frames of one tracklet, "
