@@ -93,8 +93,9 @@ def test_rebuild_and_merge(run: Run, folder: Path, make_model: MakeModel, manife
 
 
 @pytest.mark.parametrize(
-    "command", [("info",), ("verify",), ("remove", "x"), ("search", "x"), ("expire", "--older-than", "2"), ("merge", "x")]
-)  # fmt: skip
+    "command",
+    [("info",), ("verify",), ("remove", "x"), ("search", "x"), ("expire", "--older-than", "2"), ("merge", "x")],
+)
 def test_no_command_but_add_makes_a_gallery(run: Run, tmp_path: Path, command: tuple[str, ...]) -> None:
     status, text = run(command[0], tmp_path / "none", *command[1:], as_json=False)
     assert status == 1 and "does not exist" in text and text.count("\n") == 1

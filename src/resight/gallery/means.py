@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.gallery.rows import DamagedRowError, read_mean
+from resight.gallery.schema import snapshot
 
 _BLOCK = 8192
 """Tracklets of a block. New tracklets fill blocks of their own, so that no large array is ever copied."""
@@ -50,14 +51,11 @@ class MeanCache:
         (version,) = database.execute("PRAGMA data_version").fetchone()
         if version == self._version:
             return
-        database.execute("BEGIN")
-        try:
+        with snapshot(database):
             self._add_new(database)
             (stored,) = database.execute("SELECT count(*) FROM tracklets").fetchone()
             if stored != sum(len(block.seqs) for block in self._blocks) + self._unreadable:
                 self._drop_removed(database)
-        finally:
-            database.execute("COMMIT")
         self._version = version
 
     def _add_new(self, database: sqlite3.Connection) -> None:

@@ -146,6 +146,17 @@ def transaction(database: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def snapshot(database: sqlite3.Connection) -> Iterator[None]:
+    """Let the block read one state of the file, whatever is written meanwhile."""
+    database.execute("BEGIN")
+    try:
+        yield
+    finally:
+        with suppress(sqlite3.Error):  # the file is damaged, and the block has said so
+            database.execute("ROLLBACK")
+
+
 def _migrate(database: sqlite3.Connection, migrations: Sequence[str]) -> None:
     (version,) = database.execute("PRAGMA user_version").fetchone()
     if version == len(migrations):

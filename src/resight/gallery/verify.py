@@ -17,6 +17,7 @@ from resight.gallery.rows import (
     read_event,
     read_mean,
 )
+from resight.gallery.schema import snapshot
 from resight.gallery.types import Problem
 
 _MOST = 20
@@ -30,11 +31,8 @@ def verify_tables(database: sqlite3.Connection, dim: int) -> list[Problem]:
         database: The open file.
         dim: Features per clip, D.
     """
-    database.execute("BEGIN")  # one state of the file, whatever is written meanwhile
-    try:
+    with snapshot(database):
         return [*_structure(database), *_tracklets(database, dim), *_log(database)]
-    finally:
-        database.execute("COMMIT")
 
 
 def _structure(database: sqlite3.Connection) -> Iterator[Problem]:
