@@ -17,6 +17,7 @@ from resight.models.camera_encoder import CameraEncoder, read_statistics
 from resight.models.encoders import ClipEncoder, encoder_body, make_encoder
 from resight.models.external import ExternalEncoder
 from resight.models.frame_encoder import FrameEncoder
+from resight.models.projected_encoder import ProjectedEncoder
 from resight.models.python_encoder import Function, PythonEncoder
 from resight.recipe import Recipe
 from resight.tensor_files import content_hash, read_tensors, write_tensors
@@ -30,7 +31,8 @@ class Checkpoint:
     """The contents of a model file.
 
     Attributes:
-        encoder: Maps clips (B, 3, L, H, W) to features (B, D); a `CameraEncoder` if it was adapted to cameras.
+        encoder: Maps clips (B, 3, L, H, W) to features (B, D). Adaptation wraps it in a `ProjectedEncoder`, in a
+            `CameraEncoder`, or in both, the latter outside.
         aggregator: Maps clip features to similarities.
         recipe: Settings that both were trained with.
         metadata: Kind of the aggregator, fingerprint of the training data, validation scores, threshold, and version of
@@ -60,6 +62,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, half: bool = False) -
     body, encoder = encoder_body(checkpoint.encoder), checkpoint.encoder
     cameras = encoder if isinstance(encoder, CameraEncoder) else None
     encoder = encoder.trained if isinstance(encoder, CameraEncoder) else encoder
+    projection = encoder.matrix if isinstance(encoder, ProjectedEncoder) else None
+    encoder = encoder.trained if isinstance(encoder, ProjectedEncoder) else encoder
     tensors = {f"encoder.{k}": v for k, v in encoder.state_dict().items()}
     tensors |= {f"aggregator.{k}": v for k, v in checkpoint.aggregator.state_dict().items()}
     header: dict[str, Any] = {
@@ -71,6 +75,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, half: bool = False) -
     if isinstance(body, PythonEncoder):
         header["architecture"] |= {"weights": _weights(body)}
         tensors = {k: v for k, v in tensors.items() if not k.startswith("encoder.")}
+    if projection is not None:
+        tensors["projection"] = projection
     if cameras is not None:
         header["cameras"] = cameras.cameras
         tensors["cameras"] = cameras.values
@@ -118,6 +124,8 @@ def load_checkpoint(path: Path, encoder_function: Function | None = None) -> Che
         own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
         load_into(module, own, f"{name} in {path}")
         module.eval()
+    if "projection" in tensors:
+        encoder = _projected(encoder, tensors["projection"], path)
     if "cameras" in header:
         encoder = _with_cameras(encoder, json.loads(header["cameras"]), tensors.get("cameras"), path)
     return Checkpoint(encoder, aggregator, recipe, metadata)
@@ -159,6 +167,16 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> N
             f"{len(unknown)} unknown (first: {unknown[:1]}); use the recipe that they were trained with"
         )
     module.load_state_dict(dict(tensors))
+
+
+def _projected(encoder: ClipEncoder, matrix: Tensor, path: Path) -> ProjectedEncoder:
+    """Return an encoder with a matrix (D, D)."""
+    if matrix.shape != (encoder.dim, encoder.dim):
+        raise CheckpointError(
+            f"the projection in {path} has the shape {tuple(matrix.shape)}, expected {(encoder.dim, encoder.dim)}: "
+            "restore the file from a copy"
+        )
+    return ProjectedEncoder(encoder, matrix.float()).eval()
 
 
 def _with_cameras(encoder: ClipEncoder, names: Sequence[str], values: Tensor | None, path: Path) -> CameraEncoder:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from torch import nn
+from torch import Tensor
 
+import resight
 from resight.adaptation import adapt as adaptation
+from resight.adaptation import steps
 from resight.adaptation.adapt import Report, adapt_model
 from resight.adaptation.agreement import AUROC, BIAS, REASSOCIATION, Change
 from resight.adaptation.statistics import (
@@ -21,12 +23,13 @@ from resight.adaptation.statistics import (
     in_fold,
     own_share,
 )
-from resight.adaptation.unlabelled import strip_labels
+from resight.adaptation.unlabelled import divide, strip_labels
 from resight.checkpoints import Checkpoint, load_checkpoint
-from resight.errors import DatasetError, RecipeError
+from resight.errors import DatasetError
 from resight.evaluation.confidence import Interval
 from resight.evaluation.threshold import Threshold
 from resight.models.camera_encoder import CameraEncoder
+from resight.models.projected_encoder import ProjectedEncoder
 from resight.tables import Table
 from resight.tensor_files import content_hash
 from resight.tracklet import Tracklet
@@ -44,23 +47,29 @@ def state(model: Checkpoint) -> tuple[str, str]:
     return content_hash(model.encoder.state_dict()), content_hash(model.aggregator.state_dict())
 
 
-def test_an_adapted_model_has_statistics_threshold_and_card(
+def test_an_adapted_model_has_statistics_projection_threshold_and_card(
     model: Checkpoint, tracklets: list[Tracklet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adaptation, "helped", lambda _: True)
+    for name in ("helped", "helped_across_cameras"):
+        monkeypatch.setattr(steps, name, lambda _: True)
     before = state(model)
     adapted, report = run(model, tracklets, tmp_path)
     assert state(model) == before, "the model that is adapted does not change"
-    assert report.kept and report.lines[0].startswith("adaptation helped")
+    assert report.statistics.lines[0] == "statistics of cameras helped, and are used"
+    assert report.projection.lines[0] == "projection helped, and is used"
     assert not (tmp_path / ".part").exists()
     loaded = load_checkpoint(tmp_path / "adapted.safetensors")
     assert state(loaded) == state(adapted) and state(loaded)[1] == before[1]
     assert isinstance(loaded.encoder, CameraEncoder) and loaded.encoder.cameras == ("a", "b")
+    assert isinstance(loaded.encoder.trained, ProjectedEncoder)
     card = loaded.metadata["adapted"]
-    assert {name: camera["tracklets"] for name, camera in card["cameras"].items()} == {"a": 16, "b": 16}
-    assert {camera["share"] for camera in card["cameras"].values()} <= {round(own_share(16, n), 3) for n in HALVES}
+    statistics, projection = card["statistics"], card["projection"]
+    assert {name: camera["tracklets"] for name, camera in statistics["cameras"].items()} == {"a": 16, "b": 16}
+    assert {c["share"] for c in statistics["cameras"].values()} <= {round(own_share(16, n), 3) for n in HALVES}
+    assert projection["tracklets"] == 32 and 0 < projection["grouped"] <= 32 and projection["constraints"]
     assert card["tracklets"] == 32 and card["frames"] == 160 and card["proven"] and card["kept"] == report.kept
-    assert "seen at the same time" in Table.from_json(card["agreement"]).note
+    for step in (statistics, projection):
+        assert "seen at the same time" in Table.from_json(step["agreement"]).note
     threshold = Threshold.from_json(loaded.metadata["threshold"])
     assert threshold.source == "pairs of tracklets of a camera, seen at the same time" and threshold.persons == 32
     assert loaded.metadata["validation"] == {"stage 2 mAP": 0.5}, "the rest of the card stays"
@@ -69,7 +78,8 @@ def test_an_adapted_model_has_statistics_threshold_and_card(
 def test_names_persons_and_order_of_tracklets_change_nothing(
     model: Checkpoint, tracklets: list[Tracklet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adaptation, "helped", lambda _: True)
+    for name in ("helped", "helped_across_cameras"):
+        monkeypatch.setattr(steps, name, lambda _: True)
     first, report = run(model, tracklets, tmp_path / "first")
     renamed = []
     for number, tracklet in enumerate(reversed(tracklets)):
@@ -83,18 +93,21 @@ def test_names_persons_and_order_of_tracklets_change_nothing(
 def test_what_does_not_help_is_not_kept(
     model: Checkpoint, tracklets: list[Tracklet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adaptation, "helped", lambda _: False)
+    for name in ("helped", "helped_across_cameras"):
+        monkeypatch.setattr(steps, name, lambda _: False)
     adapted, report = run(model, tracklets, tmp_path)
-    assert not report.kept and "did not help" in report.lines[0]
+    assert not report.kept
+    assert all("did not help" in step.lines[0] for step in (report.statistics, report.projection))
     loaded = load_checkpoint(tmp_path / "adapted.safetensors")
     assert state(loaded) == state(adapted) == state(model)
-    assert "threshold" not in loaded.metadata and loaded.metadata["adapted"]["cameras"] == {}
+    assert "threshold" not in loaded.metadata and loaded.metadata["adapted"]["statistics"]["cameras"] == {}
 
 
 def test_an_interrupted_run_continues(
     model: Checkpoint, tracklets: list[Tracklet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adaptation, "helped", lambda _: True)
+    for name in ("helped", "helped_across_cameras"):
+        monkeypatch.setattr(steps, name, lambda _: True)
     whole, _ = run(model, tracklets, tmp_path / "whole")
     with monkeypatch.context() as patch:
         patch.setattr(adaptation, "save_checkpoint", interrupt)
@@ -117,19 +130,44 @@ def test_without_times_tracklets_of_a_camera_stand_for_different_persons(
 ) -> None:
     timeless = [replace(tracklet, start=None, end=None) for tracklet in tracklets]
     _, report = run(model, timeless, tmp_path)
-    assert "of one camera, assumed to show different persons" in report.table.note
+    for step in (report.statistics, report.projection):
+        assert step.table is not None and "of one camera, assumed to show different persons" in step.table.note
+    assert report.projection.values["constraints"] is False
 
 
-def test_what_cannot_be_adapted_is_refused(model: Checkpoint, tracklets: list[Tracklet], tmp_path: Path) -> None:
+def test_too_few_tracklets_are_refused(model: Checkpoint, tracklets: list[Tracklet], tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="expected at least 30"):
         run(model, tracklets[:20], tmp_path)
     several = [replace(t, camera_name=f"{t.camera_name}{n % 8}") for n, t in enumerate(tracklets)]
     with pytest.raises(DatasetError, match="no camera has more than 4 tracklets, expected at least 5"):
         run(model, [replace(t, start=None, end=None) for t in several], tmp_path)
-    model.encoder = nn.Linear(2, 2)  # type: ignore[assignment]
-    with pytest.raises(RecipeError, match="cannot be adapted to cameras, because the encoder has no BatchNorm layers"):
-        run(model, tracklets, tmp_path)
     assert not list(tmp_path.glob("*.safetensors")) and not (tmp_path / ".part").exists()
+
+
+def test_an_encoder_from_elsewhere_gets_a_projection_only(
+    tracklets: list[Tracklet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def encoder(frames: Tensor) -> Tensor:
+        return frames[:, :, ::8, ::8].flatten(1)
+
+    for name in ("helped", "helped_across_cameras"):
+        monkeypatch.setattr(steps, name, lambda _: True)
+    model = resight.Model.from_encoder(encoder, size=(32, 16), mean=(0, 0, 0), std=(1, 1, 1), name="colours")
+    adapted, report = run(model.checkpoint, tracklets, tmp_path)
+    assert "no statistics of cameras, because the encoder is an ONNX network or a Python" in report.statistics.lines[0]
+    assert not report.statistics.kept and report.statistics.table is None
+    assert report.projection.kept and isinstance(adapted.encoder, ProjectedEncoder)
+
+
+def test_a_second_projection_is_applied_after_the_first(
+    model: Checkpoint, tracklets: list[Tracklet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("helped", "helped_across_cameras"):
+        monkeypatch.setattr(steps, name, lambda _: True)
+    once, _ = run(model, tracklets, tmp_path)
+    twice, _ = run(once, tracklets, tmp_path)
+    assert isinstance(twice.encoder, CameraEncoder) and isinstance(twice.encoder.trained, ProjectedEncoder)
+    assert not isinstance(twice.encoder.trained.trained, ProjectedEncoder)
 
 
 def test_a_model_can_be_adapted_to_more_cameras(model: Checkpoint, tracklets: list[Tracklet], tmp_path: Path) -> None:
@@ -182,12 +220,13 @@ def test_shares_grow_until_the_cameras_matter_more(
         bias = 1.0 if len(tried) > limit else -1.0
         return {REASSOCIATION: same, AUROC: same, BIAS: Change(50, 50 + bias, Interval(bias, -2, 2))}
 
-    monkeypatch.setattr(adaptation, "HALVES", HALVES)
-    monkeypatch.setattr(adaptation, "compare_agreement", compare)
-    monkeypatch.setattr(adaptation, "_similarities", lambda *_: np.zeros((32, 32)))
-    monkeypatch.setattr(adaptation, "_calibrate", lambda *_: Threshold(0, 1, 1, 2, 2, "", 0.1, 1))
-    _, report = run(model, tracklets, tmp_path)
+    monkeypatch.setattr(steps, "HALVES", HALVES)
+    monkeypatch.setattr(steps, "compare_agreement", compare)
+    monkeypatch.setattr(steps, "part_similarities", lambda *_: np.zeros((32, 32)))
+    own = strip_labels(tracklets)
+    (tmp_path / "run").mkdir()
+    _, step = steps.try_statistics(model, own, divide(own), 0, RunOptions(tmp_path / "run"))
     assert len(tried) == min(limit + 1, len(HALVES))
-    assert report.kept == (limit > 0)
-    shares = {camera["share"] for camera in report.cameras.values()}
+    assert step.kept == (limit > 0)
+    shares = {camera["share"] for camera in step.values["cameras"].values()}
     assert shares == ({round(own_share(16, expected), 3)} if limit else set())

@@ -14,6 +14,7 @@ from resight.adaptation.agreement import (
     agreement_table,
     compare_agreement,
     helped,
+    helped_across_cameras,
 )
 from resight.adaptation.unlabelled import Parts
 from resight.evaluation.confidence import Interval
@@ -26,7 +27,8 @@ def made_parts(cameras: int = 2) -> Parts:
     tracklets = tuple(Tracklet(f"{n}", -1, n % cameras + 1, Path(), ("1.jpg",)) for n in range(T))
     camera = np.arange(T) % cameras
     apart = (camera[:, None] == camera) & ~np.eye(T, dtype=bool)
-    return Parts(tracklets, tuple(replace(t, id=f"{t.id}/last") for t in tracklets), apart, True)
+    last = tuple(replace(t, id=f"{t.id}/last") for t in tracklets)
+    return Parts(tracklets, last, apart, camera[:, None] != camera, True)
 
 
 def drawn(own: float, bias: float, seed: int = 0) -> np.ndarray:
@@ -44,7 +46,7 @@ def test_measures_are_those_of_their_definition() -> None:
         hits.append(values[i, i] > max(others))
     negatives = values[parts.apart]
     wins = [float(np.mean(values[i, i] > negatives)) for i in range(T)]
-    elsewhere = values[parts.cameras[:, None] != parts.cameras]
+    elsewhere = values[parts.elsewhere]
     bias = [float(np.mean(value > elsewhere)) for value in negatives]
     assert changes[REASSOCIATION].before == pytest.approx(100 * np.mean(hits))
     assert changes[AUROC].before == pytest.approx(100 * np.mean(wins))
@@ -52,6 +54,15 @@ def test_measures_are_those_of_their_definition() -> None:
     for change in changes.values():
         assert tuple(change.difference) == (0, 0, 0) and change.before == change.after
     assert not helped(changes)
+
+
+def test_pairs_of_different_folds_do_not_count() -> None:
+    parts, fold = made_parts(), np.arange(T) // 2 % 2
+    values = drawn(2, 0.5)
+    changed = np.where(fold[:, None] == fold, values, 9.0)
+    same = compare_agreement(values, changed, parts.within(fold))
+    assert all(change.before == change.after for change in same.values())
+    assert any(change.before != change.after for change in compare_agreement(values, changed, parts).values())
 
 
 def test_ties_count_one_half() -> None:
@@ -95,6 +106,16 @@ def test_a_fall_outweighs_a_smaller_bias() -> None:
     assert helped({REASSOCIATION: change(-1, -3, 1), AUROC: change(0, -1, 1), BIAS: better})
     assert not helped({REASSOCIATION: change(-2, -3, -1), AUROC: change(2, 1, 3), BIAS: better})
     assert not helped({REASSOCIATION: change(1, -1, 3), AUROC: change(0, -1, 1)})
+
+
+@pytest.mark.parametrize(("high", "expected"), [(-1.0, True), (1.0, False)])
+def test_across_cameras_the_bias_has_to_fall_clearly(high: float, expected: bool) -> None:
+    same, risen = Change(50, 50, Interval(0, -1, 1)), Change(50, 52, Interval(2, 1, 3))
+    bias = Change(10, 8, Interval(-2, -3, high))
+    assert helped_across_cameras({REASSOCIATION: same, AUROC: risen, BIAS: bias}) is expected
+    assert helped({REASSOCIATION: same, AUROC: risen, BIAS: bias})
+    assert helped_across_cameras({REASSOCIATION: same, AUROC: risen})
+    assert not helped_across_cameras({REASSOCIATION: same, AUROC: same})
 
 
 def test_the_table_states_before_after_and_interval() -> None:

@@ -95,6 +95,14 @@ def helped(changes: Mapping[str, Change]) -> bool:
     return any(change.rose for change in agreement) or (bias is not None and bias.difference.value < 0)
 
 
+def helped_across_cameras(changes: Mapping[str, Change]) -> bool:
+    """Return whether adaptation helped, and the camera bias is smaller by more than chance explains.
+
+    With a single camera, there is no camera bias, and this is `helped`.
+    """
+    return helped(changes) and (BIAS not in changes or changes[BIAS].fell)
+
+
 def agreement_table(changes: Mapping[str, Change], title: str, note: str) -> Table:
     """Return the changes as a table."""
     rows = [
@@ -122,8 +130,7 @@ def _measures(similarity: _Array, parts: Parts, weights: _Array) -> dict[str, _A
         REASSOCIATION: 100 * (judged @ (own > others.max(1))) / judged.sum(1).clip(1e-9),
         AUROC: _weighted_auroc((own, tracklet, None), (similarity[row, column], row, column), weights),
     }
-    cameras = parts.cameras
-    elsewhere = np.nonzero(cameras[:, None] != cameras)
+    elsewhere = np.nonzero(parts.elsewhere)
     if len(elsewhere[0]):
         same = similarity[row, column], row, column
         different = similarity[elsewhere], elsewhere[0], elsewhere[1]

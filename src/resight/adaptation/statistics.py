@@ -18,7 +18,7 @@ from resight.data.clips import sample_clips, tracklet_rng
 from resight.data.frames import load_clips
 from resight.data.transforms import prepare_clips
 from resight.models.camera_encoder import CameraEncoder, camera_statistics, read_statistics
-from resight.models.encoders import ClipEncoder
+from resight.models.encoders import ClipEncoder, encoder_body, is_frame_wise
 from resight.models.external import ExternalEncoder
 from resight.progress import Progress
 from resight.recipe import ClipSpec
@@ -63,7 +63,7 @@ def own_share(n_tracklets: int, half: int) -> float:
 
 def without_statistics(encoder: ClipEncoder) -> str:
     """Return why an encoder cannot get statistics of cameras; empty if it can."""
-    if isinstance(encoder, ExternalEncoder):
+    if isinstance(encoder_body(encoder), ExternalEncoder):
         return "the encoder is an ONNX network or a Python object, whose layers cannot be changed"
     return "" if read_statistics(encoder).shape[1] else "the encoder has no BatchNorm layers"
 
@@ -105,6 +105,8 @@ def adapt_statistics(
         cameras.setdefault(tracklet.camera_label, []).append(tracklet)
     enough = {camera: own for camera, own in cameras.items() if len(own) >= least}
     identity = content_hash(trained.state_dict())
+    if is_frame_wise(trained):  # the frames of its clips are normalised alone, and the same ones are in several clips
+        spec = replace(spec, length=1)
     for done, (camera, own) in enumerate(enough.items(), 1):
         share = own_share(len(own), half)
         key = hashlib.sha256(repr((identity, spec, share, [t.id for t in own])).encode()).hexdigest()[:32]

@@ -42,26 +42,23 @@ class Parts:
         first: The first 40 % of each of T tracklets.
         last: The last 40 % of each.
         apart: (T, T), whether two tracklets of a camera show different persons.
+        elsewhere: (T, T), whether two tracklets are of different cameras.
         proven: Whether `apart` are tracklets seen at the same time; otherwise, any two of the same camera.
     """
 
     first: tuple[Tracklet, ...]
     last: tuple[Tracklet, ...]
     apart: NDArray[np.bool_]
+    elsewhere: NDArray[np.bool_]
     proven: bool
 
     def __len__(self) -> int:
         return len(self.first)
 
-    @property
-    def cameras(self) -> NDArray[np.str_]:
-        """Name of the camera of each tracklet, (T,)."""
-        return np.array([tracklet.camera_label for tracklet in self.first])
-
-    def rows(self, chosen: NDArray[np.int64]) -> Parts:
-        """Return some of the tracklets."""
-        first, last = (tuple(side[i] for i in chosen) for side in (self.first, self.last))
-        return Parts(first, last, self.apart[np.ix_(chosen, chosen)], self.proven)
+    def within(self, fold: NDArray[np.int64]) -> Parts:
+        """Return the same parts, with only pairs of tracklets of the same fold (T,)."""
+        same = fold[:, None] == fold
+        return replace(self, apart=self.apart & same, elsewhere=self.elsewhere & same)
 
 
 def strip_labels(tracklets: Sequence[Tracklet]) -> tuple[Tracklet, ...]:
@@ -94,9 +91,9 @@ def divide(tracklets: Sequence[Tracklet]) -> Parts:
     Raises:
         DatasetError: If there are fewer than `LEAST_TRACKLETS`.
     """
-    long = _thinned([tracklet for tracklet in tracklets if len(tracklet) >= LEAST_FRAMES], 4 * MOST_TRACKLETS)
+    long = thinned([tracklet for tracklet in tracklets if len(tracklet) >= LEAST_FRAMES], 4 * MOST_TRACKLETS)
     apart, proven = different_persons(long)
-    long = _thinned([long[i] for i in np.flatnonzero(apart.any(1))], MOST_TRACKLETS)
+    long = thinned([long[i] for i in np.flatnonzero(apart.any(1))], MOST_TRACKLETS)
     apart, _ = different_persons(long)
     chosen = np.flatnonzero(apart.any(1))
     if len(chosen) < LEAST_TRACKLETS:
@@ -107,16 +104,18 @@ def divide(tracklets: Sequence[Tracklet]) -> Parts:
             "for longer, or use the model as it is"
         )
     names = [(tracklet, max(2, round(_PART * len(tracklet)))) for tracklet in (long[i] for i in chosen)]
+    cameras = np.array([long[i].camera_label for i in chosen])
     return Parts(
         tuple(replace(t, id=f"{t.id}/first", names=t.names[:count]) for t, count in names),
         tuple(replace(t, id=f"{t.id}/last", names=t.names[-count:]) for t, count in names),
         apart[np.ix_(chosen, chosen)],
+        cameras[:, None] != cameras,
         proven,
     )
 
 
-def _thinned(tracklets: Sequence[Tracklet], most: int) -> list[Tracklet]:
-    """Return at most that many tracklets, in evenly spaced blocks of those that follow each other in a camera."""
+def thinned(tracklets: Sequence[Tracklet], most: int) -> list[Tracklet]:
+    """Return at most about that many tracklets, in evenly spaced blocks of those that follow each other in a camera."""
     ordered = sorted(tracklets, key=lambda t: (t.camera_label, t.start or 0.0, t.id))
     blocks = [ordered[first : first + BLOCK] for first in range(0, len(ordered), BLOCK)]
     count = min(len(blocks), -(-most // BLOCK))

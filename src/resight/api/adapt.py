@@ -30,8 +30,9 @@ def adapt(
 ) -> Model:
     """Adapt a model to the cameras of unlabelled tracklets.
 
-    Each camera gets BatchNorm statistics of its own. They are kept only if they help by the agreement of parts of
-    tracklets, without labels. Persons are not used. Interrupt it at any time: the same call continues where it stopped.
+    Each camera gets BatchNorm statistics of its own, and directions in which the features of a person vary between
+    tracklets are shrunk. Each step is kept only if it helps by the agreement of parts of tracklets, without labels.
+    Persons are not used. Interrupt it at any time: the same call continues where it stopped.
 
     Args:
         data: ``KIND:PATH``, a data set, of which the training tracklets are used, or tracklets.
@@ -44,12 +45,12 @@ def adapt(
         progress: Whether to show progress bars.
 
     Returns:
-        The adapted model. ``card["adapted"]`` has the data, the cameras, and the agreement before and after.
+        The adapted model. ``card["adapted"]`` has the data, and the agreement before and after each step.
 
     Raises:
         DatasetError: If the data set cannot be read, there are too few tracklets.
         CheckpointError: If there is no such model.
-        RecipeError: If the encoder has no BatchNorm that can be adapted, or an option has an impossible value.
+        RecipeError: If an option has an impossible value.
         OutputError: If `out` cannot be written, or is the file of `model`.
     """
     whole_number("seed", seed, 0)

@@ -14,8 +14,9 @@ def adapt(
 ) -> None:  # fmt: skip
     """Adapt a model to your cameras, from tracklets without labels.
 
-    Each camera gets BatchNorm statistics of its own. They are kept only if they help by the agreement of parts of
-    tracklets. Persons in the data set are not used. Interrupt it at any time: the same command continues.
+    Each camera gets BatchNorm statistics of its own, and directions in which the features of a person vary between
+    tracklets are shrunk. Each step is kept only if it helps by the agreement of parts of tracklets. Persons in the data
+    set are not used. Interrupt it at any time: the same command continues.
 
     Args:
         out: Model file to write. If adaptation does not help, it holds the model as it was.
@@ -26,5 +27,10 @@ def adapt(
 
     adapted = run(dataset, model, out=out, seed=seed, device=device, workers=workers, progress=not as_json)
     card = adapted.checkpoint.metadata["adapted"]
-    text = "\n".join([Table.from_json(card["agreement"]).to_text(), *card["report"], f"wrote {out}"])
+    lines = []
+    for step in (card["statistics"], card["projection"]):
+        if step["agreement"] is not None:
+            lines.append(Table.from_json(step["agreement"]).to_text())
+        lines += [*step["report"], ""]
+    text = "\n".join([*lines, f"wrote {out}"])
     print_result({"model": str(out), **card}, text, as_json)

@@ -21,6 +21,7 @@ from resight.models.i3d_inference import inference_encoder
 from resight.models.kinetics import LoadReport, load_public_weights
 from resight.models.onnx_encoder import OnnxEncoder
 from resight.models.pixel_format import PixelFormat
+from resight.models.projected_encoder import ProjectedEncoder
 from resight.recipe import EFFICIENTNET, GIVEN, Stage1
 
 FRAMES_AT_ONCE = 64
@@ -59,7 +60,7 @@ class NeckedEncoder(nn.Module):
         return features, self.neck(features)
 
 
-ClipEncoder = I3D | FrameEncoder | NeckedEncoder | ExternalEncoder | CameraEncoder
+ClipEncoder = I3D | FrameEncoder | NeckedEncoder | ExternalEncoder | ProjectedEncoder | CameraEncoder
 """Encodes clips (B, 3, L, H, W) in [-1, 1] as features (B, D), with D its `dim`."""
 
 
@@ -103,8 +104,9 @@ def make_encoder(
 
 
 def encoder_body(encoder: nn.Module) -> nn.Module:
-    """Return the encoder without its neck, and without statistics of cameras."""
-    encoder = encoder.trained if isinstance(encoder, CameraEncoder) else encoder
+    """Return the encoder without its neck, and without statistics of cameras and projection."""
+    while isinstance(encoder, CameraEncoder | ProjectedEncoder):
+        encoder = encoder.trained
     return encoder.body if isinstance(encoder, NeckedEncoder) else encoder
 
 
@@ -147,11 +149,11 @@ def encode_distinct(encoder: nn.Module, frames: Tensor, places: Tensor) -> Tenso
     Returns:
         (..., D) float32, the same as `encoder` returns for the clips up to rounding.
     """
-    network, neck = (encoder[0], encoder[1]) if isinstance(encoder, nn.Sequential) else (encoder, nn.Identity())
+    network, rest = (encoder[0], encoder[1:]) if isinstance(encoder, nn.Sequential) else (encoder, nn.Identity())
     assert isinstance(network, FrameWise)
     parts = [network.frame_features(part) for part in torch.split(frames, FRAMES_AT_ONCE)]
     clips = torch.cat(parts)[places.flatten()].view(-1, places.shape[-1], parts[0].shape[1]).mean(1)
-    features: Tensor = neck(clips)
+    features: Tensor = rest(clips)
     return features.view(*places.shape[:-1], -1)
 
 
@@ -170,6 +172,10 @@ def inference_copy(encoder: nn.Module, dtype: torch.dtype = torch.float32, camer
     keep_freed_memory()
     if isinstance(encoder, CameraEncoder):
         return inference_copy(encoder.of_camera(camera), dtype)
+    if isinstance(encoder, ProjectedEncoder):
+        fast_encoder = inference_copy(encoder.trained, dtype)
+        layers = fast_encoder if isinstance(fast_encoder, nn.Sequential) else [fast_encoder]
+        return nn.Sequential(*layers, encoder.layer()).eval()
     if isinstance(encoder, I3D):
         return inference_encoder(encoder, dtype)
     if isinstance(encoder, NeckedEncoder):
