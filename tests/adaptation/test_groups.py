@@ -9,7 +9,8 @@ def units(persons: int, each: int, noise: float, seed: int = 0) -> np.ndarray:
     """Features of `each` tracklets of every person, one after the other."""
     rng = np.random.default_rng(seed)
     values = np.repeat(rng.normal(0, 1, (persons, 32)), each, axis=0) + noise * rng.normal(0, 1, (persons * each, 32))
-    return values / np.linalg.norm(values, axis=1, keepdims=True)
+    units: np.ndarray = values / np.linalg.norm(values, axis=1, keepdims=True)
+    return units
 
 
 def test_similar_tracklets_are_grouped() -> None:

@@ -15,7 +15,8 @@ def drawn(seed: int, direction: np.ndarray) -> np.ndarray:
     values = np.repeat(rng.normal(0, 1, (PERSONS, D)), EACH, axis=0)
     values += np.tile(np.linspace(-2, 2, EACH), PERSONS)[:, None] * direction
     values += 0.2 * rng.normal(0, 1, values.shape)
-    return values / np.linalg.norm(values, axis=1, keepdims=True)
+    units: np.ndarray = values / np.linalg.norm(values, axis=1, keepdims=True)
+    return units
 
 
 @pytest.fixture
