@@ -80,7 +80,7 @@ def main(
     options = RunOptions(folder / f".adapt-{style}")
     options.folder.mkdir(exist_ok=True)
     rows = projection_rows(loaded, dataset, per_camera, seeds, options)
-    columns = ("tracklets", "kept", "mAP", "kept or not", "tracklets in groups", "groups", "purity")
+    columns: tuple[str, ...] = ("tracklets", "kept", "mAP", "kept or not", "tracklets in groups", "groups", "purity")
     _print("Projection, mean feature", columns, rows)
     if statistics:
         columns = ("kept", "seconds", "mAP, learned importance", "mAP, mean feature")
@@ -207,7 +207,7 @@ def purity(groups: NDArray[np.int64], grouped: Sequence[Tracklet], tracklets: Se
     persons = {strip_labels([tracklet])[0].id: tracklet.person for tracklet in tracklets}
     person = np.array([persons[tracklet.id] for tracklet in grouped])
     large = [person[groups == group] for group in np.unique(groups) if (groups == group).sum() > 1]
-    return 100 * sum(np.bincount(group).max() for group in large) / max(1, sum(map(len, large)))
+    return 100 * sum(int(np.bincount(group).max()) for group in large) / max(1, sum(map(len, large)))
 
 
 def few_of_each_camera(tracklets: Sequence[Tracklet], number: int, seed: int) -> list[Tracklet]:

@@ -15,7 +15,9 @@ from resight.adaptation import steps
 from resight.checkpoints import Checkpoint, make_aggregator, save_checkpoint
 from resight.cli import main
 from resight.errors import DatasetError, OutputError, RecipeError
+from resight.models.camera_encoder import CameraEncoder
 from resight.models.encoders import make_encoder
+from resight.models.projected_encoder import ProjectedEncoder
 from resight.recipe import ClipSpec, Recipe, Stage1, Stage2
 from resight.shipped import file_hash
 from resight.tracklet import Tracklet
@@ -71,7 +73,9 @@ def test_the_command_writes_a_model_that_knows_the_cameras(
     assert not np.allclose(model.encode(first), model.encode(elsewhere), rtol=1e-2)
     assert "has no statistics of roof" in capsys.readouterr().err
     trained = resight.load_model(model_file, keep_features=False)
-    matrix = model.checkpoint.encoder.trained.matrix.numpy()
+    encoder = model.checkpoint.encoder
+    assert isinstance(encoder, CameraEncoder) and isinstance(encoder.trained, ProjectedEncoder)
+    matrix = encoder.trained.matrix.numpy()
     assert np.allclose(trained.encode(first) @ matrix, model.encode(elsewhere), rtol=1e-3, atol=1e-4)
 
 

@@ -137,11 +137,11 @@ def try_projection(
     matrices = [fit_projection(features[rows], apart[np.ix_(rows, rows)]).matrix for rows in other]
     fold = _folds(own, parts)
     judged = parts.within(fold)
-    values = np.split(_encoded(model, (*parts.first, *parts.last), options), 2)
-    before, after = _scores(model, *values, options), np.empty((len(parts), len(parts)))
+    first, last = np.split(_encoded(model, (*parts.first, *parts.last), options), 2)
+    before, after = _scores(model, first, last, options), np.empty((len(parts), len(parts)))
     for number, matrix in enumerate(matrices):
-        first, last = (side @ matrix for side in values)
-        after[fold == number] = _scores(model, first[fold == number], last, options)
+        rows = fold == number
+        after[rows] = _scores(model, first[rows] @ matrix, last @ matrix, options)
     changes = compare_agreement(before, after, judged, seed)
     table = agreement_table(changes, "Projection of features, percent", _note(judged))
     # If it does not clearly reduce the influence of cameras, it is as often worse as better for other persons.
@@ -153,7 +153,8 @@ def try_projection(
 
 def part_similarities(model: Checkpoint, parts: Parts, options: RunOptions, clips: int = _CLIPS) -> NDArray[np.float64]:
     """Return the similarities of first to last parts, (T, T), from at most `clips` clips of each."""
-    return _scores(model, *np.split(_encoded(model, (*parts.first, *parts.last), options, clips), 2), options)
+    first, last = np.split(_encoded(model, (*parts.first, *parts.last), options, clips), 2)
+    return _scores(model, first, last, options)
 
 
 def _folds(own: Sequence[Tracklet], parts: Parts) -> NDArray[np.int64]:
@@ -183,8 +184,9 @@ def _scores(
 
 def _units(features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the vectors on the last axis with length 1."""
-    lengths: NDArray[np.float32] = np.linalg.norm(features, axis=-1, keepdims=True)
-    return features / lengths.clip(1e-12)
+    lengths = np.linalg.norm(features, axis=-1, keepdims=True)
+    units: NDArray[np.float32] = features / lengths.clip(1e-12)
+    return units
 
 
 def _projected(encoder: ClipEncoder, projection: Projection) -> ClipEncoder:
