@@ -96,9 +96,7 @@ VARIANTS = (
             optimisation={"learning_rate": 2.5e-3}),
     Variant("nothing frozen", stage1={"frozen": 0}),
     Variant("instance normalisation, nothing frozen", stage1={"frozen": 0}, instance_norm=True),
-    Variant("8 blocks frozen", stage1={"frozen": 8}),
     Variant("people in similar clothes in one batch", optimisation={"together": 4}),
-    Variant("no contrastive loss", stage1={"contrast_weight": 0.0}),
     Variant("frames of 128 × 64", height=128),
 )  # fmt: skip
 
