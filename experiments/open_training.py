@@ -38,9 +38,7 @@ def open_training(*worlds: Path, model: Path, validate_on: Path, out: Path, work
     """
     checkpoint = load_checkpoint(model)
     recipe = checkpoint.recipe
-    optimisation = replace(
-        recipe.stage1.optimisation, epochs=EPOCHS, learning_rate=LEARNING_RATE, validate_every=1
-    )  # fmt: skip
+    optimisation = replace(recipe.stage1.optimisation, epochs=EPOCHS, learning_rate=LEARNING_RATE, validate_every=1)
     recipe = replace(recipe, stage1=replace(recipe.stage1, averaging=AVERAGING, optimisation=optimisation))
     people = joined([read_mars(world).train for world in worlds])
     split = TrainingSplit.with_validation(people, read_mars(validate_on).train)
@@ -51,8 +49,9 @@ def open_training(*worlds: Path, model: Path, validate_on: Path, out: Path, work
         "validated_on": fingerprint(split.validation),
         "validation": {"stage 1 mAP": best},
     }
+    trained = Checkpoint(encoder, make_aggregator("mean-pair", encoder.dim, recipe), recipe, metadata)
     with replace_file(out / "model.safetensors") as temporary:
-        save_checkpoint(temporary, Checkpoint(encoder, make_aggregator("mean-pair", encoder.dim), recipe, metadata))
+        save_checkpoint(temporary, trained)
     print(f"wrote {out / 'model.safetensors'}, validation mAP {100 * best:.1f}")
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from experiments.open_training import joined
+
 from resight.tracklet import Tracklet
 
 
