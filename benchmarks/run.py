@@ -16,6 +16,7 @@ from benchmarks import (
     feature_store,
     metrics,
     open_model,
+    packs,
     page,
     pixels,
     reading,
@@ -38,6 +39,7 @@ TOPICS: dict[str, Callable[[int], Iterable[Row]]] = {
     "distinct": distinct.bench,
     "store": feature_store.bench,
     "open-model": open_model.bench,
+    "packs": packs.bench,
 }
 
 

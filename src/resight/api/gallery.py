@@ -16,7 +16,7 @@ from resight.api.gallery_conditions import Conditions, as_filter
 from resight.api.gallery_encoding import encode_keyed, header_of, keyed
 from resight.api.gallery_rebuild import Rebuilt, rebuild_store
 from resight.api.model import Model, load_model
-from resight.api.sources import as_tracklets
+from resight.api.sources import as_tracklets, leads_somewhere
 from resight.errors import GalleryError
 from resight.explanation.evidence import MatchEvidence
 from resight.gallery.checks import other_model
@@ -103,7 +103,9 @@ class Gallery:
         """Release the files of the gallery."""
         self.store.close()
 
-    def add(self, source: Any, *, camera: str = "", progress: bool = False) -> Added:
+    def add(
+        self, source: Any, *, camera: str = "", cluster: str | None = None, workers: int = 1, progress: bool = False
+    ) -> Added:
         """Add tracklets. What is already stored is recognised by its frames, and not encoded again.
 
         Tracklets are stored while others are still being encoded. An interrupted call keeps what it has stored, and can
@@ -113,13 +115,19 @@ class Gallery:
             source: A data set as ``KIND:PATH`` or as `read_dataset` returned it, of which the gallery and the queries
                 are added; or one tracklet or several, in any form that `Model.encode` takes.
             camera: Name of the camera of tracklets that have none.
+            cluster: Address of a Ray cluster whose workers encode, or ``local`` for workers on this machine (extra
+                ``cluster``). All of them must see the frames and the model under the same paths.
+            workers: Number of workers of the cluster, each with one core, or with one GPU if the model is on a GPU.
             progress: Whether to show a progress bar.
 
         Raises:
             DatasetError: If the source cannot be read.
-            GalleryError: If the gallery cannot be written. What was stored before is kept.
+            GalleryError: If the gallery cannot be written, or the cluster cannot be reached. What was stored before is
+                kept.
         """
-        return add_tracklets(self.store, self.model, source, camera=camera, progress=progress)
+        return add_tracklets(
+            self.store, self.model, source, camera=camera, cluster=cluster, workers=workers, progress=progress
+        )
 
     def entries(
         self, *, cursor: str | None = None, limit: int = 100, newest: bool = False, **conditions: Unpack[Conditions]
@@ -158,11 +166,7 @@ class Gallery:
         if isinstance(reference, str):
             if reference in self:
                 return tuple(self.store.fetch([reference]))
-            try:
-                exists = bool(reference) and Path(reference).expanduser().exists()
-            except (OSError, ValueError, RuntimeError):  # too long, a zero byte, or the home of an unknown user
-                exists = False
-            if not exists:
+            if not (reference and leads_somewhere(reference)):
                 raise GalleryError(
                     f"{reference[:80]!r} is neither the id of a tracklet in the gallery {self.path}, nor a folder of "
                     "frames or a picture"

@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from resight.api.gallery_cluster import encode_on_cluster
 from resight.api.gallery_encoding import Keyed, camera_name, encode_keyed, keyed, tracklets_of
 from resight.api.model import Model
 from resight.api.sources import ArrayTracklet, as_tracklets, open_dataset
@@ -15,6 +16,7 @@ from resight.errors import DatasetError, FrameError
 from resight.gallery.contract import GalleryStore
 from resight.gallery.types import StoredTracklet
 from resight.progress import progress_bar
+from resight.settings import whole_number
 from resight.tracklet import Dataset, Tracklet
 from resight.words import counted
 
@@ -47,12 +49,27 @@ class Added:
         return {"added": list(self.added), "known": self.known, "failed": [list(pair) for pair in self.failed]}
 
 
-def add_tracklets(store: GalleryStore, model: Model, source: Any, *, camera: str = "", progress: bool = False) -> Added:
+def add_tracklets(
+    store: GalleryStore, model: Model, source: Any, *, camera: str = "", cluster: str | None = None, workers: int = 1,
+    progress: bool = False,
+) -> Added:  # fmt: skip
     """Add tracklets to a gallery, see `Gallery.add`."""
     tracklets, name, dataset = _tracklets(source)
     added: list[str] = []
     failed: list[tuple[str, str]] = []
     done = 0
+    if cluster is not None:
+        whole_number("workers", workers, 1)
+        named = [(t, (camera_name(t, dataset) if isinstance(t, Tracklet) else "") or camera) for t in tracklets]
+        blocks = [named[start : start + _AT_ONCE] for start in range(0, len(named), _AT_ONCE)]
+        with progress_bar("adding", "tracklets", progress) as report:
+            report(0, len(tracklets))
+            for worked in encode_on_cluster(store, model, name, blocks, cluster, workers):
+                added += [id_ for id_ in store.add(worked.stored) if id_ is not None]
+                failed += worked.failed
+                done += worked.size
+                report(done, len(tracklets), f"{len(added):,} new")
+        return Added(tuple(added), len(tracklets) - len(added) - len(failed), tuple(failed))
     with progress_bar("adding", "tracklets", progress) as report:
         report(0, len(tracklets))
         for start in range(0, len(tracklets), _AT_ONCE):

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from resight.api.model import Model
 from resight.api.sources import ArrayTracklet
 from resight.data.clips import sample_clips, tracklet_rng
-from resight.data.frames import read_frame
-from resight.errors import DatasetError, FrameError, GalleryError
+from resight.data.frames import frame_content, read_frame
+from resight.errors import DatasetError, GalleryError
 from resight.features.extract import camera_of, extract_clip_features
 from resight.features.keys import encoder_identity
 from resight.gallery.describe import (
@@ -83,7 +83,7 @@ def keyed(model: Model, tracklet: Tracklet | ArrayTracklet, source: str = "", ca
     numbers = sample_clips(len(tracklet), spec, tracklet_rng(name, 0))
     distinct = np.unique(numbers).tolist()
     if isinstance(tracklet, Tracklet):
-        frames = (_content(tracklet, number) for number in distinct)
+        frames = (frame_content(tracklet.frame(number)) for number in distinct)
         statistics = camera_of(model.checkpoint.encoder, tracklet)
     else:
         frames = (repr(f.shape).encode() + f.tobytes() for f in map(tracklet.frames.__getitem__, distinct))
@@ -131,16 +131,6 @@ def _stored(item: Keyed, features: NDArray[np.float32], height: int) -> StoredTr
     return StoredTracklet(
         entry, item.key, values, unit_mean(values), item.numbers.astype(np.int32), as_strip(pictures), folder, names
     )
-
-
-def _content(tracklet: Tracklet, number: int) -> bytes:
-    path = tracklet.frame(number)
-    try:
-        if not path.is_file():
-            raise FrameError(f"there is no frame {path}; restore the file or remove its tracklet")
-        return path.read_bytes()
-    except OSError as error:
-        raise FrameError(f"cannot read frame {path}: {error.strerror}; restore it or remove its tracklet") from error
 
 
 def tracklets_of(dataset: Dataset) -> list[Tracklet]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from resight.api.gallery_encoding import Keyed, encode_keyed, header_of, keyed
 from resight.api.model import Model
+from resight.data.frames import frame_content
 from resight.errors import FrameError, GalleryError
 from resight.gallery.contract import GalleryStore
 from resight.gallery.describe import content_key
@@ -128,8 +129,8 @@ def _unchanged(old: StoredTracklet) -> bool:
         return False
     tracklet, numbers = _tracklet(old), old.frame_numbers.astype(np.int64)
     try:
-        frames = [tracklet.frame(number).read_bytes() for number in np.unique(numbers[numbers >= 0]).tolist()]
-    except OSError:
+        frames = [frame_content(tracklet.frame(number)) for number in np.unique(numbers[numbers >= 0]).tolist()]
+    except FrameError:
         return False
     # The statistics of a camera are used only if the old model had some for it.
     return old.key in (content_key(frames, numbers, len(tracklet), name) for name in ("", old.entry.camera))

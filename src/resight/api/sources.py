@@ -128,7 +128,7 @@ def find_tracklet(source: Source, dataset: Dataset | None = None) -> Tracklet:
     if isinstance(source, str) and source and dataset is not None:
         if (found := dataset.find(source) or _find_alike(source, dataset)) is not None:
             return found
-        if not _exists(source):
+        if not leads_somewhere(source):
             example = f" (ids look like {dataset.gallery[0].id!r})" if dataset.gallery else ""
             raise DatasetError(
                 f"{source!r} is neither a folder of frames, nor a picture, nor the id of a tracklet in "
@@ -176,7 +176,8 @@ def _items(source: Any) -> list[Any]:
         ) from None
 
 
-def _exists(path: str) -> bool:
+def leads_somewhere(path: str) -> bool:
+    """Return whether a text is the path of a file or folder, which may be in a pack."""
     try:
         where = Path(path).expanduser()
         return where.exists() or frame_state(where) is not None or bool(packed_names(where))

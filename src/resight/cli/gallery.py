@@ -29,8 +29,8 @@ Flag = Parameter(negative=())
 
 @gallery.command
 def add(
-    folder: Folder, source: str, *, model: ModelName = None, camera: str = "", device: Device = "auto",
-    workers: Workers = WORKERS, as_json: Json = False,
+    folder: Folder, source: str, *, model: ModelName = None, camera: str = "", cluster: str | None = None,
+    device: Device = "auto", workers: Workers = WORKERS, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Add tracklets to a gallery, which is made if it is missing.
 
@@ -39,9 +39,11 @@ def add(
     Args:
         source: Data set as KIND:PATH, such as manifest:crops, or the folder of one tracklet.
         camera: Name of the camera of tracklets that have none.
+        cluster: Encode with workers on a Ray cluster, by its address, or on this machine: local. --workers is then
+            their number.
     """
     opened = _open(folder, model, device, workers, create=True)
-    result = opened.add(source, camera=camera, progress=not as_json)
+    result = opened.add(source, camera=camera, cluster=cluster, workers=max(1, workers), progress=not as_json)
     print_result({"gallery": str(folder), "tracklets": len(opened), **result.to_json()}, result.to_text(), as_json)
 
 

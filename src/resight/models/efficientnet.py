@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from resight.models.checkpointed import block
 from resight.models.frame_encoder import FrameEncoder
 
 STAGES = (
@@ -73,7 +74,12 @@ class EfficientNetLite0(nn.Module):
     Args:
         frozen: Number of leading blocks, with the first convolution, that training does not change: they keep their
             weights and BatchNorm statistics. 0 trains everything.
+
+    Attributes:
+        recompute: Whether training computes the blocks again in the backward pass instead of keeping their activations.
     """
+
+    recompute = False
 
     def __init__(self, frozen: int = 0) -> None:
         super().__init__()
@@ -114,8 +120,8 @@ class EfficientNetLite0(nn.Module):
         """Return features of frames (N, 3, H, W) in [-1, 1] as (N, 512)."""
         features: Tensor = self.stem(frames.contiguous(memory_format=torch.channels_last))
         middle = features
-        for number, block in enumerate(self.blocks, 1):
-            features = block(features)
+        for number, layers in enumerate(self.blocks, 1):
+            features = block(self, layers, features)
             if number == MIDDLE:
                 middle = features
         pooled = F.adaptive_avg_pool2d(self.head(features), 1).flatten(1)

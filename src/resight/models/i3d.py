@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from resight.errors import ShapeError
+from resight.models.checkpointed import block
 from resight.models.i3d_layers import convolve, max_pool, times_as_channels
 from resight.models.instance_norm import normalise_first
 
@@ -50,7 +51,10 @@ class Inception(nn.Module, ABC):
         channels: See above.
         normalised: See above.
         dim: Features per clip, D.
+        recompute: Whether training computes the blocks again in the backward pass instead of keeping their activations.
     """
+
+    recompute = False
 
     def __init__(self, channels: Mapping[str, int], normalised: Mapping[str, int]) -> None:
         super().__init__()
@@ -81,7 +85,7 @@ class Inception(nn.Module, ABC):
                 x = max_pool(x, (3, 3, 3), (2, 2, 2))
             elif name == "Mixed_5b":
                 x = max_pool(x, (2, 2, 2), (2, 2, 2))
-            x = self._mixed(x, name)
+            x = block(self, self._mixed, x, name)
         return x.mean((1, 2, 3), dtype=torch.promote_types(x.dtype, torch.float32))
 
     @abstractmethod

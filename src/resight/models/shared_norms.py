@@ -11,6 +11,7 @@ modules stay as they are.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -19,6 +20,13 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from resight.processes import Processes
+
+_ACTIVE: list[SharedBatchNorm] = []
+
+
+def active_norms() -> AbstractContextManager[object]:
+    """Return the context that is active now, to enter it again in the backward pass, where it is not active."""
+    return _ACTIVE[-1] if _ACTIVE else nullcontext()
 
 
 class SharedBatchNorm(TorchFunctionMode):
@@ -34,6 +42,15 @@ class SharedBatchNorm(TorchFunctionMode):
     def __init__(self, processes: Processes) -> None:
         super().__init__()
         self._processes = processes
+
+    def __enter__(self) -> SharedBatchNorm:
+        super().__enter__()  # type: ignore[no-untyped-call]
+        _ACTIVE.append(self)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        _ACTIVE.pop()
+        super().__exit__(*exception)  # type: ignore[no-untyped-call]
 
     def __torch_function__(
         self,

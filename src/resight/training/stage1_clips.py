@@ -17,9 +17,11 @@ from resight.data.transforms import prepare_clips
 from resight.evaluation.evaluate import evaluate_among
 from resight.features.shared import extract_together
 from resight.models.aggregators import MeanPair
+from resight.models.checkpointed import recompute_blocks, recompute_if_needed
 from resight.models.encoders import ClipEncoder, NeckedEncoder
 from resight.models.shared_norms import SharedBatchNorm
-from resight.recipe import Recipe, Stage2, TripletFeatures
+from resight.progress import note
+from resight.recipe import ClipSpec, Recipe, Stage2, TripletFeatures
 from resight.tracklet import fingerprint
 from resight.training.loop import Batch, RunOptions, Task, run_training
 
@@ -148,5 +150,24 @@ def train_encoder(
         describe=lambda step: f"batch of {', '.join(split.train[n].id for n in plan.batch(step)[:4])}, …",
     )
     # the settings of stage 2 are left out, so that several of them can continue from the same stage 1
+    _save_memory(module, spec, optimisation.persons * optimisation.tracklets, options)
     best = run_training(task, replace(recipe, name="", stage2=Stage2()), options)
     return module.best_encoder.requires_grad_(True).eval(), best
+
+
+def _save_memory(module: ClipClassifier, spec: ClipSpec, in_batch: int, options: RunOptions) -> None:
+    """Let the encoder compute blocks again in the backward pass if the activations of a step do not fit into memory."""
+    processes = options.processes
+    device = options.compute.torch_device
+    clips = torch.zeros(2, spec.length, spec.height, spec.width, 3, dtype=torch.uint8, device=device)
+    rows = processes.share(in_batch)
+    at_once = (rows.stop - rows.start) * (processes.local_count if device.type == "cpu" else 1)
+    with nullcontext() if processes.count == 1 else SharedBatchNorm(processes):
+        short = recompute_if_needed(module.encoder.to(device), prepare_clips(clips), at_once)
+    if processes.any(short is not None):  # all or none, because BatchNorm exchanges statistics in both passes
+        recompute_blocks(module.encoder)
+        if short is not None and processes.is_first:
+            note(
+                f"the activations of a step need {short[0] / 1e9:.1f} GB, and {short[1] / 1e9:.1f} GB are free: they "
+                "are computed again in the backward pass, which takes about a third more time"
+            )

@@ -1,0 +1,86 @@
+"""Encoding for a gallery with workers of Ray, on several nodes of a local cluster, some of which are lost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from resight.api.gallery import Gallery
+from resight.errors import GalleryError
+from resight.tracklet import Dataset, Tracklet
+
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+ray = pytest.importorskip("ray", reason="needs the extra `cluster`")
+MakeTracklets = Callable[..., list[Tracklet]]
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Two nodes of one core each, and a head without cores, all of this machine."""
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "src") + os.pathsep + str(Path(__file__).parents[2]))
+        started: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+        nodes = [started.add_node(num_cpus=1) for _ in range(2)]
+        ray.init(address=started.address, log_to_driver=False, logging_level="ERROR")
+        started.lose = lambda: started.remove_node(nodes.pop(), allow_graceful=False)
+        yield started
+        ray.shutdown()
+        started.shutdown()
+
+
+def test_a_node_that_is_lost_costs_only_its_unfinished_blocks(
+    cluster: Any, make_tracklets: MakeTracklets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resight.api.gallery_adding._AT_ONCE", 2)
+    tracklets = make_tracklets(persons=6, cameras=3, tracklets=2, frames=3)
+    tracklets[5].frame(1).write_bytes(b"no picture")
+    data = Dataset("folder", tracklets[0].folder.parents[2], (), (), tuple(tracklets))
+    with Gallery(tmp_path / "alone") as alone, Gallery(tmp_path / "cluster") as many:
+        expected = alone.add(data)
+        assert len(expected.added) == 35 and len(expected.failed) == 1
+        before = tracklets[:4]
+        many.add(Dataset("folder", data.root, (), (), tuple(before)))
+        added: list[str] = []
+        stored = many.store.add
+
+        def add_and_lose_a_node(rows: Any) -> Any:
+            result = stored(rows)
+            added.extend(id_ for id_ in result if id_ is not None)
+            if len(added) == 6:
+                cluster.lose()
+            return result
+
+        monkeypatch.setattr(many.store, "add", add_and_lose_a_node)
+        result = many.add(data, cluster="local", workers=2)
+        assert sorted(result.added) == sorted(set(expected.added) - {t.id for t in before})
+        assert result.known == 4 and [id_ for id_, _ in result.failed] == [tracklets[5].id]
+        ids = sorted(expected.added)
+        for one, other in zip(alone.store.fetch(ids), many.store.fetch(ids), strict=True):
+            assert np.array_equal(one.features, other.features) and one.strip == other.strip
+            assert one.entry.camera == other.entry.camera and one.key == other.key
+        assert many.store.verify() == []
+        again = many.add(data, cluster="local", workers=1)
+        assert again.added == () and again.known == 35
+
+
+def test_a_cluster_that_is_not_there_is_reported(
+    make_tracklets: MakeTracklets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    data = make_tracklets(persons=1)
+
+    def refuse(**options: Any) -> None:
+        assert options["address"] == "127.0.0.1:1"
+        raise ConnectionError("nobody there")
+
+    monkeypatch.setattr(ray, "init", refuse)
+    with Gallery(tmp_path / "gallery") as gallery, pytest.raises(GalleryError, match=r"127.0.0.1:1.* \(nobody there\)"):
+        gallery.add(Dataset("folder", tmp_path, (), (), tuple(data)), cluster="127.0.0.1:1")
