@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from tests.api.conftest import MakeModel, make_model, manifest
+from tests.ingest.conftest import MakeVideo, make_video, tracks_text
 
+from resight.api.gallery import Gallery
 from resight.checkpoints import save_checkpoint
 from resight.cli import main
 
-__all__ = ["make_model", "manifest"]
+__all__ = ["make_model", "make_video", "manifest"]
 
 Run = Callable[..., Any]
 
@@ -90,6 +92,20 @@ def test_rebuild_and_merge(run: Run, folder: Path, make_model: MakeModel, manife
     second = tmp_path / "second.gallery"
     run("add", second, manifest / "0001/c1/0001", "--model", other, "--workers", "0")
     assert run("merge", second, folder)[1]["known"] == 1
+
+
+def test_ingesting_into_a_gallery(
+    run: Run, model_file: Path, make_video: MakeVideo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = make_video(count=20)
+    (tmp_path / "tracks.txt").write_text(tracks_text(range(20)))
+    folder = tmp_path / "site.gallery"
+    Gallery(folder, model_file).close()
+    command = ["ingest", video, tmp_path / "crops", "--tracks", tmp_path / "tracks.txt", "--gallery", folder]
+    for added in (2, 0):
+        main([*map(str, command), "--json"])
+        assert len(json.loads(capsys.readouterr().out)["gallery"]["added"]) == added
+    assert run("info", folder)[1]["cameras"] == {"door": 2}
 
 
 @pytest.mark.parametrize(

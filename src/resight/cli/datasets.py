@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -103,7 +103,8 @@ def ingest(
     source: Path, out: Path, *, tracks: Path | None = None, camera: str | None = None, detector: str = "hog",
     margin: Annotated[float, RARE] = 0.05, min_height: int = 48, min_frames: int = 8,
     max_gap: Annotated[float, RARE] = 1.0, min_score: Annotated[float | None, RARE] = None,
-    first_frame: int | None = None, classes: str = "", same_ids: Annotated[bool, Parameter(negative=())] = False,
+    first_frame: Annotated[int | None, RARE] = None, classes: str = "", gallery: Path | None = None,
+    same_ids: Annotated[bool, Parameter(negative=())] = False,
     redo: Annotated[bool, Parameter(negative=())] = False, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Cut tracklets of people from videos, with the boxes of a tracker, or by detecting and tracking people.
@@ -125,6 +126,7 @@ def ingest(
         first_frame: The tracker's number of the first picture. By default, the number in its file name, or 1, or 0 if
             there are boxes in frame 0.
         classes: Classes to cut, such as 0 or person,cyclist. By default persons, if classes have names, else all.
+        gallery: Also add the tracklets to this gallery, as `resight gallery add` does.
         same_ids: A track id is the same person in all cameras: person = id.
         redo: Cut the cameras again whose video, tracks or options have changed, after deleting their tracklets.
     """
@@ -138,7 +140,17 @@ def ingest(
         margin=margin, min_height=min_height, min_frames=min_frames, max_gap=max_gap, min_score=min_score,
         detector=detector, same_ids=same_ids,
     )  # fmt: skip
+    opened = None
+    if gallery is not None:  # a gallery that cannot be used is found before the work
+        from resight.api.gallery import Gallery
+
+        opened = Gallery(gallery, workers=WORKERS)
     with progress_bar("ingesting", "video frames", not as_json) as progress:
         report = run(sources, out, settings, progress, redo=redo)
     text = f"{report.to_text()}\nwrote {out} in {report.seconds:.0f} s: use it as manifest:{out}"
-    print_result({"out": str(out), "seconds": round(report.seconds, 1), **report.to_json()}, text, as_json)
+    values: dict[str, Any] = {"out": str(out), "seconds": round(report.seconds, 1), **report.to_json()}
+    if opened is not None:
+        added = opened.add(f"manifest:{out}", progress=not as_json)
+        text += f"\n{gallery}: {added.to_text()}"
+        values["gallery"] = {"path": str(gallery), **added.to_json()}
+    print_result(values, text, as_json)
