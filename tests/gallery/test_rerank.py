@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from tests.gallery.stored import stored
 
 from resight.gallery.rerank import rerank_candidates
@@ -12,8 +13,8 @@ from resight.ranking import Ranking
 from resight.scoring.rerank import find_neighbours, rerank
 
 
-def unit(values: np.ndarray) -> np.ndarray:
-    return (values / np.linalg.norm(values)).astype(np.float32)
+def unit(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    return np.asarray(values / np.linalg.norm(values), np.float32)
 
 
 def test_it_is_the_re_ranking_of_the_table_of_means() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, Unpack
@@ -242,7 +242,8 @@ class Gallery:
         Raises:
             OutputError: If the file cannot be written.
         """
-        return search_many(self, queries, Path(out).expanduser(), progress=progress, **options)
+        search = partial(self.search, **options)
+        return search_many(search, queries, Path(out).expanduser(), progress=progress)
 
     def explain(self, first: Any, second: Any) -> MatchEvidence:
         """Return the part of every clip pair in the similarity of two tracklets, from what is stored.

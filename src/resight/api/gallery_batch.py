@@ -5,19 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from resight.api.gallery_answers import GalleryAnswers
 from resight.errors import DatasetError, GalleryError, OutputError
 from resight.outputs import replace_file
 from resight.progress import progress_bar
 from resight.words import counted
-
-if TYPE_CHECKING:
-    from resight.api.gallery import Gallery
 
 COLUMNS = (
     "query", "rank", "id", "similarity", "probability", "identity", "camera", "start", "end", "source", "person",
@@ -70,9 +67,19 @@ def read_queries(path: Path) -> list[list[str]]:
 
 
 def search_many(
-    gallery: Gallery, queries: Sequence[Any], out: Path, *, progress: bool = False, **options: Any
+    search: Callable[[Any], GalleryAnswers], queries: Sequence[Any], out: Path, *, progress: bool = False
 ) -> BatchSummary:
-    """Search for each query and write all answers, see `Gallery.search_many`."""
+    """Search for each query and write all answers, see `Gallery.search_many`.
+
+    Args:
+        search: Returns the answers to a query.
+        queries: The queries.
+        out: File to write, .csv or .jsonl.
+        progress: Whether to show a progress bar.
+
+    Raises:
+        OutputError: If the file has another suffix, or cannot be written.
+    """
     if out.suffix.lower() not in (".csv", ".jsonl"):
         raise OutputError(f"cannot write {out}: expected a name that ends in .csv or .jsonl")
     answers, failed = 0, []
@@ -87,7 +94,7 @@ def search_many(
         for number, query in enumerate(queries, start=1):
             name = ", ".join(map(str, query)) if isinstance(query, (list, tuple)) else str(query)
             try:
-                rows = list(_rows(name, gallery.search(query, **options)))
+                rows = list(_rows(name, search(query)))
             except (GalleryError, DatasetError) as error:
                 failed.append((name, str(error)))
                 rows = [{"query": name, "error": str(error)}]
