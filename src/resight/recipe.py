@@ -12,6 +12,7 @@ from resight.settings import one_of, positive, replaced, within
 Sampler = Literal["spaced", "cover", "consec", "random", "evenly", "all"]
 Schedule = Literal["steps", "cosine"]
 FirstImportance = Literal["constant", "pair"]
+Trained = Literal["learned", "clip-agreement"]
 Damage = Literal["corrupted", "occluded", "empty", "other-person", "bad-crop"]
 Neck = Literal["none", "before", "after"]
 TripletFeatures = Literal["before", "after"]
@@ -191,8 +192,11 @@ class Stage2:
 
     Attributes:
         optimisation: Batches, learning rate and triplet margin.
-        hidden: Number of units in both hidden layers of g.
-        dropout: Dropout probability after both hidden layers.
+        aggregator: What is trained: ``learned``, the paper's importance network g of clip pairs, or ``clip-agreement``,
+            the quality of each clip, which is weighted by its agreement with other clips. `first` and `random_order`
+            are for ``learned`` only.
+        hidden: Number of units in each hidden layer: two of g, one of ``clip-agreement``.
+        dropout: Dropout probability after each hidden layer.
         first: Importance of the first clip pair: α_1 = g(0) (``constant``, r_0 = c_1) or g(-c_1) (``pair``, r_0 = 0).
         random_order: Visit the clip pairs in a new random order in every step.
         max_corrupted: M_c^max, the largest number of damaged clips in a training tracklet.
@@ -207,6 +211,7 @@ class Stage2:
             epochs=12, learning_rate=3e-5, milestones=(8,), persons=12, margin=1.0, validate_every=1
         )
     )
+    aggregator: Trained = "learned"
     hidden: int = 1024
     dropout: float = 0.5
     first: FirstImportance = "constant"
@@ -226,6 +231,7 @@ class Stage2:
         within(self, 0, 0.99, "dropout")
         within(self, 0, float("inf"), "variants", "max_corrupted", "persons")
         one_of(self, "first", FirstImportance)
+        one_of(self, "aggregator", Trained)
 
 
 @dataclass(frozen=True)

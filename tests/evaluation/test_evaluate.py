@@ -68,7 +68,7 @@ def aggregator_by(name: str) -> Aggregator:
     torch.manual_seed(0)
     if name == "symmetric":
         return Symmetric(Learned(16, 8))
-    sized = {"learned", "order-free", "clip-quality", "pair-attention"}
+    sized = {"learned", "order-free", "clip-agreement", "clip-quality", "pair-attention"}
     return (AGGREGATORS | RIVALS)[name](*((16, 8) if name in sized else ()))
 
 

@@ -9,6 +9,7 @@ from resight.errors import RecipeError, ShapeError
 from resight.models.aggregators import (
     AGGREGATORS,
     Aggregator,
+    ClipAgreement,
     ImportanceWeighted,
     Learned,
     MaxPair,
@@ -47,6 +48,13 @@ def varied(made: Weighted) -> Weighted:
     return made
 
 
+def clip_agreement() -> ClipAgreement:
+    torch.manual_seed(3)
+    made = ClipAgreement(D, 8)
+    torch.nn.init.normal_(made.last.weight)
+    return made
+
+
 def projected() -> TopShare:
     torch.manual_seed(4)
     made = TopShare(35, dim=D)
@@ -63,6 +71,7 @@ ALL = {
     "top 35 %, projected": projected(),
     "learned, constant first": learned(),
     "learned, pair first": learned(first="pair"),
+    "clip agreement": clip_agreement(),
     "order-free": order_free(),
     "learned, symmetric": Symmetric(learned()),
 }
@@ -225,6 +234,7 @@ def test_a_recipe_sets_the_size_of_the_importance_network() -> None:
 
 def test_labels_of_aggregators_differ() -> None:
     labels = [aggregator.label for aggregator in ALL.values()]
-    assert len(set(labels)) == len(labels) - 1  # both readings of the first pair are the same method
+    # Both readings of the first pair are the same method; `ClipAgreement` is learned importance too, in other recipes.
+    assert len(set(labels)) == len(labels) - 2
     assert learned().label == "learned importance"
     assert TopShare(12.5).label == "top 12.5 %"

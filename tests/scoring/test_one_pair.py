@@ -3,10 +3,18 @@ import pytest
 import torch
 
 from resight.errors import RecipeError, ShapeError
-from resight.models.aggregators import Aggregator, Learned, MaxPair, MeanFeature, MeanPair, TopShare
+from resight.models.aggregators import Aggregator, ClipAgreement, Learned, MaxPair, MeanFeature, MeanPair, TopShare
 from resight.scoring.one_pair import score_one_pair
 
-AGGREGATORS = [MeanFeature(), MeanFeature(normalise=False), MeanPair(), MaxPair(), TopShare(30), Learned(6, 4)]
+AGGREGATORS = [
+    MeanFeature(),
+    MeanFeature(normalise=False),
+    MeanPair(),
+    MaxPair(),
+    TopShare(30),
+    Learned(6, 4),
+    ClipAgreement(6),
+]
 
 
 @pytest.mark.parametrize("aggregator", AGGREGATORS, ids=lambda a: type(a).__name__)

@@ -57,7 +57,7 @@ def test_a_fitted_model_holds_encoder_importance_threshold_and_scores(
     assert [path.name for path in tmp_path.iterdir() if path.name != "cache"] == ["m.safetensors"]
     loaded = load_checkpoint(tmp_path / "m.safetensors")
     assert content_hash(loaded.encoder.state_dict()) == content_hash(encoder.encoder.state_dict())
-    assert loaded.aggregator.kind == "learned" and loaded.recipe.clips == encoder.recipe.clips
+    assert loaded.aggregator.kind == "clip-agreement" and loaded.recipe.clips == encoder.recipe.clips
     table = Table.from_json(loaded.metadata["damage"])
     assert table.columns == ("clean", *DAMAGES, "mixed")
     names = [row.name for row in table.rows]

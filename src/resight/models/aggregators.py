@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from resight.errors import RecipeError
+from resight.models.clip_agreement import ClipAgreement
 from resight.models.contract import (
     Aggregator,
     ImportanceRecurrence,
@@ -30,6 +31,7 @@ from resight.recipe import FirstImportance, Stage2
 __all__ = [
     "AGGREGATORS",
     "Aggregator",
+    "ClipAgreement",
     "ImportanceRecurrence",
     "ImportanceWeighted",
     "Learned",
@@ -270,6 +272,6 @@ class Learned(ImportanceWeighted):
 
 
 AGGREGATORS: dict[str, type[Aggregator]] = {
-    made.kind: made for made in (MeanFeature, MeanPair, MaxPair, TopShare, Learned)
+    made.kind: made for made in (MeanFeature, MeanPair, MaxPair, TopShare, Learned, ClipAgreement)
 }
 """Aggregator classes by their `kind`. To add one, write a subclass of `Aggregator` and list it here."""

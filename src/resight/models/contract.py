@@ -82,6 +82,13 @@ class Aggregator(nn.Module, ABC):
         """
         return cls()
 
+    def set_scale(self, features: Tensor) -> None:
+        """Before training, set what depends on the scale of the encoder's cosines: nothing, for most aggregators.
+
+        Args:
+            features: (T, M, D), clip features of some tracklets of many persons.
+        """
+
     @abstractmethod
     def forward(self, query: Tensor, gallery: Tensor) -> Tensor:
         """Return the similarities of all pairs of tracklets, differentiable.

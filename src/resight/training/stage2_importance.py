@@ -51,7 +51,8 @@ def train_importance(
             processes=processes,
         )  # fmt: skip
     torch.manual_seed(recipe.seed + 1)
-    aggregator = make_aggregator("learned", encoder.dim, recipe)
+    aggregator = make_aggregator(recipe.stage2.aggregator, encoder.dim, recipe)
+    aggregator.set_scale(torch.from_numpy(data.validation[0].clean.values))
     aggregator, best = train_aggregator(aggregator, encoder, data, recipe, options)
     return aggregator, data, best
 
