@@ -104,11 +104,12 @@ class ClipAgreement(Aggregator):
 
     @torch.no_grad()
     def pair_weights(self, query: Tensor, gallery: Tensor) -> PairWeights:
-        """Return the importance of all clip pairs; see `Aggregator.pair_weights`."""
+        """Return the importance of all clip pairs, relative to the largest; see `Aggregator.pair_weights`."""
         query, gallery = query[None], gallery[None]
         check_features(query, gallery, self.dim)
         cosine = cosines(query, gallery)
-        return shares(self._logs(query, gallery, cosine, 0.0)[0, 0].exp(), cosine[0, 0])
+        logs = self._logs(query, gallery, cosine, 0.0)[0, 0]
+        return shares((logs - logs.amax()).exp(), cosine[0, 0])
 
     def _logs(self, query: Tensor, gallery: Tensor, cosine: Tensor, dropout: float) -> Tensor:
         """Return the logarithm of the importance, (Q, G, M, N)."""
