@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from cyclopts import run
 from torch import nn
 
+from experiments.open_training import ANYWHERE
 from resight.data.readers.mars import read_mars
 from resight.data.split import TrainingSplit
 from resight.evaluation.evaluate import evaluate_among
@@ -46,8 +47,8 @@ EPOCHS = 8
 JUDGES = {"streets": "demo", "campus": "campus"}
 """Name of an evaluation world to its scale; both have seed 7."""
 
-TRAINING = {"anywhere": "open-small", "city": "open"}
-"""Style of a training world to its scale, with seed 0: the worlds of the shipped models; `PERSONS` are used."""
+TRAINING = {"anywhere": ANYWHERE, "city": SCALES["open"]}
+"""Style of a training world to its scale, with seed 0: those that `open` was trained on; `PERSONS` are used."""
 
 JUDGED = ClipSpec(count=8, length=1)
 """Frames of a tracklet that evaluation encodes."""
@@ -113,7 +114,7 @@ def open_ablation(
         workers: Number of processes that render and decode frames.
     """
     judges = {name: test_tracklets(_world(out / name, SCALES[scale], 7, workers)) for name, scale in JUDGES.items()}
-    worlds = {style: _world(out / f"train-{style}", SCALES[scale], 0, workers) for style, scale in TRAINING.items()}
+    worlds = {style: _world(out / f"train-{style}", scale, 0, workers) for style, scale in TRAINING.items()}
     table, seconds = TableBuilder(), {}
     for variant in VARIANTS:
         if not only or variant.name in only:
