@@ -7,7 +7,7 @@
     ├── CheckpointError   a file of weights is damaged, of another kind, or does not match
     ├── ShapeError        the shapes or values of arrays do not match
     ├── ProtocolError     the protocol does not allow an evaluation
-    ├── TrainingError     a loss or a gradient is not finite
+    ├── TrainingError     a loss or a gradient is not finite, or a process of the run has ended
     ├── CacheError        the feature store cannot be read or cleared
     ├── GalleryError      a gallery cannot be opened, read or changed
     │   └── DamagedError  stored tracklets do not match their checksums
@@ -39,7 +39,7 @@ class CheckpointError(ResightError):
 
 
 class TrainingError(ResightError):
-    """A training run diverged: a loss, a gradient or a weight is not finite."""
+    """A training run diverged: a loss, a gradient or a weight is not finite. Or one of its processes has ended."""
 
 
 class ShapeError(ResightError, ValueError):

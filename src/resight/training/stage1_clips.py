@@ -113,7 +113,6 @@ def train_encoder(
     plan = BatchPlan(split.train, optimisation, recipe.seed)
     spec = replace(recipe.clips, count=1, sampler="consec", length=recipe.stage1.frames or recipe.clips.length)
     module = ClipClassifier(encoder, plan.n_persons, recipe.stage1.triplet_features, recipe.stage1.averaging)
-
     processes = options.processes
 
     def loss(module: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, float]]:
@@ -149,8 +148,8 @@ def train_encoder(
         identity={"train": fingerprint(split.train), "validation": fingerprint(split.validation)},
         describe=lambda step: f"batch of {', '.join(split.train[n].id for n in plan.batch(step)[:4])}, …",
     )
-    # the settings of stage 2 are left out, so that several of them can continue from the same stage 1
     _save_memory(module, spec, optimisation.persons * optimisation.tracklets, options)
+    # the settings of stage 2 are left out, so that several of them can continue from the same stage 1
     best = run_training(task, replace(recipe, name="", stage2=Stage2()), options)
     return module.best_encoder.requires_grad_(True).eval(), best
 
