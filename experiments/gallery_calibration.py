@@ -1,7 +1,7 @@
 """Measure how honest the probabilities and thresholds of a gallery are, before and after it calibrates itself.
 
-``python -m experiments.gallery_calibration FOLDER mars:WORLD ...`` keeps features and similarities in FOLDER, and writes
-the table and the figure of docs/gallery.md. Persons are only used to judge the result: half of the persons of a world
+``python -m experiments.gallery_calibration FOLDER mars:WORLD ...`` keeps features and similarities in FOLDER, prints the
+table of docs/gallery.md and writes its figure. Persons are only used to judge the result: half of the persons of a world
 are in the gallery, which is calibrated without labels, and the others are the impostors who are searched for in it.
 Tracklets get times, so that six of a camera are there at once.
 """
@@ -87,9 +87,7 @@ class World:
             own = np.flatnonzero(self.cameras == number)
             slot[own] = slots(self.persons[own], int(number))
         at_once = camera & (slot[:, None] == slot)
-        across, within, different = (
-            self.similarity[pairs & upper] for pairs in (~camera, camera & ~at_once, at_once)
-        )
+        across, within, different = (self.similarity[pairs & upper] for pairs in (~camera, camera & ~at_once, at_once))
         halves = self.half[np.isfinite(self.half)]
         return Similarities(across, within, different, halves, np.zeros((0, 2)), len(self.persons), len(self.persons))
 
@@ -110,7 +108,7 @@ def main(folder: Path, *worlds: str, persons: int = 70, splits: int = 10, write:
     for name in worlds:
         world = open_world(folder, name, model, persons)
         trials = list(judge(world, threshold, splits))
-        rows += [row for row in table_rows(world, trials)]
+        rows += table_rows(world, trials)
         shown.append((world.name, trials))
     print(Table("", COLUMNS, tuple(rows), head="world").to_markdown())
     for name, trials in shown:
@@ -218,9 +216,9 @@ def judge(world: World, threshold: Threshold, splits: int) -> Iterator[Trial]:
                 np.where(allowed, side.similarity[np.ix_(outside, chosen)], -1).max(1) for side in (world, adjusted)
             )
             searched = allowed.sum(1)
-            old = [s >= threshold.for_gallery(max(1, g)).similarity for s, g in zip(best, searched, strict=True)]
-            new = [s >= after.threshold(RATE, int(max(1, g))) for s, g in zip(best_adjusted, searched, strict=True)]
-            alarms[size] = float(np.mean(old)), float(np.mean(new))
+            old = best >= [lowest_match(threshold, count) for count in searched.tolist()]
+            new = best_adjusted >= [lowest_match(after, count) for count in searched.tolist()]
+            alarms[size] = float(old.mean()), float(new.mean())
         yield Trial(
             alarms, (identified(gallery, threshold), identified(within, after)),
             answers(gallery, within, known, before, after),
@@ -235,11 +233,15 @@ def identified(gallery: World, calibration: Threshold | Calibration) -> float:
     similarity = np.where(allowed, gallery.similarity, -1)
     first, query = similarity.argmax(1), np.flatnonzero((allowed & right).any(1))
     best, size = similarity.max(1)[query], allowed.sum(1)[query].tolist()
-    above = [
-        s >= (calibration.for_gallery(g).similarity if isinstance(calibration, Threshold) else calibration.threshold(RATE, g))
-        for s, g in zip(best, size, strict=True)
-    ]
+    above = [value >= lowest_match(calibration, count) for value, count in zip(best, size, strict=True)]
     return float(np.mean(right[query, first[query]] & above))
+
+
+def lowest_match(calibration: Threshold | Calibration, count: int) -> float:
+    """Return the threshold for a search in this many tracklets."""
+    if isinstance(calibration, Threshold):
+        return calibration.for_gallery(max(1, count)).similarity
+    return calibration.threshold(RATE, max(1, count))
 
 
 def answers(

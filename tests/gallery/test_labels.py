@@ -19,7 +19,7 @@ def log(*statements: str) -> list[Event]:
         kind, *words = statement.split()
         if kind == "undo":
             undone = int(words[0])
-            event = Event(kind, events[undone - 1].ids, "ana", 1000.0, {"undoes": undone}, number)
+            event = Event(kind, events[undone - 1].ids, "ana", 1000.0, {"event": undone}, number)
         else:
             event = Event(kind, (words[0], words[1]), "ana", 1000.0, number=number)
         events.append(event)
@@ -70,7 +70,7 @@ def test_what_was_said_twice_holds_until_both_are_undone() -> None:
 
 
 def test_contradictions_are_refused_and_named() -> None:
-    with pytest.raises(GalleryError, match="cannot be one person, because of label 2 .* reject b c: undo 2 first"):
+    with pytest.raises(GalleryError, match=r"cannot be one person, because of label 2 .* reject b c: undo 2 first"):
         check(("same a b", "reject b c"), "same a c")
     with pytest.raises(GalleryError, match=r"cannot be different persons, because of label 1 .* same a b; 3 .* b d"):
         check(("same a b", "same a c", "same b d"), "different a d")
@@ -87,7 +87,7 @@ def test_contradictions_in_a_list_are_reported() -> None:
 
 def test_undo_needs_something_to_undo() -> None:
     groups = Groups(log("same a b", "same b c", "undo 1"))
-    assert groups.undo(2, "ben", 5.0) == Event("undo", ("b", "c"), "ben", 5.0, {"undoes": 2})
+    assert groups.undo(2, "ben", 5.0) == Event("undo", ("b", "c"), "ben", 5.0, {"event": 2})
     for number, message in ((1, "undone already"), (3, "no label 3 to undo"), (9, "no label 9")):
         with pytest.raises(GalleryError, match=message):
             groups.undo(number, "ben", 5.0)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, Unpack
 
 from resight.api.gallery_adding import Added, add_tracklets
-from resight.api.gallery_answers import GalleryAnswer, GalleryAnswers, explain_stored
+from resight.api.gallery_answers import GalleryAnswers, explain_stored
 from resight.api.gallery_batch import BatchSummary, search_many
 from resight.api.gallery_conditions import Conditions, as_filter
 from resight.api.gallery_encoding import encode_keyed, header_of, keyed
+from resight.api.gallery_labels import LabelledGallery
 from resight.api.gallery_rebuild import Rebuilt, rebuild_store
+from resight.api.gallery_search import GallerySearch
 from resight.api.model import Model, load_model
 from resight.api.sources import as_tracklets, leads_somewhere
 from resight.errors import GalleryError
@@ -22,10 +23,11 @@ from resight.explanation.evidence import MatchEvidence
 from resight.gallery.checks import other_model
 from resight.gallery.contract import GalleryStore
 from resight.gallery.export import TableFormat, export_store
+from resight.gallery.labels import number_of
 from resight.gallery.lifecycle import GalleryInfo, describe_store, expired, merge_stores
 from resight.gallery.schema import is_gallery
-from resight.gallery.search import pooled, search_store
 from resight.gallery.sqlite_store import SqliteStore
+from resight.gallery.travel import TravelRules
 from resight.gallery.types import Entry, Filter, Page, Problem, StoredTracklet
 from resight.progress import progress_bar
 from resight.scoring.search import SHORTLIST
@@ -33,7 +35,7 @@ from resight.settings import whole_number
 from resight.shipped import DEFAULT
 
 
-class Gallery:
+class Gallery(LabelledGallery):
     """Tracklets in a folder: added as footage arrives, searched at any time, erased when they are due.
 
     Args:
@@ -166,6 +168,8 @@ class Gallery:
         if isinstance(reference, str):
             if reference in self:
                 return tuple(self.store.fetch([reference]))
+            if number_of(reference) is not None and (members := self.groups().members(reference)):
+                return tuple(self.store.fetch(list(members)))
             if not (reference and leads_somewhere(reference)):
                 raise GalleryError(
                     f"{reference[:80]!r} is neither the id of a tracklet in the gallery {self.path}, nor a folder of "
@@ -184,46 +188,35 @@ class Gallery:
 
     def search(
         self, reference: Any, *, k: int = 10, exact: bool = False, shortlist: int = SHORTLIST,
-        **conditions: Unpack[Conditions],
+        rules: TravelRules | str | Path | None = None, **conditions: Unpack[Conditions],
     ) -> GalleryAnswers:  # fmt: skip
         """Return the stored tracklets that are most similar to a person.
 
-        The references themselves are not among the answers.
+        The references themselves are not among the answers, and neither are tracklets that were rejected for this
+        person. All tracklets that are confirmed to show the person take part in the search.
 
         Args:
-            reference: The id of a stored tracklet, a folder of pictures, one picture, a list of pictures, arrays, or a
-                `Tracklet`; or a list of these that show one person, whose clips are pooled.
+            reference: The id of a stored tracklet or of a group, a folder of pictures, one picture, a list of pictures,
+                arrays, or a `Tracklet`; or a list of these that show one person, whose clips are pooled.
             k: Number of answers, 1 or more.
             exact: Compare all tracklets by their clip pairs, except for those that a bound rules out. By default, only
                 a shortlist is compared: those with the most similar mean features.
             shortlist: Size of the shortlist.
+            rules: Rules of time and place, or the path of a TOML file with them, see docs/gallery.md.
             **conditions: See `Conditions`.
 
         Raises:
-            GalleryError: If a reference is not found, or the gallery cannot be read.
+            GalleryError: If a reference is not found, rules are wrong, or the gallery cannot be read.
             RecipeError: If `k` or `shortlist` is below 1, or a condition is not one.
         """
         whole_number("k", k, 1)
         whole_number("shortlist", shortlist, 1)
-        where = as_filter(**conditions)
         references = self.references(reference)
-        own = frozenset(item.id for item in references)
-        where = replace(where, without=(where.without or frozenset()) | own)
-        aggregator = self.model.checkpoint.aggregator
-        candidates = search_store(
-            self.store, pooled(references), aggregator, k, where=where, shortlist=None if exact else shortlist,
-            compute=self.model.compute,
+        how = GallerySearch(
+            self.store, self.model.checkpoint.aggregator, self.model.compute, self.groups(), self.judge,
+            None if rules is None else self.rules(rules),
         )  # fmt: skip
-        answers = GalleryAnswers(
-            references, aggregator, self.store.count(where), candidates.scored, None if exact else shortlist
-        )
-        return replace(
-            answers,
-            answers=tuple(
-                GalleryAnswer(rank, c.tracklet.entry, c.similarity, None, None, c.tracklet, answers)
-                for rank, c in enumerate(candidates.best, start=1)
-            ),
-        )
+        return how.answers(references, k, as_filter(**conditions), None if exact else shortlist)
 
     def search_many(
         self, queries: Sequence[Any], out: str | PathLike[str], *, progress: bool = False, **options: Any
@@ -266,7 +259,14 @@ class Gallery:
         Returns:
             The ids that were stored.
         """
-        return self.store.remove([ids] if isinstance(ids, str) else ids)
+        erased = {ids} if isinstance(ids, str) else set(ids)
+        return self._erase(erased)
+
+    def _erase(self, ids: set[str]) -> list[str]:
+        # What labels say of the other tracklets of these persons is kept, see `Groups.without`.
+        if kept := self.groups().without(ids):
+            self.store.append_log(kept)
+        return self.store.remove(ids)
 
     def expire(self, older_than: float) -> list[str]:
         """Erase tracklets that are older than some days, see `remove`.
@@ -282,7 +282,7 @@ class Gallery:
         Raises:
             RecipeError: If `older_than` is not more than 0.
         """
-        return self.store.remove(expired(self.store, older_than))
+        return self._erase(set(expired(self.store, older_than)))
 
     def info(self) -> GalleryInfo:
         """Return what the gallery holds; printing it shows the numbers of tracklets by camera, times and size."""

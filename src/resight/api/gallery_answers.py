@@ -15,6 +15,7 @@ from resight.explanation.strips import PicturedTracklet
 from resight.features.types import ClipFeatures
 from resight.gallery.describe import middle_frames
 from resight.gallery.search import as_features, pooled
+from resight.gallery.travel import Effect
 from resight.gallery.types import Entry, StoredTracklet
 from resight.models.aggregators import Aggregator
 from resight.tracklet import JUNK
@@ -32,6 +33,8 @@ class GalleryAnswer:
         identity: ``confirmed`` if a label says that it is the same person; None if there is no label.
         tracklet: The tracklet with its features and strip.
         answers: The search that it belongs to.
+        above: Whether the calibrated threshold is reached; None if there is no calibration.
+        effects: What rules of time and place did to the probability.
     """
 
     rank: int
@@ -41,6 +44,8 @@ class GalleryAnswer:
     identity: str | None
     tracklet: StoredTracklet
     answers: GalleryAnswers
+    above: bool | None = None
+    effects: tuple[Effect, ...] = ()
 
     def __repr__(self) -> str:
         return f"<resight.GalleryAnswer {self.rank}: {self.id}, {self.camera}, similarity {self.similarity:.3f}>"
@@ -63,7 +68,8 @@ class GalleryAnswer:
         """Return the answer as plain values."""
         return {
             "rank": self.rank, "similarity": self.similarity, "probability": self.probability,
-            "identity": self.identity, **self.entry.to_json(),
+            "above_threshold": self.above, "identity": self.identity,
+            "effects": [effect.to_json() for effect in self.effects], **self.entry.to_json(),
         }  # fmt: skip
 
 
@@ -77,6 +83,8 @@ class GalleryAnswers(Sequence[GalleryAnswer]):
         searched: Number of tracklets that meet the conditions.
         scored: Number of them that were compared by their clip pairs.
         shortlist: Size of the shortlist; None if the result is exact.
+        judged: Rate and source of threshold and probabilities, in one sentence; empty if there are none.
+        excluded: Ids of candidates that rules of time and place exclude, with the reason.
     """
 
     references: tuple[StoredTracklet, ...]
@@ -85,6 +93,8 @@ class GalleryAnswers(Sequence[GalleryAnswer]):
     scored: int
     shortlist: int | None
     answers: tuple[GalleryAnswer, ...] = ()
+    judged: str = ""
+    excluded: tuple[tuple[str, Effect], ...] = ()
 
     def __len__(self) -> int:
         return len(self.answers)
@@ -119,11 +129,20 @@ class GalleryAnswers(Sequence[GalleryAnswer]):
 
     def to_text(self) -> str:
         """Return the answers as lines of text."""
-        lines = [f"{a.rank:3}. {a.similarity:.3f}  {a.id}  {a.camera}" for a in self]
+        lines = [self._line(answer) for answer in self]
         if not lines:
             lines.append("no tracklet meets the conditions")
+        lines += [f"excluded {id_}: {effect.text}" for id_, effect in self.excluded]
+        if self.judged:
+            lines.append(f"* above the threshold: {self.judged}")
         lines.append(f"{self.searched:,} tracklets searched, {self.scored:,} of them compared by clip pairs")
         return "\n".join(lines)
+
+    def _line(self, answer: GalleryAnswer) -> str:
+        chance = "" if answer.probability is None else f"  {100 * answer.probability:3.0f} %{' *'[bool(answer.above)]}"
+        reasons = "".join(f"  ({effect.text})" for effect in answer.effects)
+        confirmed = f"  {answer.identity}" if answer.identity else ""
+        return f"{answer.rank:3}. {answer.similarity:.3f}{chance}  {answer.id}  {answer.camera}{confirmed}{reasons}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the answers as plain values."""
@@ -133,6 +152,8 @@ class GalleryAnswers(Sequence[GalleryAnswer]):
             "searched": self.searched,
             "scored": self.scored,
             "shortlist": self.shortlist,
+            "judged": self.judged,
+            "excluded": [{"id": id_, **effect.to_json()} for id_, effect in self.excluded],
         }
 
 

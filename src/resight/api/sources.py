@@ -18,6 +18,8 @@ from resight.data.readers.folder import read_tracklet
 from resight.data.readers.listing import natural_order
 from resight.data.readers.names import one_spelling
 from resight.errors import DatasetError, ShapeError
+from resight.gallery.labelled import labelled_dataset
+from resight.gallery.sqlite_store import SqliteStore
 from resight.packs import packed_names
 from resight.progress import note
 from resight.tracklet import JUNK, Dataset, Tracklet
@@ -67,15 +69,26 @@ def as_tracklets(source: Any) -> tuple[list[Tracklet | ArrayTracklet], bool]:
 def open_dataset(dataset: str | Dataset) -> Dataset:
     """Return the data set of a name, and print the reader's notes to stderr; a `Dataset` is returned as it is.
 
+    ``labels:FOLDER`` are the labelled persons of a gallery.
+
     Raises:
         DatasetError: If it cannot be read.
     """
     if isinstance(dataset, Dataset):
         return dataset
-    opened = read_dataset(dataset)
+    kind, _, place = dataset.partition(":") if isinstance(dataset, str) else ("", "", "")
+    opened = _open_labels(Path(place)) if kind == "labels" else read_dataset(dataset)
     for text in opened.notes:
         note(text)
     return opened
+
+
+def _open_labels(folder: Path) -> Dataset:
+    store = SqliteStore(folder.expanduser())
+    try:
+        return labelled_dataset(store, folder)
+    finally:
+        store.close()
 
 
 def select_cameras(dataset: Dataset, cameras: str) -> Dataset:

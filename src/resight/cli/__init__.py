@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from cyclopts import CycloptsError
 
-from resight.cli import adapt, datasets, doctor, evaluate, gallery, models, reproduce, search, train
+from resight.cli import adapt, datasets, doctor, evaluate, gallery, gallery_labels, models, reproduce, search, train
 from resight.cli.app import app
 from resight.errors import ResightError
 from resight.version import __version__
@@ -26,6 +26,7 @@ __all__ = [
     "doctor",
     "evaluate",
     "gallery",
+    "gallery_labels",
     "main",
     "models",
     "reproduce",

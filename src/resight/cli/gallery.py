@@ -42,7 +42,7 @@ def add(
         cluster: Encode with workers on a Ray cluster, by its address, or on this machine: local. --workers is then
             their number.
     """
-    opened = _open(folder, model, device, workers, create=True)
+    opened = open_gallery(folder, model, device, workers, create=True)
     result = opened.add(source, camera=camera, cluster=cluster, workers=max(1, workers), progress=not as_json)
     print_result({"gallery": str(folder), "tracklets": len(opened), **result.to_json()}, result.to_text(), as_json)
 
@@ -50,20 +50,21 @@ def add(
 @gallery.command
 def search(
     folder: Folder, query: list[str], *, k: Top = 10, cameras: Cameras = "", after: After = None,
-    before: Before = None, exact: Annotated[bool, Flag] = False, out: Path | None = None, device: Device = "auto",
-    as_json: Json = False,
+    before: Before = None, exact: Annotated[bool, Flag] = False, rules: Path | None = None, out: Path | None = None,
+    device: Device = "auto", as_json: Json = False,
 ) -> None:  # fmt: skip
     """Find the stored tracklets that are most similar to a person.
 
     Args:
-        query: Id of a stored tracklet, a folder of frames, or a picture; several of them show one person.
+        query: Id of a stored tracklet or of a group, a folder of frames, or a picture; several of them show one person.
         exact: Compare all tracklets, not only a shortlist by mean feature.
+        rules: TOML file with cameras of disjoint views and travel times, see docs/gallery.md.
         out: HTML page to write, with pictures of the query and the answers.
     """
     if out is not None:
         check_output_file(out)
-    answers = _open(folder, None, device).search(
-        query, k=k, exact=exact, cameras=_names(cameras), after=after, before=before
+    answers = open_gallery(folder, None, device).search(
+        query, k=k, exact=exact, cameras=_names(cameras), after=after, before=before, rules=rules
     )
     text = str(answers)
     if out is not None:
@@ -89,7 +90,7 @@ def batch(
 
     check_output_file(out)
     lines = read_queries(queries)
-    summary = _open(folder, None, device).search_many(
+    summary = open_gallery(folder, None, device).search_many(
         lines, out, progress=not as_json, k=k, exact=exact, cameras=_names(cameras), after=after, before=before
     )
     print_result(summary.to_json(), f"{summary.to_text()}\nwrote {out}", as_json)
@@ -109,7 +110,7 @@ def explain(
         out: HTML page to write.
     """
     check_output_file(out)
-    evidence = _open(folder, None, device).explain(first, second)
+    evidence = open_gallery(folder, None, device).explain(first, second)
     evidence.save(out)
     text = "\n".join([*evidence.in_words(), f"wrote {out}"])
     print_result(evidence.to_json(), text, as_json)
@@ -118,7 +119,7 @@ def explain(
 @gallery.command
 def info(folder: Folder, *, as_json: Json = False) -> None:
     """Show what a gallery holds."""
-    found = _open(folder).info()
+    found = open_gallery(folder).info()
     print_result(found.to_json(), found.to_text(), as_json)
 
 
@@ -129,7 +130,7 @@ def remove(folder: Folder, ids: list[str], *, as_json: Json = False) -> None:
     Args:
         ids: Ids of the tracklets. Exit status 1 if one of them is not stored; the others are erased.
     """
-    removed = _open(folder).remove(ids)
+    removed = open_gallery(folder).remove(ids)
     print_result({"removed": removed}, f"erased {len(removed):,} of {len(set(ids)):,} tracklets", as_json)
     if missing := [id_ for id_ in ids if id_ not in removed]:
         raise _not_stored(folder, missing)
@@ -144,14 +145,14 @@ def expire(folder: Folder, *, older_than: float, as_json: Json = False) -> None:
     Args:
         older_than: Greatest age in days.
     """
-    erased = _open(folder).expire(older_than)
+    erased = open_gallery(folder).expire(older_than)
     print_result({"removed": erased}, f"erased {len(erased):,} tracklets", as_json)
 
 
 @gallery.command
 def verify(folder: Folder, *, as_json: Json = False) -> None:
     """Check the file of a gallery and every tracklet in it. Exit status 1 if something is wrong."""
-    opened = _open(folder)
+    opened = open_gallery(folder)
     problems = opened.verify()
     lines = [f"{problem.id or 'gallery'}: {problem.text}" for problem in problems]
     lines.append(f"{len(problems):,} problems" if problems else f"{len(opened):,} tracklets, no problems")
@@ -173,7 +174,7 @@ def export(
         table: Format of the table. parquet needs the library pyarrow.
     """
     check_output_folder(out)
-    number = _open(folder).export(
+    number = open_gallery(folder).export(
         out, table=table, progress=not as_json, cameras=_names(cameras), after=after, before=before
     )
     print_result({"out": str(out), "tracklets": number}, f"wrote {number:,} tracklets to {out}", as_json)
@@ -194,7 +195,7 @@ def rebuild(
     """
     from resight.cli.app import open_model
 
-    opened = _open(folder)
+    opened = open_gallery(folder)
     result = opened.rebuild(open_model(model, device, workers=workers), drop_missing=drop_missing, progress=not as_json)
     print_result(result.to_json(), result.to_text(), as_json)
 
@@ -206,11 +207,11 @@ def merge(folder: Folder, other: Path, *, as_json: Json = False) -> None:
     Args:
         other: Folder of the other gallery, which is not changed.
     """
-    result = _open(folder).merge(other, progress=not as_json)
+    result = open_gallery(folder).merge(other, progress=not as_json)
     print_result(result.to_json(), result.to_text(), as_json)
 
 
-def _open(
+def open_gallery(
     folder: Path, model: Path | None = None, device: str = "auto", workers: int = 0, *, create: bool = False
 ) -> Gallery:
     """Open a gallery; its model is loaded with the given device and number of workers when it is needed."""

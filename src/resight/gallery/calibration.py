@@ -68,8 +68,8 @@ LABEL_PRIOR = 10.0
 
 _ROUNDS = 30
 _LOWER = 0.1587
-"""Share of a normal distribution below its mean minus its scale: the scale is that of the lower half, where pairs of one
-person are rare."""
+"""Share of a normal distribution below its mean minus its scale. The scale is that of the lower half, where pairs of
+one person are rare."""
 _KNOWN = ("across", "within", "different", "halves", "labelled")
 
 _Number = TypeVar("_Number", float, NDArray[np.float64])
@@ -185,7 +185,7 @@ class Calibration:
             Probabilities in the shape of `similarity`, non-decreasing with it.
         """
         values = np.asarray(similarity, np.float64) - self.within * np.asarray(one_camera, np.float64)
-        grid = np.linspace(-1, 1, 401)
+        grid = np.linspace(min(self.different, 0.9), 1, 401)
         odds = np.maximum.accumulate(self.log_odds(grid, gallery))  # the ratio of two densities need not increase
         corrected = self.offset + self.slope * np.interp(values, grid, odds)
         return 1 / (1 + np.exp(-np.clip(corrected, -50, 50)))

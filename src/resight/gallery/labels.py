@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
+from itertools import pairwise
 
 from resight.errors import GalleryError
 from resight.gallery.types import Event
@@ -63,7 +64,7 @@ class Groups:
         elif event.kind in SEPARATING:
             for one, other in (event.ids, event.ids[::-1]):
                 self._rejected.setdefault(one, {})[other] = event
-        elif event.data["undoes"] in self._by_number:
+        elif event.data["event"] in self._by_number:
             self._take_back(event)
         self.events.append(event)
         self._by_number[event.number] = event
@@ -94,7 +95,7 @@ class Groups:
             raise GalleryError(f"there is no label {number} to undo: list the labels with their numbers")
         if number in self._undone:
             raise GalleryError(f"label {number} was undone already")
-        return Event(UNDO, undone.ids, author, time, {"undoes": number})
+        return Event(UNDO, undone.ids, author, time, {"event": number})
 
     def refusal(self, event: Event) -> str:
         """Return why a statement contradicts earlier ones, or an empty text."""
@@ -178,7 +179,7 @@ class Groups:
         remaining = {number: sorted(members - erased) for number, members in self._members.items()}
         for number, rest in remaining.items():
             joins = [event for event in gone if event.kind in JOINING and self._number[event.ids[0]] == number]
-            for pair in zip(rest, rest[1:], strict=False):
+            for pair in pairwise(rest):
                 if joins:
                     yield replace(joins[-1], kind="same", ids=pair, data={"group": number})
         for event in gone:
@@ -216,7 +217,7 @@ class Groups:
             self._home.setdefault(member, number)
 
     def _take_back(self, undo: Event) -> None:
-        undone = self._by_number[undo.data["undoes"]]
+        undone = self._by_number[undo.data["event"]]
         self._undone.add(undone.number)
         joins = undone.kind in JOINING
         index = self._links if joins else self._rejected
@@ -276,7 +277,7 @@ class Groups:
 def line(event: Event) -> str:
     """Return an event of the log in one line: number, time, author, and what was said."""
     when = datetime.fromtimestamp(event.time).strftime("%Y-%m-%d %H:%M:%S")
-    number = f" {event.data['undoes']}:" if event.kind == UNDO else ""
+    number = f" {event.data['event']}:" if event.kind == UNDO else ""
     return " ".join(part for part in (str(event.number), when, event.author, event.kind + number, *event.ids) if part)
 
 

@@ -48,9 +48,7 @@ def level_of(cosines: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(np.quantile(cosines, EXCEEDED, axis=1), np.float64)
 
 
-def adjustment(
-    first: NDArray[np.float64], second: NDArray[np.float64] | float, typical: float
-) -> NDArray[np.float64]:
+def adjustment(first: NDArray[np.float64], second: NDArray[np.float64] | float, typical: float) -> NDArray[np.float64]:
     """Return what is subtracted from the similarities of pairs.
 
     Args:

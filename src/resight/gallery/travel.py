@@ -10,6 +10,7 @@ import math
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,7 @@ class TravelRules:
         seconds: dict[tuple[str, str], list[float]] = {}
         for entries in persons:
             ordered = sorted((e for e in entries if e.start is not None and e.end is not None), key=_start)
-            for first, second in zip(ordered, ordered[1:], strict=False):
+            for first, second in pairwise(ordered):
                 trip = _trip(first, second)
                 if trip and trip[2] > 0:
                     seconds.setdefault(trip[:2], []).append(trip[2])
@@ -250,7 +251,5 @@ def _trip(first: Entry, second: Entry) -> tuple[str, str, float] | None:
 def _at_once_text(reference: Entry, entry: Entry) -> str:
     if reference.camera == entry.camera:
         return f"{entry.id} and {reference.id} were seen at the same time by {entry.camera}: two persons"
-    return (
-        f"{entry.id} was seen by {entry.camera} while {reference.id} was seen by {reference.camera}, which sees another "
-        "place"
-    )
+    elsewhere = f"while {reference.id} was seen by {reference.camera}, which sees another place"
+    return f"{entry.id} was seen by {entry.camera} {elsewhere}"

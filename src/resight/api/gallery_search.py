@@ -1,0 +1,139 @@
+"""Search of a gallery: candidates, what labels and rules say of them, and what their similarities mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from resight.api.gallery_answers import GalleryAnswer, GalleryAnswers
+from resight.compute import Compute
+from resight.gallery.contract import GalleryStore
+from resight.gallery.judge import Judge
+from resight.gallery.labels import Groups
+from resight.gallery.search import Candidate, Candidates, pooled, score_tracklets, search_store
+from resight.gallery.travel import Effect, TravelRules
+from resight.gallery.types import Filter, StoredTracklet
+from resight.models.aggregators import Aggregator
+
+SPARE = 100
+"""Further candidates of an exact search with rules, which may exclude some or change their order."""
+
+MOST_CONFIRMED = 8
+"""Most further tracklets of a person that take part in a search: those of the highest quality. Time grows with them."""
+
+
+@dataclass(frozen=True)
+class GallerySearch:
+    """How a gallery is searched.
+
+    Attributes:
+        store: The gallery.
+        aggregator: Aggregator in evaluation mode.
+        compute: Device and precision.
+        groups: Labels.
+        judge: For probabilities; None if there are none.
+        rules: Rules of time and place; None if there are none.
+    """
+
+    store: GalleryStore
+    aggregator: Aggregator
+    compute: Compute
+    groups: Groups
+    judge: Judge | None
+    rules: TravelRules | None
+
+    def answers(
+        self, references: Sequence[StoredTracklet], k: int, where: Filter, shortlist: int | None
+    ) -> GalleryAnswers:
+        """Return the best answers for one person.
+
+        The search uses tracklets that are confirmed to show the person of a reference as well. They are answers,
+        whose similarity is that to the other tracklets of the person. Rejected tracklets are no answers.
+
+        Args:
+            references: Tracklets of the person, which are no answers.
+            k: Number of answers, 1 or more.
+            where: Conditions that answers meet.
+            shortlist: See `search_store`.
+        """
+        own = frozenset(item.id for item in references)
+        rejected = frozenset(id_ for item in own for id_ in self.groups.rejected(item))
+        where = replace(where, without=(where.without or frozenset()) | own | rejected)
+        confirmed = sorted({id_ for item in own for id_ in self.groups.together(item)} - own)
+        person = (*references, *self._best_of(confirmed))
+        count = k
+        if confirmed or self.rules is not None:
+            count = k + SPARE if shortlist is None else max(k, shortlist)
+        found = search_store(
+            self.store, pooled(person), self.aggregator, count, where=where, shortlist=shortlist, compute=self.compute
+        )
+        found = self._without_themselves(found, person, frozenset(confirmed))
+        searched = self.store.count(where)
+        answers = GalleryAnswers(person, self.aggregator, searched, found.scored, shortlist)
+        if self.judge is not None:
+            answers = replace(answers, judged=self.judge.line())
+        listed, excluded = self._judged(found.best, person, answers, searched)
+        shown = tuple(replace(answer, rank=rank) for rank, answer in enumerate(listed[:k], start=1))
+        return replace(answers, answers=shown, excluded=tuple(excluded))
+
+    def _best_of(self, confirmed: Sequence[str]) -> list[StoredTracklet]:
+        entries = sorted(self.store.entries(confirmed), key=lambda entry: -entry.quality) if confirmed else []
+        return self.store.fetch([entry.id for entry in entries[:MOST_CONFIRMED]]) if entries else []
+
+    def _without_themselves(
+        self, found: Candidates, person: Sequence[StoredTracklet], confirmed: frozenset[str]
+    ) -> Candidates:
+        best = []
+        for candidate in found.best:
+            if candidate.tracklet.id in confirmed:
+                others = pooled([item for item in person if item.id != candidate.tracklet.id])
+                best += score_tracklets(others, [candidate.tracklet], self.aggregator, 1, self.compute).best
+            else:
+                best.append(candidate)
+        return Candidates(tuple(sorted(best, key=lambda item: -item.similarity)), found.scored)
+
+    def _judged(
+        self, best: Sequence[Candidate], person: Sequence[StoredTracklet], answers: GalleryAnswers, searched: int
+    ) -> tuple[list[GalleryAnswer], list[tuple[str, Effect]]]:
+        """Return the answers in order, and the ids of excluded ones with the reason."""
+        entries = [item.entry for item in person]
+        above: list[bool | None] = [None] * len(best)
+        probability: list[float | None] = [None] * len(best)
+        if self.judge is not None and best:
+            means = np.stack([item.mean for item in person]).mean(0)[None]
+            similarity = np.array([candidate.similarity for candidate in best])
+            adjusted = self.judge.adjust(similarity, means, np.stack([c.tracklet.mean for c in best]))
+            cameras = {entry.camera for entry in entries}
+            inside = [cameras == {c.tracklet.entry.camera} and "" not in cameras for c in best]
+            above = list(self.judge.above(adjusted, searched, inside))
+            probability = self.judge.probability(adjusted, inside).tolist()
+        listed, excluded = [], []
+        for candidate, reached, chance in zip(best, above, probability, strict=True):
+            entry = candidate.tracklet.entry
+            others = [other for other in entries if other.id != entry.id]
+            effects = self.rules.effects(others, entry) if self.rules is not None else ()
+            identity = "confirmed" if any(self.groups.same(entry.id, other.id) for other in others) else None
+            out = next((effect for effect in effects if effect.odds == 0), None)
+            if out is not None and identity is None:
+                excluded.append((entry.id, out))
+                continue
+            for effect in effects:
+                chance = _times(chance, effect.odds)
+            listed.append(
+                GalleryAnswer(
+                    0, entry, candidate.similarity, chance, identity, candidate.tracklet, answers,
+                    above=None if reached is None else bool(reached), effects=effects,
+                )
+            )  # fmt: skip
+        if self.rules is not None and self.judge is not None:
+            listed.sort(key=lambda answer: (-(answer.probability or 0.0), -answer.similarity))
+        return listed, excluded
+
+
+def _times(probability: float | None, odds: float) -> float | None:
+    """Return a probability whose odds are multiplied."""
+    if probability is None:
+        return None
+    return probability * odds / (probability * odds + 1 - probability)
