@@ -1,9 +1,9 @@
 """Measure how honest the probabilities and thresholds of a gallery are, before and after it calibrates itself.
 
-``python -m experiments.gallery_calibration FOLDER mars:WORLD ...`` keeps features and similarities in FOLDER, prints the
-table of docs/gallery.md and writes its figure. Persons are only used to judge the result: half of the persons of a world
-are in the gallery, which is calibrated without labels, and the others are the impostors who are searched for in it.
-Tracklets get times, so that six of a camera are there at once.
+``python -m experiments.gallery_calibration FOLDER mars:WORLD ...`` keeps features and similarities in FOLDER, prints
+the table of docs/gallery.md and writes its figure. Persons are only used to judge the result: half of the persons of a
+world are in the gallery, which is calibrated without labels, and the others are the impostors who are searched for in
+it. Tracklets get times, so that six of a camera are there at once.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ def test_groups_are_persons_and_rejected_tracklets_are_halved(
 ) -> None:
     gallery = Gallery(tmp_path / "site.gallery", make_model())
     gallery.add(f"manifest:{manifest}")
-    with pytest.raises(DatasetError, match="0 labelled tracklets"):
+    with pytest.raises(DatasetError, match="0 tracklets with labels"):
         open_dataset(f"labels:{gallery.path}")
     for person in ("0001", "0002", "0003"):
         gallery.confirm(f"door-{person}", f"hall-{person}")
@@ -36,4 +36,4 @@ def test_groups_are_persons_and_rejected_tracklets_are_halved(
     assert split.train and len({t.person for t in split.validation}) == 2
     folder = by_id["hall-0003"].folder
     folder.rename(folder.with_name("moved"))
-    assert "1 labelled tracklet left out" in open_dataset(f"labels:{gallery.path}").notes[0]
+    assert "1 tracklet with labels left out" in open_dataset(f"labels:{gallery.path}").notes[0]

@@ -80,7 +80,7 @@ def suggest(folder: Folder, *, k: Top = 20, device: Device = "auto", as_json: Js
 
 @gallery.command
 def calibrate(folder: Folder, *, device: Device = "auto", as_json: Json = False) -> None:
-    """Calibrate probabilities and threshold on the stored tracklets and labels. Repeat it when the gallery has grown."""
+    """Calibrate probabilities and threshold on tracklets and labels. Repeat it when the gallery has grown."""
     opened = open_gallery(folder, None, device)
     calibration = opened.calibrate()
     size = max(len(opened), 1)

@@ -285,7 +285,9 @@ def _matches(above: _Array, expected: float, tail: Calibration) -> tuple[float, 
         expected: First guess of the number.
         tail: Distributions to start from.
     """
-    mean, spread, number = tail.same, tail.same_scale, min(expected, 0.9 * len(above))
+    number = min(expected, 0.9 * len(above))
+    top = np.sort(above)[len(above) - max(int(number), 1) :]  # the start: the highest ones are of one person
+    mean, spread = max(tail.same, float(np.median(top))), max(tail.same_scale, float(top.std()))
     different = tail.density_different(above) / tail.tail_share
     for _ in range(_ROUNDS):
         reached = max(float(ndtr((mean - tail.tail_start) / spread)), 0.1)  # share of one person's pairs in the tail
@@ -332,7 +334,7 @@ def _source(similarities: Similarities) -> str:
         f"gallery, of which {known} were seen at the same time in one camera"
     )
     labelled = len(similarities.labelled)
-    return f"{text}, and {counted(labelled, 'labelled pairs')}" if labelled >= LEAST_LABELS else text
+    return f"{text}, and {labelled:,} labelled pairs" if labelled >= LEAST_LABELS else text
 
 
 def _normal_density(values: _Array, mean: float, scale: float) -> _Array:

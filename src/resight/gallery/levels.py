@@ -30,7 +30,8 @@ def cohort(means: NDArray[np.float32]) -> NDArray[np.float32]:
         means: (n, D) mean features of length 1 of the whole gallery.
     """
     rows = np.unique(np.linspace(0, len(means) - 1, min(len(means), COHORT)).round().astype(int))
-    return means[rows]
+    sample: NDArray[np.float32] = means[rows]
+    return sample
 
 
 def levels(means: NDArray[np.float32], sample: NDArray[np.float32]) -> NDArray[np.float64]:

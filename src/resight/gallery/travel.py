@@ -205,7 +205,9 @@ def read_rules(path: Path) -> TravelRules:
 
 
 def _directions(entry: Mapping[str, Any], where: str) -> list[tuple[str, str]]:
-    both, start, end = entry.get("between"), entry.get("from"), entry.get("to")
+    both: Any = entry.get("between")
+    start: Any = entry.get("from")
+    end: Any = entry.get("to")
     if _names(both) and len(both) == 2 and both[0] != both[1] and start is None and end is None:
         return [(both[0], both[1]), (both[1], both[0])]
     if both is None and _names([start, end]) and start != end:
