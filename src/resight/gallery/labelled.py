@@ -38,9 +38,8 @@ def labelled_dataset(store: GalleryStore, path: Path) -> Dataset:
     present = {id_ for id_, t in stored.items() if t.names and (Path(t.folder) / t.names[0]).is_file()}
     if not present:
         raise DatasetError(
-            f"{path} has {counted(len(stored), 'tracklets')} with labels, of which none has its frames on this machine: "
-            "label answers of searches with `resight gallery label`, and keep the frames where they were when they "
-            "were added"
+            f"{path} has {counted(len(stored), 'tracklets')} with labels, of which none has its frames on this "
+            "machine: label answers of searches with `resight gallery label`, and keep the frames where they were"
         )
     names = sorted({t.entry.camera for t in stored.values() if t.entry.camera})
     train: list[Tracklet] = []
@@ -52,7 +51,6 @@ def labelled_dataset(store: GalleryStore, path: Path) -> Dataset:
                 whole.append(tracklet)
                 train += _halves(tracklet) if len(ids) == 1 else [tracklet]
     missing = len(stored) - len(present)
-    note = f"{counted(missing, 'labelled tracklets')} left out: their frames were moved or erased"
     lost = f"{counted(missing, 'tracklets')} with labels left out: their frames were moved or erased"
     notes = (lost,) if missing else ()
     return Dataset("labels", path, tuple(train), tuple(whole), tuple(whole), notes, camera_names=tuple(names))
