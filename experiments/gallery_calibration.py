@@ -8,18 +8,20 @@ it. Tracklets get times, so that six of a camera are there at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from cyclopts import run
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from experiments.adaptation import TOGETHER
 from resight.api.model import Model, load_model
 from resight.data.readers import read_dataset
 from resight.evaluation.threshold import Threshold
+from resight.explanation.plots import save_figure
 from resight.features.types import ClipFeatures
 from resight.gallery.calibration import Calibration, Similarities, fit, shipped
 from resight.gallery.describe import unit_mean
@@ -38,6 +40,11 @@ SIZES = (30, 60, 1000)
 
 ANSWERS = 5
 """Best answers of each search whose probabilities are judged."""
+
+LEAST_ANSWERS = 30
+"""Fewest answers in a bin of the figure."""
+
+FIGURE = Path(__file__).parents[1] / "docs" / "images" / "gallery-calibration.png"
 
 BINS = np.linspace(0, 1, 11)
 
@@ -104,16 +111,16 @@ def main(folder: Path, *worlds: str, persons: int = 70, splits: int = 10, write:
     model = load_model(keep_features=False)
     threshold = model.threshold(1)
     assert threshold is not None
-    rows, shown = [], []
+    rows: list[Row] = []
+    shown: dict[str, list[Trial]] = {}
     for name in worlds:
         world = open_world(folder, name, model, persons)
         trials = list(judge(world, threshold, splits))
         rows += table_rows(world, trials)
-        shown.append((world.name, trials))
+        shown[world.name] = trials
     print(Table("", COLUMNS, tuple(rows), head="world").to_markdown())
-    for name, trials in shown:
-        for kind in ("before", "after", "naive"):
-            print(name, kind, np.round(reliability(trials, kind), 3).tolist())
+    if write:
+        save_figure(plot_reliability(shown), FIGURE)
 
 
 COLUMNS = (
@@ -286,6 +293,25 @@ def calibration_error(trials: list[Trial], kind: str) -> float:
     table = reliability(trials, kind)
     filled = table[table[:, 2] > 0]
     return float(100 * (np.abs(filled[:, 0] - filled[:, 1]) @ filled[:, 2]) / filled[:, 2].sum())
+
+
+def plot_reliability(worlds: Mapping[str, list[Trial]]) -> Figure:
+    """Return the share of right answers by probability, one line per world, before and after calibration."""
+    figure = Figure(figsize=(8, 4.2), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, kind, title in zip(
+        panels, ("before", "after"), ("values of the model", "calibrated gallery"), strict=True
+    ):
+        axes.plot([0, 100], [0, 100], color="#9aa1a9", linewidth=1)
+        for name, trials in worlds.items():
+            table = reliability(trials, kind)
+            table = 100 * table[table[:, 2] >= LEAST_ANSWERS]
+            axes.plot(table[:, 0], table[:, 1], marker="o", markersize=3, linewidth=1.2, label=name)
+        axes.set(title=title, xlabel="probability, %", xlim=(0, 100), ylim=(0, 100), aspect="equal")
+        axes.grid(color="#e3e6e9", linewidth=0.6)
+    panels[0].set_ylabel("right answers, %")
+    panels[1].legend(frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    return figure
 
 
 def table_rows(world: World, trials: list[Trial]) -> Iterator[Row]:
