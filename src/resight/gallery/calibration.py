@@ -169,7 +169,7 @@ class Calibration:
             )
         each = -math.expm1(math.log1p(-rate) / gallery)  # share of the pairs that may exceed it
         if each <= self.tail_share:
-            return 1 - (1 - self.tail_start) * (each / self.tail_share) ** (1 / self.tail_shape)
+            return 1 - (1 - self.tail_start) * float((each / self.tail_share) ** (1 / self.tail_shape))
         return self.different + self.scale * float(ndtri((1 - each) * self._below / (1 - self.tail_share)))
 
     def probability(self, similarity: ArrayLike, gallery: int, *, one_camera: ArrayLike = False) -> _Array:

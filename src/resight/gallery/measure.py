@@ -46,8 +46,8 @@ def measure(
     sample = cohort(store.means()[1])
     level = levels(_means(tracklets), sample)
     typical = float(np.median(level))
-    similarity = score_all_pairs(features, features, aggregator, compute=compute)
-    similarity = similarity - adjustment(level[:, None], level, typical)
+    scores = score_all_pairs(features, features, aggregator, compute=compute)
+    similarity = scores - adjustment(level[:, None], level, typical)
     entries = [tracklet.entry for tracklet in tracklets]
     upper = np.triu(np.ones_like(similarity, bool), 1)
     inside, at_once = one_camera(entries), together(entries)
@@ -74,13 +74,14 @@ def _halves(tracklets: Sequence[StoredTracklet], aggregator: Aggregator, compute
     by_clips: dict[int, list[StoredTracklet]] = {}
     for tracklet in tracklets:
         by_clips.setdefault(half_length(tracklet.frame_numbers), []).append(tracklet)
-    results = [np.zeros(0)]
+    results: list[NDArray[np.floating]] = [np.zeros(0)]
     for clips, some in by_clips.items():
         if clips:
             rows = np.arange(len(some))
             values = _features(some)
             results.append(score_pairs(values[:, :clips], values[:, -clips:], rows, rows, aggregator, compute=compute))
-    return np.concatenate(results).astype(np.float64)
+    joined: NDArray[np.float64] = np.concatenate(results).astype(np.float64)
+    return joined
 
 
 def _labelled(
@@ -97,10 +98,10 @@ def _labelled(
     ]
     if not rows:
         return np.zeros((0, 2))
-    left, right = ([stored[row[side]] for row in rows] for side in (0, 1))
+    left, right = [stored[first] for first, _, _ in rows], [stored[second] for _, second, _ in rows]
     places = np.arange(len(rows))
-    values = score_pairs(_features(left), _features(right), places, places, aggregator, compute=compute)
-    values = values - adjustment(levels(_means(left), sample), levels(_means(right), sample), typical)
+    scores = score_pairs(_features(left), _features(right), places, places, aggregator, compute=compute)
+    values = scores - adjustment(levels(_means(left), sample), levels(_means(right), sample), typical)
     return np.stack([values, [float(same) for _, _, same in rows]], 1)
 
 
