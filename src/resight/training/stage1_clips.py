@@ -168,5 +168,5 @@ def _save_memory(module: ClipClassifier, spec: ClipSpec, in_batch: int, options:
         if short is not None and processes.is_first:
             note(
                 f"the activations of a step need {short[0] / 1e9:.1f} GB, and {short[1] / 1e9:.1f} GB are free: they "
-                "are computed again in the backward pass, which takes about a third more time"
+                "are computed again in the backward pass, which takes about a third more arithmetic"
             )
