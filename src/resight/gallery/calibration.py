@@ -49,7 +49,7 @@ SAME_SCALE = 1.2
 """Standard deviation of these, in the same unit."""
 
 GUMBEL_SCALE = 0.65
-"""Scale of the distribution of the highest similarity, as `Threshold` fits it, in scales of the pairs."""
+"""Scale of a Gumbel distribution of the highest similarity, in scales of the pairs."""
 
 LEAST_PAIRS = 1000
 """Fewest pairs from two cameras from which location and scale are estimated. They come from about 50 tracklets."""
@@ -234,8 +234,8 @@ def shipped(threshold: Threshold) -> Calibration:
     Its scale is that of the highest similarities, divided by `GUMBEL_SCALE`. Its location is such that the median of
     the highest of `threshold.searched` similarities is the same. One match per search is assumed.
     """
-    scale = threshold.scale / GUMBEL_SCALE
-    median = threshold.location - threshold.scale * math.log(math.log(2))
+    median = -math.expm1(threshold.scale * math.log(math.log(2)) - threshold.location)
+    scale = threshold.scale * (1 - median) / GUMBEL_SCALE
     different = median
     for _ in range(100):
         base = _reference(different, scale)
