@@ -68,6 +68,7 @@ LAYERS = {
     "resight.training": 5,
     "resight.adaptation": 6,
     "resight.api": 7,
+    "resight.service": 8,
     "resight.studies": 8,
     "resight.cli": 9,
     "resight": 10,  # the package itself: the lazy public API

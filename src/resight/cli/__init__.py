@@ -14,7 +14,19 @@ from collections.abc import Sequence
 
 from cyclopts import CycloptsError
 
-from resight.cli import adapt, datasets, doctor, evaluate, gallery, gallery_labels, models, reproduce, search, train
+from resight.cli import (
+    adapt,
+    datasets,
+    doctor,
+    evaluate,
+    gallery,
+    gallery_labels,
+    models,
+    reproduce,
+    search,
+    serve,
+    train,
+)
 from resight.cli.app import app
 from resight.errors import ResightError
 from resight.version import __version__
@@ -31,6 +43,7 @@ __all__ = [
     "models",
     "reproduce",
     "search",
+    "serve",
     "train",
 ]
 
