@@ -106,12 +106,11 @@ def test_labels_correct_probabilities() -> None:
 
 
 def test_shipped_values_follow_from_the_threshold_of_the_model() -> None:
-    threshold = Threshold(0.56, 0.16, 140, 144, 36, "synthetic persons", 0.05, 140)
+    threshold = Threshold(0.65, 0.18, 140, 144, 36, "synthetic persons", 0.05, 140)
     calibration = shipped(threshold)
-    assert calibration.false_alarm_rate(replace(threshold, false_alarm_rate=0.5).similarity, 140) == pytest.approx(
-        0.5, abs=0.01
-    )
-    assert calibration.threshold(0.05, 140) == pytest.approx(threshold.similarity, abs=0.08)
+    for gallery in (140, 1000):
+        expected = threshold.for_gallery(gallery).similarity
+        assert calibration.threshold(0.05, gallery) == pytest.approx(expected, abs=0.01)
     assert calibration.source == "36 synthetic persons"
 
 

@@ -32,7 +32,11 @@ class LabelledGallery:
     """What a gallery knows about persons. `Gallery` is one."""
 
     store: GalleryStore
-    model: Model
+
+    @property
+    def model(self) -> Model:
+        """The model with which the gallery was made."""
+        raise NotImplementedError
 
     def confirm(self, query: str, answer: str, *, author: str | None = None) -> Event:
         """Say that an answer of a search is right: both tracklets show one person.

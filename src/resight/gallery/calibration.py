@@ -48,8 +48,8 @@ SAME = 3.7
 SAME_SCALE = 1.2
 """Standard deviation of these, in the same unit."""
 
-GUMBEL_SCALE = 0.65
-"""Scale of a Gumbel distribution of the highest similarity, in scales of the pairs."""
+TYPICAL_SCALE = 0.12
+"""Scale of the similarities of different persons in two cameras, if it was not estimated: measured 0.10 to 0.14."""
 
 LEAST_PAIRS = 1000
 """Fewest pairs from two cameras from which location and scale are estimated. They come from about 50 tracklets."""
@@ -231,16 +231,16 @@ class Calibration:
 def shipped(threshold: Threshold) -> Calibration:
     """Return the calibration that follows from a model's threshold, for a gallery that cannot be calibrated.
 
-    Its scale is that of the highest similarities, divided by `GUMBEL_SCALE`. Its location is such that the median of
-    the highest of `threshold.searched` similarities is the same. One match per search is assumed.
+    Both have a tail that ends at the similarity 1, so its shape is the inverse of the threshold's scale. Its start is
+    such that the median of the best of `threshold.searched` similarities is the same. One match per search is assumed.
     """
-    median = -math.expm1(threshold.scale * math.log(math.log(2)) - threshold.location)
-    scale = threshold.scale * (1 - median) / GUMBEL_SCALE
-    different = median
-    for _ in range(100):
-        base = _reference(different, scale)
-        different += median - base.threshold(0.5, max(1, round(threshold.searched)))
-    return replace(_reference(different, scale), source=f"{threshold.persons} {threshold.source}")
+    number = max(1, round(threshold.searched))
+    median = replace(threshold, false_alarm_rate=0.5, gallery=number).similarity
+    shape = 1 / max(threshold.scale, 0.02)
+    share = -math.expm1(math.log(0.5) / number) / TAIL_SHARE  # of the tail, above the median
+    start = 1 - (1 - median) / share ** (1 / shape)
+    calibration = _reference(start - TAIL_START * TYPICAL_SCALE, TYPICAL_SCALE)
+    return replace(calibration, tail_shape=shape, source=f"{threshold.persons} {threshold.source}")
 
 
 def _reference(different: float, scale: float) -> Calibration:
