@@ -1,6 +1,6 @@
 """Blocks of a network whose activations are not kept for the backward pass, which computes them again.
 
-This takes about a third more arithmetic and a fraction of the memory. The gradients are the same: BatchNorm normalises by the
+This takes about a third more arithmetic and less memory. The gradients are the same: BatchNorm normalises by the
 same batch again, but its running statistics are updated only once.
 """
 
