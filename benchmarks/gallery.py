@@ -173,7 +173,7 @@ def _ways(folder: Path, aggregator: Aggregator) -> dict[str, Callable[[str], lis
         raise ValueError(f"expected the folder of a gallery, found {folder}")
     gallery = Gallery(folder, create=False)
     database = sqlite3.connect(folder / "gallery.sqlite")
-    lance = importlib.import_module("lance") if (folder.parent / "lance").is_dir() else None
+    lance: Any = importlib.import_module("lance") if (folder.parent / "lance").is_dir() else None
 
     def features(seq: int) -> NDArray[np.float16]:
         (data,) = database.execute("SELECT features FROM contents WHERE seq = ?", (seq,)).fetchone()

@@ -14,6 +14,7 @@ from benchmarks import (
     distinct,
     encoder,
     feature_store,
+    gallery,
     metrics,
     open_model,
     packs,
@@ -38,6 +39,7 @@ TOPICS: dict[str, Callable[[int], Iterable[Row]]] = {
     "stage-2": stage2.bench,
     "distinct": distinct.bench,
     "store": feature_store.bench,
+    "gallery": gallery.bench,
     "open-model": open_model.bench,
     "packs": packs.bench,
 }

@@ -118,6 +118,20 @@ def test_several_references_are_one_person(gallery: Gallery, manifest: Path) -> 
     assert answers[0].similarity == pytest.approx(pooled, abs=1e-5)
 
 
+def test_re_ranking_only_changes_the_order(gallery: Gallery) -> None:
+    plain = [answer.id for answer in gallery.search("door-0001", k=7)]
+    similarities = {answer.id: answer.similarity for answer in gallery.search("door-0001", k=7)}
+    for k in (7, 3):
+        answers = gallery.search("door-0001", k=k, rerank=True)
+        assert len(answers) == k and [answer.rank for answer in answers] == list(range(1, k + 1))
+        for answer in answers:
+            assert answer.similarity == pytest.approx(similarities[answer.id], abs=1e-6)
+            (effect,) = answer.effects
+            place = plain.index(answer.id) + 1
+            expected = f"from place {place} to {answer.rank}" if place != answer.rank else "in the same place"
+            assert effect.rule == "re-ranking" and expected in effect.text
+
+
 def test_conditions(gallery: Gallery) -> None:
     assert {a.camera for a in gallery.search("door-0001", k=8, cameras=["hall"])} == {"hall"}
     times = [entry.start or 0 for entry in gallery.entries(after="1970-01-01T00:02", before=250).entries]

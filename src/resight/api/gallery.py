@@ -188,7 +188,7 @@ class Gallery(LabelledGallery):
 
     def search(
         self, reference: Any, *, k: int = 10, exact: bool = False, shortlist: int = SHORTLIST,
-        rules: TravelRules | str | Path | None = None, **conditions: Unpack[Conditions],
+        rules: TravelRules | str | Path | None = None, rerank: bool = False, **conditions: Unpack[Conditions],
     ) -> GalleryAnswers:  # fmt: skip
         """Return the stored tracklets that are most similar to a person.
 
@@ -203,6 +203,8 @@ class Gallery(LabelledGallery):
                 a shortlist is compared: those with the most similar mean features.
             shortlist: Size of the shortlist.
             rules: Rules of time and place, or the path of a TOML file with them, see docs/gallery.md.
+            rerank: Order the answers by the neighbours that they share with the query among all candidates
+                (k-reciprocal re-ranking). Similarities stay as they are.
             **conditions: See `Conditions`.
 
         Raises:
@@ -214,7 +216,7 @@ class Gallery(LabelledGallery):
         references = self.references(reference)
         how = GallerySearch(
             self.store, self.model.checkpoint.aggregator, self.model.compute, self.groups(), self.judge,
-            None if rules is None else self.rules(rules),
+            None if rules is None else self.rules(rules), rerank,
         )  # fmt: skip
         return how.answers(references, k, as_filter(**conditions), None if exact else shortlist)
 

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from resight.api.gallery_answers import GalleryAnswer, GalleryAnswers
 from resight.compute import Compute
 from resight.gallery.contract import GalleryStore
+from resight.gallery.describe import unit_mean
 from resight.gallery.judge import Judge
 from resight.gallery.labels import Groups
+from resight.gallery.rerank import rerank_candidates
 from resight.gallery.search import Candidate, Candidates, pooled, score_tracklets, search_store
 from resight.gallery.travel import Effect, TravelRules
 from resight.gallery.types import Filter, StoredTracklet
@@ -35,6 +38,7 @@ class GallerySearch:
         groups: Labels.
         judge: For probabilities; None if there are none.
         rules: Rules of time and place; None if there are none.
+        rerank: Whether to order the answers by the neighbours that they share with the query.
     """
 
     store: GalleryStore
@@ -43,6 +47,7 @@ class GallerySearch:
     groups: Groups
     judge: Judge | None
     rules: TravelRules | None
+    rerank: bool = False
 
     def answers(
         self, references: Sequence[StoredTracklet], k: int, where: Filter, shortlist: int | None
@@ -64,7 +69,7 @@ class GallerySearch:
         confirmed = sorted({id_ for item in own for id_ in self.groups.together(item)} - own)
         person = (*references, *self._best_of(confirmed))
         count = k
-        if confirmed or self.rules is not None:
+        if confirmed or self.rules is not None or self.rerank:
             count = k + SPARE if shortlist is None else max(k, shortlist)
         found = search_store(
             self.store, pooled(person), self.aggregator, count, where=where, shortlist=shortlist, compute=self.compute
@@ -75,6 +80,8 @@ class GallerySearch:
         if self.judge is not None:
             answers = replace(answers, judged=self.judge.line())
         listed, excluded = self._judged(found.best, person, answers, searched)
+        if self.rerank:
+            listed = reranked(unit_mean(pooled(person)), listed)
         shown = tuple(replace(answer, rank=rank) for rank, answer in enumerate(listed[:k], start=1))
         return replace(answers, answers=shown, excluded=tuple(excluded))
 
@@ -85,7 +92,7 @@ class GallerySearch:
     def _without_themselves(
         self, found: Candidates, person: Sequence[StoredTracklet], confirmed: frozenset[str]
     ) -> Candidates:
-        best = []
+        best: list[Candidate] = []
         for candidate in found.best:
             if candidate.tracklet.id in confirmed:
                 others = pooled([item for item in person if item.id != candidate.tracklet.id])
@@ -130,6 +137,28 @@ class GallerySearch:
         if self.rules is not None and self.judge is not None:
             listed.sort(key=lambda answer: (-(answer.probability or 0.0), -answer.similarity))
         return listed, excluded
+
+
+def reranked(mean: NDArray[np.float32], answers: Sequence[GalleryAnswer]) -> list[GalleryAnswer]:
+    """Return answers in the order of k-reciprocal re-ranking, each with an effect that says where it was before.
+
+    Similarities and probabilities are those of the answers: re-ranking only changes the order.
+
+    Args:
+        mean: (D,) mean feature of the query, of length 1.
+        answers: Answers, best first.
+    """
+    scores = rerank_candidates(mean, [Candidate(answer.tracklet, answer.similarity) for answer in answers])
+    order = np.argsort(-scores, kind="stable").tolist()
+    return [
+        replace(answers[old], effects=(*answers[old].effects, _moved(old + 1, new)))
+        for new, old in enumerate(order, start=1)
+    ]
+
+
+def _moved(old: int, new: int) -> Effect:
+    place = "in the same place" if old == new else f"moved from place {old} to {new}"
+    return Effect("re-ranking", 1.0, f"{place} by shared neighbours")
 
 
 def _times(probability: float | None, odds: float) -> float | None:

@@ -74,7 +74,7 @@ class Effect:
     """What a rule did to an answer.
 
     Attributes:
-        rule: ``travel time`` or ``one place at a time``.
+        rule: ``travel time``, ``one place at a time`` or ``re-ranking``.
         odds: Factor on the odds that it is the same person; 0 excludes the answer.
         text: The reason, in one sentence.
     """
