@@ -169,6 +169,7 @@ def measure_browser(port: int, size: int, searches: int = 20) -> dict[str, Any]:
         page = browser.new_page()
         for number in range(searches):
             page.goto(f"http://127.0.0.1:{port}/tracklets")
+            page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")
             paints.append(page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime") / 1000)
             page.goto(f"http://127.0.0.1:{port}/tracklet?id={name_of(number * size // searches)}")
             started = time.perf_counter()

@@ -146,7 +146,7 @@ def test_tour_with_the_mouse(tour: Tour) -> None:
     page.locator(".matrix").first.wait_for()
     tour.check("explain")
     page.go_back()
-    answers.first.get_by_text("confirmed").wait_for()
+    page.get_by_text("confirmed: same person").first.wait_for()
 
     page.get_by_role("link", name="Suggestions").click()
     page.get_by_role("heading", name="Probably the same person").wait_for()

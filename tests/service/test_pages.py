@@ -48,6 +48,10 @@ def test_tracklets_are_listed_page_by_page(program: TestClient) -> None:
     assert len(seen) == len(set(seen)) == 3 * PERSONS
 
 
+def test_a_cursor_that_is_none_is_refused(program: TestClient) -> None:
+    assert program.get("/tracklets.json?cursor=x").status_code == 400
+
+
 def test_filters(program: TestClient) -> None:
     page = program.get("/tracklets.json?camera=door&after=2026-05-01T10:02").json()
     assert page["filters"]["all_cameras"] == sorted(CAMERAS) and page["filters"]["cameras"] == ["door"]

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import Response
 
+from resight.errors import GalleryError
 from resight.service import pictures
 from resight.service.contexts import TrackletPage, TrackletsPage
 from resight.service.filtering import Cameras, Chosen, Labelled, Text
@@ -38,7 +39,12 @@ def routes(service: Service) -> APIRouter:
         groups = service.groups()
         chosen = Chosen(tuple(camera), after, before, shortest, person, labelled)
         where = chosen.filter(groups)
-        page = gallery.store.page(where, cursor or None, limit, newest=True)
+        try:
+            page = gallery.store.page(where, cursor or None, limit, newest=True)
+        except GalleryError as error:
+            if not cursor:
+                raise
+            raise RefusedError(400, str(error)) from error
         further = address("/tracklets", **chosen.query(), limit=limit if limit != _PAGE else None, cursor=page.cursor)
         return TrackletsPage(
             total=gallery.store.count(),
