@@ -1,6 +1,6 @@
 """Do synthetic worlds rank encoders as real people do? Several encoders, evaluated on both.
 
-``RESIGHT_WALKERS=WALKERS python -m experiments.encoder_ranking --worlds streets=W1 --worlds campus=W2 open open-small``
+``RESIGHT_WALKERS=WALKERS python -m experiments.encoder_ranking open open-small --worlds.streets W1 --worlds.campus W2``
 prints a table, and the rank correlation of its columns. WALKERS is the folder described in `experiments.walkers`.
 
 Walkers are re-associated across a gap: a part of the first 40 % of a track is the query, and a part of the last 40 %
@@ -43,7 +43,7 @@ GAPS = {"short gap": (2, 0), "middle gap": (1, 1), "long gap": (0, 2)}
 
 def encoder_ranking(
     *models: str,
-    worlds: Annotated[Mapping[str, Path], Parameter(name="--worlds")],
+    worlds: dict[str, Path],
     tracklets: Annotated[Path, Parameter(env_var="RESIGHT_WALKERS")],
     workers: int = 0,
 ) -> None:
@@ -52,7 +52,7 @@ def encoder_ranking(
     Args:
         models: Names or files of models, and ``onnx:FILE#PRESET``; their mean features are compared. A colour histogram
             and an untrained network are added.
-        worlds: NAME=FOLDER of synthetic worlds; their test persons are evaluated.
+        worlds: Folders of synthetic worlds by name; their test persons are evaluated.
         tracklets: Folder with the tracklets of the walkers.
         workers: Processes that decode frames.
     """

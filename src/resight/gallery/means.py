@@ -125,19 +125,29 @@ class MeanCache:
         return ids, np.concatenate(values) if values else np.zeros((0, self.dim), np.float32)
 
     def nearest(
-        self, queries: NDArray[np.float32], k: int, seqs: NDArray[np.int64] | None
+        self, queries: NDArray[np.float32], k: int, seqs: NDArray[np.int64] | None, without: frozenset[str]
     ) -> list[tuple[list[str], NDArray[np.float32]]]:
-        """Return the k tracklets with the most similar means for each of Q queries, among those with these seqs."""
+        """Return the k tracklets with the most similar means for each of Q queries.
+
+        Args:
+            queries: (Q, D) mean features of length 1.
+            k: Number of tracklets.
+            seqs: Only tracklets with these seqs; None is all.
+            without: Ids of tracklets to leave out.
+        """
+        count = k + len(without)
         found: list[list[tuple[float, int, str]]] = [[] for _ in queries]
         for block in self._blocks:
             cosines = block.values @ queries.T
             allowed = None if seqs is None else np.isin(block.seqs, seqs)
             for query, best in enumerate(found):
                 column = cosines[:, query] if allowed is None else np.where(allowed, cosines[:, query], -np.inf)
-                places = np.argpartition(-column, k - 1)[:k] if k < len(column) else np.arange(len(column))
+                places = np.arange(len(column))
+                if count < len(column):
+                    places = np.argpartition(-column, count - 1)[:count]
                 best += [
                     (-float(column[place]), int(block.seqs[place]), block.ids[place])
-                    for place in places if column[place] > -np.inf
+                    for place in places if column[place] > -np.inf and block.ids[place] not in without
                 ]  # fmt: skip
                 best.sort()
                 del best[k:]
