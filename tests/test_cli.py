@@ -322,7 +322,7 @@ def test_search_compares_the_best_match_with_the_threshold(
     kept = model.metadata["threshold"]
     assert kept["false_alarm_rate"] == 0.05 and kept["persons"] >= 2 and kept["impostor_searches"] >= kept["persons"]
     asked = read_splits(f"mars:{world}")[0].query[0].id
-    for location, there in ((2.0, False), (0.9999, False), (-2.0, True), (None, None)):
+    for location, there in ((20.0, False), (-2.0, True), (None, None)):
         model.metadata["threshold"] = None if location is None else kept | {"location": location, "scale": 0.0}
         path, page = tmp_path / str(location) / "model.safetensors", tmp_path / f"{location}.html"
         save_checkpoint(path, model)
@@ -337,9 +337,8 @@ def test_search_compares_the_best_match_with_the_threshold(
             continue
         assert found["threshold"]["gallery"] == found["searched"]
         for answer in (text, page.read_text()):
-            assert ("No match is above the threshold" in answer) == (location == 0.9999)
+            assert ("No match is above the threshold" in answer) != there
             assert ("is above the threshold" in answer.replace("No match is above", "")) == there
-            assert ("no threshold below 1 is expected" in answer.replace("\n", " ")) == (location == 2.0)
             assert "false-alarm rate 5 %" in answer and f"calibrated on {kept['persons']} validation persons" in answer
 
 

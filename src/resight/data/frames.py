@@ -259,7 +259,7 @@ def frame_state(path: Path) -> tuple[int, int] | None:
         if packed is not None:
             return packed.size, packed.mtime_ns
         state = path.stat()
-    except (OSError, FrameError):
+    except (OSError, ValueError, FrameError):  # ValueError: a zero byte in the path
         return None
     return (state.st_size, state.st_mtime_ns) if stat.S_ISREG(state.st_mode) else None
 
