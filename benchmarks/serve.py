@@ -8,6 +8,7 @@ afterwards. With playwright and Chromium, the first paint and the time of a sear
 
 from __future__ import annotations
 
+import atexit
 import http.client
 import io
 import json
@@ -79,7 +80,10 @@ class Server:
         self.port = port
         command = [sys.executable, "-m", "resight", "serve", str(folder), "--port", str(port)]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        atexit.register(self.process.kill)
         for _ in range(600):
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the service has ended: check that nothing else uses port {port}")
             try:
                 get(self.port, "/tracklets.json?limit=1")
                 return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from cyclopts import App, Parameter
 
@@ -74,6 +74,27 @@ def note_card(model: Path) -> None:
     """Say where the card of a model is, if it comes with the package."""
     if len(model.parts) == 1 and ":" not in model.name and not model.is_file():
         note(f"`resight models {model}` shows what this model was trained on and its limits")
+
+
+class Result(Protocol):
+    """What a search returns: text, values and a page."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        ...
+
+    def save(self, path: Path) -> None:
+        """Write a page."""
+        ...
+
+
+def print_search(answers: Result, out: Path | None, as_json: bool) -> None:
+    """Print the answers of a search, and write their page to `out` if it is given."""
+    text = str(answers)
+    if out is not None:
+        answers.save(out)
+        text += f"\nwrote {out}"
+    print_result(answers.to_json(), text, as_json)
 
 
 def print_result(values: dict[str, Any], text: str, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from resight.cli.app import WORKERS, Device, Json, Top, Workers, app, print_result
+from resight.cli.app import WORKERS, Device, Json, Top, Workers, app, print_result, print_search
 from resight.outputs import check_output_file, check_output_folder
 
 if TYPE_CHECKING:
@@ -66,11 +66,7 @@ def search(
     answers = open_gallery(folder, None, device).search(
         query, k=k, exact=exact, cameras=_names(cameras), after=after, before=before, rules=rules
     )
-    text = str(answers)
-    if out is not None:
-        answers.save(out)
-        text += f"\nwrote {out}"
-    print_result(answers.to_json(), text, as_json)
+    print_search(answers, out, as_json)
 
 
 @gallery.command

@@ -18,6 +18,7 @@ from resight.cli.app import (
     app,
     open_model,
     print_result,
+    print_search,
 )
 from resight.outputs import check_output_file, check_output_folder, replace_file
 
@@ -44,11 +45,7 @@ def search(
     loaded = open_model(model, device, precision, preset=preset)
     data = select_cameras(open_dataset(dataset), cameras)
     answers = run(query, data, loaded, k=k, shortlist=shortlist, progress=not as_json)
-    text = str(answers)
-    if out is not None:
-        answers.save(out)
-        text += f"\nwrote {out}"
-    print_result(answers.to_json(), text, as_json)
+    print_search(answers, out, as_json)
 
 
 @app.command

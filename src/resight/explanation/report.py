@@ -86,15 +86,20 @@ def write_report(path: Path, title: str, lead: Sequence[str], sections: Sequence
     write_page(path, Page(title, tuple(lead), tuple(sections), kicker))
 
 
-@lru_cache(maxsize=1)
-def _templates() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("resight.explanation", "templates"),
+def template_environment(package: str) -> jinja2.Environment:
+    """Return an environment for the templates of a package, which escapes values and refuses undefined ones."""
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader(package, "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+@lru_cache(maxsize=1)
+def _templates() -> jinja2.Environment:
+    environment = template_environment("resight.explanation")
     environment.filters["macro"] = _macro_name
     return environment
 

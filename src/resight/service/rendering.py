@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import jinja2
 
+from resight.explanation.report import template_environment
 from resight.service.times import show_seconds, show_span, show_time
 from resight.version import __version__
 from resight.words import counted
@@ -77,13 +78,7 @@ def address(path: str, **query: object) -> str:
 
 @lru_cache(maxsize=1)
 def _templates() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("resight.service", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = template_environment("resight.service")
     environment.filters |= {"time": show_time, "seconds": show_seconds}
     environment.globals |= {"span": show_span, "shade": shade, "counted": counted}
     return environment
