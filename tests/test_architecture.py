@@ -47,6 +47,7 @@ LAYERS = {
     "resight.recipes": 0,
     "resight.settings": 0,
     "resight.packs": 0,
+    "resight.cluster": 0,
     "resight.processes": 0,
     "resight.progress": 0,
     "resight.tables": 0,

@@ -7,6 +7,7 @@
     ├── CheckpointError   a file of weights is damaged, of another kind, or does not match
     ├── ShapeError        the shapes or values of arrays do not match
     ├── ProtocolError     the protocol does not allow an evaluation
+    ├── ClusterError      a Ray cluster cannot be reached, or its workers fail
     ├── TrainingError     a loss or a gradient is not finite, or a process of the run has ended
     ├── CacheError        the feature store cannot be read or cleared
     ├── GalleryError      a gallery cannot be opened, read or changed
@@ -40,6 +41,10 @@ class CheckpointError(ResightError):
 
 class TrainingError(ResightError):
     """A training run diverged: a loss, a gradient or a weight is not finite. Or one of its processes has ended."""
+
+
+class ClusterError(ResightError):
+    """A Ray cluster cannot be reached, or its workers fail."""
 
 
 class ShapeError(ResightError, ValueError):

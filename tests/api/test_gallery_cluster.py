@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from resight.api.gallery import Gallery
-from resight.errors import GalleryError
+from resight.cluster import HEALTH_CHECKS
+from resight.errors import ClusterError
 from resight.tracklet import Dataset, Tracklet
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -27,7 +28,10 @@ def cluster() -> Iterator[Any]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "src") + os.pathsep + str(Path(__file__).parents[2]))
-        started: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+        started: Any = Cluster(
+            initialize_head=True,
+            head_node_args={"num_cpus": 0, "include_dashboard": False, "_system_config": HEALTH_CHECKS},
+        )
         nodes = [started.add_node(num_cpus=1) for _ in range(2)]
         ray.init(address=started.address, log_to_driver=False, logging_level="ERROR")
         started.lose = lambda: started.remove_node(nodes.pop(), allow_graceful=False)
@@ -83,5 +87,5 @@ def test_a_cluster_that_is_not_there_is_reported(
         raise ConnectionError("nobody there")
 
     monkeypatch.setattr(ray, "init", refuse)
-    with Gallery(tmp_path / "gallery") as gallery, pytest.raises(GalleryError, match=r"127.0.0.1:1.* \(nobody there\)"):
+    with Gallery(tmp_path / "gallery") as gallery, pytest.raises(ClusterError, match=r"127.0.0.1:1.* \(nobody there\)"):
         gallery.add(Dataset("folder", tmp_path, (), (), tuple(data)), cluster="127.0.0.1:1")

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resight.api.model import Model, load_model
 from resight.api.sources import select_cameras
+from resight.cluster import connected
 from resight.compute import Precision
 from resight.data.readers import read_splits
 from resight.evaluation.compare import Comparison, clip_faults, compare_aggregators, usual_aggregators
 from resight.evaluation.evaluate import labels_of
+from resight.evaluation.judge import Judge, judge_here
+from resight.evaluation.on_cluster import ClusterJudge
 from resight.evaluation.open_set import draw_impostors
 from resight.evaluation.protocols import default_protocol, find_protocol
 from resight.evaluation.slices import camera_groups, fault_groups, length_groups
 from resight.evaluation.splits import SplitComparison
 from resight.features.types import ClipFeatures
-from resight.progress import note, progress_bar
+from resight.progress import Progress, note, progress_bar
 from resight.shipped import DEFAULT
 from resight.synthetic.faults import read_faults
 from resight.tracklet import Dataset, fingerprint
@@ -38,6 +43,7 @@ def evaluate(
     device: str = "auto",
     precision: Precision = "float32",
     workers: int = 0,
+    cluster: str | None = None,
     progress: bool = True,
 ) -> Comparison | SplitComparison:
     """Score the model's aggregator and the usual baselines by a named protocol, on every split of a data set.
@@ -55,6 +61,8 @@ def evaluate(
         device: As in `load_model`, like `precision` and `workers`; used unless `model` is a `Model`.
         precision: See `device`.
         workers: See `device`.
+        cluster: Address of a Ray cluster whose workers score blocks of queries, one on each core, or ``local`` for
+            workers on this machine (extra ``cluster``). Results are the same up to rounding. Frames are encoded here.
         progress: Whether to show progress bars.
 
     Returns:
@@ -65,6 +73,7 @@ def evaluate(
         CheckpointError: If there is no such model.
         ProtocolError: If the protocol is unknown, or no query has a match.
         RecipeError: If `max_corrupted` is not 0 ... M.
+        ClusterError: If the cluster cannot be reached, or its workers fail.
     """
     chosen = (dataset,) if isinstance(dataset, Dataset) else read_splits(dataset)
     known = _all_splits(dataset, chosen) if isinstance(dataset, str) else chosen
@@ -77,19 +86,39 @@ def evaluate(
     def load(path: str) -> Model:
         return load_model(path, device=device, precision=precision, workers=workers)
 
-    encoded = _encoded(model, load, splits, max_corrupted, progress)
-    for number, (split, own, features, damage) in enumerate(encoded, 1):
-        query, gallery = features.of(split.query), features.of(split.gallery)
-        faults = clip_faults(split.query, query, read_faults(split.root), damage[features.places(split.query)])
-        label = "scoring" if len(splits) == 1 else f"split {number} of {len(splits)}"
-        with progress_bar(label, "methods", progress) as report:
-            parts[split.number or 1] = compare_aggregators(
-                usual_aggregators(own.checkpoint.aggregator), query, gallery, rules,
-                faults=faults, reranked=rerank, compute=own.compute, groups=_groups(split, faults),
-                camera_pairs=camera_pairs, impostors=draw_impostors(labels_of(query)) if open_set else None,
-                threshold=own.threshold(len(gallery)), notes=_seen_in_training(own, split, known), progress=report,
-            )  # fmt: skip
+    with nullcontext() if cluster is None else connected(cluster) as connection:
+        encoded = _encoded(model, load, splits, max_corrupted, progress)
+        for number, (split, own, features, damage) in enumerate(encoded, 1):
+            query, gallery = features.of(split.query), features.of(split.gallery)
+            faults = clip_faults(split.query, query, read_faults(split.root), damage[features.places(split.query)])
+            label = "scoring" if len(splits) == 1 else f"split {number} of {len(splits)}"
+            aggregators = usual_aggregators(own.checkpoint.aggregator)
+            with _scoring(connection, label, len(aggregators), progress) as (judge, report):
+                parts[split.number or 1] = compare_aggregators(
+                    aggregators, query, gallery, rules,
+                    faults=faults, reranked=rerank, compute=own.compute, groups=_groups(split, faults),
+                    camera_pairs=camera_pairs, impostors=draw_impostors(labels_of(query)) if open_set else None,
+                    threshold=own.threshold(len(gallery)), notes=_seen_in_training(own, split, known), judge=judge,
+                    progress=report,
+                )  # fmt: skip
     return SplitComparison(parts) if len(parts) > 1 else next(iter(parts.values()))
+
+
+@contextmanager
+def _scoring(
+    cluster: tuple[Any, int] | None, label: str, methods: int, shown: bool
+) -> Iterator[tuple[Judge, Progress | None]]:
+    """Yield what judges an aggregator, here or on a cluster, and what is told how many of them are done."""
+    if cluster is None:
+        with progress_bar(label, "methods", shown) as report:
+            yield judge_here, report
+    else:
+        with progress_bar(label, "blocks", shown) as report:
+            judge = ClusterJudge(*cluster, methods, report)
+            try:
+                yield judge, None
+            finally:
+                judge.stop()
 
 
 def _all_splits(name: str, chosen: tuple[Dataset, ...]) -> tuple[Dataset, ...]:

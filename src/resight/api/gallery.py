@@ -124,8 +124,8 @@ class Gallery(LabelledGallery):
 
         Raises:
             DatasetError: If the source cannot be read.
-            GalleryError: If the gallery cannot be written, or the cluster cannot be reached. What was stored before is
-                kept.
+            GalleryError: If the gallery cannot be written. What was stored before is kept, as with the next.
+            ClusterError: If the cluster cannot be reached, or its workers fail.
         """
         return add_tracklets(
             self.store, self.model, source, camera=camera, cluster=cluster, workers=workers, progress=progress

@@ -7,54 +7,20 @@ worker is lost after it was encoded, or the run is repeated: what is stored is t
 
 from __future__ import annotations
 
-import logging
-import os
-from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from resight.api.gallery_encoding import Keyed, encode_keyed, header_of, keyed
 from resight.api.model import Model, load_model
 from resight.api.sources import ArrayTracklet
-from resight.errors import FrameError, GalleryError, ResightError
+from resight.cluster import ATTEMPTS, Done, Job, Workers, connected
+from resight.errors import FrameError, GalleryError
 from resight.gallery.contract import GalleryStore
 from resight.gallery.types import Header, StoredTracklet
-from resight.progress import note
 from resight.tracklet import Tracklet
-from resight.words import counted
-
-LOCAL = "local"
-"""Instead of an address: start workers on this machine only."""
-
-_PATIENCE = 600
-"""Seconds until the first worker must have started."""
-
-AHEAD = 2
-"""Blocks that a worker has at once: one that it encodes, and one that waits. No further block is read or kept, however
-slowly the gallery is written."""
-
-ATTEMPTS = 3
-"""A block whose worker is lost so often is reported as failed: its frames may be what ends the workers."""
 
 Named = tuple[Tracklet | ArrayTracklet, str]
 """A tracklet and the name of its camera."""
-
-
-@dataclass
-class Block:
-    """Some tracklets that a worker encodes at once.
-
-    Attributes:
-        tracklets: The tracklets.
-        attempts: How often it was given to a worker.
-        wanted: Keys of the tracklets that are not stored yet; None until the keys are known.
-    """
-
-    tracklets: Sequence[Named]
-    attempts: int = 0
-    wanted: frozenset[bytes] | None = None
 
 
 @dataclass
@@ -119,37 +85,6 @@ class Encoder:
         return list(items.values()), failed
 
 
-@dataclass
-class Pool:
-    """Workers, and the blocks that they have.
-
-    Attributes:
-        workers: The actors that are alive.
-        running: Running call → its worker, block, and whether it returns keys.
-    """
-
-    workers: list[Any]
-    running: dict[Any, tuple[Any, Block, bool]] = field(default_factory=dict)
-
-    def give(self, worker: Any, block: Block) -> None:
-        """Give a block to a worker: first for its keys, then to be encoded."""
-        if block.wanted is None:
-            self.running[worker.keys.remote(block.tracklets)] = worker, block, True
-        else:
-            self.running[worker.encode.remote(block.tracklets, block.wanted)] = worker, block, False
-
-    def free(self) -> Iterator[Any]:
-        """Yield each worker as often as it can take a block."""
-        for worker in self.workers:
-            yield from [worker] * (AHEAD - sum(other is worker for other, _, _ in self.running.values()))
-
-    def lose(self, worker: Any) -> list[Block]:
-        """Remove a worker, and return the blocks that it has not finished."""
-        self.workers = [other for other in self.workers if other is not worker]
-        lost = [call for call, (other, _, _) in self.running.items() if other is worker]
-        return [self.running.pop(call)[1] for call in lost]
-
-
 def encode_on_cluster(
     store: GalleryStore, model: Model, source: str, blocks: Sequence[Sequence[Named]], cluster: str, workers: int
 ) -> Iterator[Worked]:
@@ -166,88 +101,23 @@ def encode_on_cluster(
         workers: Number of workers.
 
     Raises:
-        GalleryError: If Ray is not installed, the cluster cannot be reached, or no worker can be started.
+        ClusterError: If Ray is not installed, the cluster cannot be reached, or no worker can be started.
+        GalleryError: If workers have another model.
     """
-    with _connected(cluster, workers) as ray:
-        pool = Pool(_start(ray, model, store.header, source, workers))
-        waiting = deque(Block(tracklets) for tracklets in blocks)
-        while waiting or pool.running:
-            for worker in pool.free():
-                if waiting:
-                    block = waiting.popleft()
-                    block.attempts += block.wanted is None
-                    pool.give(worker, block)
-            (call,), _ = ray.wait(list(pool.running), num_returns=1)
-            worker, block, returns_keys = pool.running.pop(call)
-            try:
-                result = ray.get(call)
-            except ray.exceptions.RayTaskError as error:
-                cause = error.cause if isinstance(error.cause, ResightError) else None
-                raise GalleryError(str(cause or error)) from error
-            except ray.exceptions.RayError as error:
-                lost = [block, *pool.lose(worker)]
-                note(f"a worker was lost ({type(error).__name__}); {counted(len(lost), 'blocks')} are encoded again")
-                for again in reversed(lost):
-                    again.wanted = None
-                    if again.attempts < ATTEMPTS:
-                        waiting.appendleft(again)
-                    else:
-                        reason = f"{ATTEMPTS} workers were lost while they encoded its block"
-                        ids = [getattr(tracklet, "id", "frames") for tracklet, _ in again.tracklets]
-                        yield Worked([], [(id_, reason) for id_ in ids], len(ids))
-                if not pool.workers and waiting:
-                    pool.workers = _start(ray, model, store.header, source, workers)
-                continue
-            if returns_keys:
-                block.wanted = frozenset(result) - store.known(result).keys()
-                pool.give(worker, block)
+    gpu = model.compute.device.startswith("cuda")
+
+    def encode_new(done: Done[Sequence[Named]]) -> Job[Sequence[Named]] | None:
+        if done.method != "keys" or done.given_up:
+            return None
+        wanted = frozenset(done.result) - store.known(done.result).keys()
+        return Job(done.item, "encode", (done.item, wanted))
+
+    with connected(cluster, workers) as (ray, count):
+        pool = Workers(ray, Encoder, (model.name, store.header, source, "cuda" if gpu else "cpu"), count, gpu)
+        for done in pool.do((Job(block, "keys", (block,)) for block in blocks), encode_new):
+            if done.given_up:
+                reason = f"{ATTEMPTS} workers were lost while they encoded its block"
+                ids = [getattr(tracklet, "id", "frames") for tracklet, _ in done.item]
+                yield Worked([], [(id_, reason) for id_ in ids], len(ids))
             else:
-                yield result
-
-
-def _start(ray: Any, model: Model, header: Header, source: str, workers: int) -> list[Any]:
-    """Start workers, and return them when at least one is ready; the others follow when the cluster has room."""
-    device = "cuda" if model.compute.device.startswith("cuda") else "cpu"
-    actor = ray.remote(num_cpus=1, num_gpus=1 if device == "cuda" else 0, max_restarts=0)(Encoder)
-    started = [actor.remote(model.name, header, source, device) for _ in range(workers)]
-    ready = {worker.keys.remote([]): worker for worker in started}
-    done, _ = ray.wait(list(ready), num_returns=1, timeout=_PATIENCE)
-    if not done:
-        raise GalleryError(f"the cluster started no worker within {_PATIENCE} s: it needs a free core or GPU for each")
-    try:
-        ray.get(done)
-    except ray.exceptions.RayTaskError as error:
-        raise GalleryError(str(error.cause)) from error
-    except ray.exceptions.RayError as error:
-        raise GalleryError(f"a worker cannot start: {next(iter(str(error).splitlines()), error)}") from error
-    return started
-
-
-@contextmanager
-def _connected(cluster: str, workers: int) -> Iterator[Any]:
-    """Yield Ray, connected to a cluster; a local one ends with the context."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
-    try:
-        import ray
-    except ImportError as error:
-        raise GalleryError("--cluster needs Ray: pip install 'resight[cluster]'") from error
-    if ray.is_initialized():  # by the program that uses this package
-        yield ray
-        return
-    try:
-        if cluster == LOCAL:
-            ray.init(
-                num_cpus=workers, include_dashboard=False, _node_ip_address="127.0.0.1", log_to_driver=False,
-                logging_level=logging.ERROR,
-            )  # fmt: skip
-        else:
-            ray.init(address=cluster, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise GalleryError(
-            f"cannot reach a Ray cluster at {cluster!r} ({next(iter(str(error).splitlines()), '')}): expected its "
-            "address, such as 10.0.0.5:6379, or local"
-        ) from error
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
+                yield done.result

@@ -14,7 +14,6 @@ from resight.cli.app import (
     DatasetName,
     Device,
     Json,
-    Precision,
     app,
     note_card,
     print_result,
@@ -36,7 +35,7 @@ def evaluate(
     dataset: DatasetName, *, model: Models = SHIPPED, out: Path | None = None, protocol: str | None = None,
     max_corrupted: int = 0, cameras: Cameras = ":", rerank: Annotated[bool, Parameter(negative=())] = False,
     open_set: Annotated[bool, Parameter(negative=())] = False,
-    precision: Precision = "float32", device: Device = "auto", as_json: Json = False,
+    cluster: str | None = None, device: Device = "auto", as_json: Json = False,
 ) -> None:  # fmt: skip
     """Score the model and the usual baselines by a named protocol, on every split of the data set.
 
@@ -49,6 +48,8 @@ def evaluate(
         rerank: Re-rank by k-reciprocal neighbours (Zhong et al. 2017) before scoring.
         open_set: Also measure false alarms, with half of the persons removed from the gallery.
         max_corrupted: M_c^max of the paper's Sec. 4.4: corrupt 0 to this many clips of each tracklet.
+        cluster: Score with workers on a Ray cluster, by its address, or on this machine: local. docs/scale.md says when
+            this pays off.
     """
     from resight.api.evaluate import evaluate as run
     from resight.api.evaluation_page import write_evaluation_page
@@ -58,7 +59,7 @@ def evaluate(
     note_card(model)
     result = run(
         model, dataset, protocol=protocol, max_corrupted=max_corrupted, cameras=cameras, rerank=rerank,
-        open_set=open_set, camera_pairs=out is not None, device=device, precision=precision, workers=WORKERS,
+        open_set=open_set, camera_pairs=out is not None, device=device, workers=WORKERS, cluster=cluster,
         progress=not as_json,
     )  # fmt: skip
     text = result.to_text()

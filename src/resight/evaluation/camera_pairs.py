@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.errors import ProtocolError
-from resight.evaluation.matches import Matches, blocks, hit_numbers, matches_of_ranking, score_matches
+from resight.evaluation.matches import FindMatches, Matches, blocks, hit_numbers, matches_of_ranking, score_matches
 from resight.evaluation.metrics import AP_KIND, conditions
 from resight.evaluation.protocols import Labels
 from resight.ranking import Ranking
@@ -109,7 +109,26 @@ def score_camera_pairs(
             f"the ranking keeps {ranking.order.shape[1]} of {len(gallery.ids)} gallery tracklets, and camera pairs "
             "need all of them; rank with k=None"
         )
-    cameras = np.unique(np.concatenate([query.cameras, gallery.cameras]))
+    cameras = all_cameras(query, gallery)
+    return camera_pairs_of(camera_totals(find, query, gallery, cameras), cameras)
+
+
+def all_cameras(query: Labels, gallery: Labels) -> NDArray[np.int64]:
+    """Return the C cameras of queries and gallery, in ascending order."""
+    return np.unique(np.concatenate([query.cameras, gallery.cameras]))
+
+
+def camera_totals(find: FindMatches, query: Labels, gallery: Labels, cameras: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return number, hits at rank 1 and both sums of AP of the queries of each cell, (4, C, C).
+
+    Totals of several blocks of queries can be added.
+
+    Args:
+        find: Returns the matches of a slice of the queries.
+        query: Labels of Q queries, all or some of them.
+        gallery: Labels of G gallery tracklets.
+        cameras: (C,) all cameras, ascending.
+    """
     C, Q = len(cameras), len(query.ids)
     place = {id_: column for column, id_ in enumerate(gallery.ids)}
     itself = np.array([place.get(id_, -1) for id_ in query.ids], dtype=np.int64)
@@ -127,6 +146,11 @@ def score_camera_pairs(
         cell = np.searchsorted(cameras, query.cameras[rows]).repeat(C) * C + np.tile(np.arange(C), len(column))
         for total, values in zip(totals, (n > 0, scores.first == 1, scores.ap, scores.ap_trapezoid), strict=True):
             total += np.bincount(cell, values, C * C).reshape(C, C)
+    return totals
+
+
+def camera_pairs_of(totals: NDArray[np.float64], cameras: NDArray[np.int64]) -> CameraPairs:
+    """Return the camera-pair matrix from totals (4, C, C), see `camera_totals`."""
     queries = totals[0]
     means = np.divide(totals[1:], queries, out=np.full_like(totals[1:], np.nan), where=queries > 0)
     return CameraPairs(tuple(cameras.tolist()), queries.astype(np.int64), *means)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from resight.compute import Compute
 from resight.errors import ProtocolError
-from resight.evaluation.camera_pairs import CameraPairs, score_camera_pairs
+from resight.evaluation.camera_pairs import CameraPairs, all_cameras
 from resight.evaluation.confidence import LEVEL, SAMPLES, Interval, confidence_intervals
 from resight.evaluation.damage import DamageAuroc, auroc_by_fault, clip_fault
-from resight.evaluation.evaluate import clip_weights, evaluate_features, labels_of
+from resight.evaluation.evaluate import labels_of
+from resight.evaluation.judge import Judge, Wanted, judge_here
 from resight.evaluation.metrics import Scores
-from resight.evaluation.open_set import RATES, OpenSet, search_open_set
+from resight.evaluation.open_set import RATES, OpenSet
 from resight.evaluation.protocols import Protocol
 from resight.evaluation.slices import slice_scores
 from resight.evaluation.threshold import Threshold
@@ -256,6 +257,7 @@ def compare_aggregators(
     impostors: NDArray[np.int64] | None = None,
     threshold: Threshold | None = None,
     notes: tuple[str, ...] = (),
+    judge: Judge = judge_here,
     progress: Progress | None = None,
 ) -> Comparison:
     """Score several aggregators on the same features.
@@ -274,6 +276,7 @@ def compare_aggregators(
         threshold: Threshold of the headline, adapted to the gallery of the open set. It is not used with re-ranking,
             whose similarities have another scale.
         notes: Remarks on the scores.
+        judge: Computes rankings and scores; in this process by default.
         progress: Called with (aggregators done, total).
 
     Raises:
@@ -282,30 +285,29 @@ def compare_aggregators(
     scores: dict[str, Scores] = {}
     open_sets: dict[str, OpenSet] = {}
     auroc: dict[str, DamageAuroc] = {}
-    query_labels, gallery_labels = labels_of(query), labels_of(gallery)
-    for number, (name, aggregator) in enumerate(aggregators.items()):
-        ranking, scores[name] = evaluate_features(
-            query, gallery, aggregator, protocol, reranked=reranked, compute=compute
-        )
-        frames, reranking = scores[name].frames, scores[name].reranking
-        if impostors is not None:
-            open_set = search_open_set(ranking, query_labels, gallery_labels, protocol, impostors)
-            open_sets[name] = replace(open_set, frames=frames, reranking=reranking)
-        if aggregator.learns_importance and faults is not None:
-            auroc = auroc_by_fault(clip_weights(query, gallery, ranking, aggregator), faults)
+    wanted = Wanted(
+        query, gallery, protocol, reranked, impostors,
+        weights=faults is not None,
+        camera_pairs=camera_pairs and len(all_cameras(labels_of(query), labels_of(gallery))) > 1,
+        compute=compute,
+    )  # fmt: skip
+    for number, (name, aggregator) in enumerate(aggregators.items(), 1):
+        judged = judge(wanted, aggregator, number == len(aggregators))
+        scores[name] = judged.scores
+        if judged.open_set is not None:
+            open_sets[name] = judged.open_set
+        if judged.weights is not None and faults is not None:
+            auroc = auroc_by_fault(judged.weights, faults)
         if progress is not None:
-            progress(number + 1, len(aggregators))
+            progress(number, len(aggregators))
     deviation = scores[name].deviation()
-    pairs = None
-    if camera_pairs and len({*query_labels.cameras.tolist(), *gallery_labels.cameras.tolist()}) > 1:
-        pairs = replace(score_camera_pairs(ranking, query_labels, gallery_labels), frames=frames, reranking=reranking)
     adapted = threshold.for_gallery(open_sets[name].gallery) if threshold and open_sets and not reranked else None
     return Comparison(
         scores,
-        {name: ranking},
+        {name: judged.ranking},
         auroc,
         {by: slice_scores(scores[name], names) for by, names in (groups or {}).items()},
-        pairs,
+        judged.camera_pairs,
         open_sets,
         adapted,
         (*notes, *([deviation] if deviation else [])),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -148,8 +149,16 @@ def clip_weights(
     Returns:
         (Q, M) shares; rows sum to 1.
     """
+    best = best_candidates(labels_of(query), labels_of(gallery), ranking.order)
+    return weights_in_pairs(query, gallery, best, aggregator)
+
+
+def weights_in_pairs(
+    query: ClipFeatures, gallery: ClipFeatures, candidates: Sequence[NDArray[np.integer]], aggregator: Aggregator
+) -> NDArray[np.float64]:
+    """Return the shares of `clip_weights` for given candidates: gallery positions of each of the Q queries."""
     device = next(aggregator.parameters(), torch.zeros(())).device
-    pairs = [(q, g) for q in range(len(query)) for g in _best_candidates(query, gallery, ranking, q)]
+    pairs = [(q, g) for q, best in enumerate(candidates) for g in best]
     rows, columns = (torch.from_numpy(np.array(side)) for side in zip(*pairs, strict=True))
 
     def weight(q: Tensor, g: Tensor) -> Tensor:
@@ -165,9 +174,16 @@ def clip_weights(
     return mean
 
 
-def _best_candidates(query: ClipFeatures, gallery: ClipFeatures, ranking: Ranking, q: int) -> NDArray[np.integer]:
-    """Return the best candidates of a query, without its own camera and junk if anything else remains."""
-    row = ranking.order[q]
-    kept = (gallery.cameras[row] != query.cameras[q]) & (gallery.persons[row] != JUNK)
-    best: NDArray[np.integer] = (row[kept] if kept.any() else row)[:EXPLAINED_MATCHES]
-    return best
+def best_candidates(query: Labels, gallery: Labels, order: NDArray[np.int32]) -> list[NDArray[np.integer]]:
+    """Return the best candidates of each query, without its own camera and junk if anything else remains.
+
+    Args:
+        query: Labels of Q queries.
+        gallery: Labels of G gallery tracklets.
+        order: (Q, K) gallery positions, best first.
+    """
+    found = []
+    for camera, row in zip(query.cameras, order, strict=True):
+        kept = (gallery.cameras[row] != camera) & (gallery.persons[row] != JUNK)
+        found.append((row[kept] if kept.any() else row)[:EXPLAINED_MATCHES])
+    return found

@@ -277,8 +277,23 @@ def _score(
     max_rank: int,
     cut_at: int | None,
 ) -> Scores:
+    per_query, matches = score_queries(find, query, gallery, gallery.among(query), protocol)
+    return scores_of_queries(per_query, matches, query, gallery, protocol, max_rank=max_rank, cut_at=cut_at)
+
+
+def score_queries(
+    find: FindMatches, query: Labels, gallery: Labels, is_query: NDArray[np.bool_], protocol: Protocol
+) -> tuple[QueryScores, NDArray[np.int64]]:
+    """Return the scores of each query, and its number of matches.
+
+    Args:
+        find: Returns the matches of a slice of the queries.
+        query: Labels of Q queries, all or some of them.
+        gallery: Labels of G gallery tracklets.
+        is_query: (G,) True for gallery tracklets that are also queries, of all queries.
+        protocol: Rules for matches and junk.
+    """
     Q, G = len(query.ids), len(gallery.ids)
-    is_query = gallery.among(query)
     per_query = QueryScores(np.zeros(Q), np.zeros(Q), np.zeros(Q), np.full(Q, np.inf))
     matches = np.zeros(Q, dtype=np.int64)
     for rows in blocks(Q, G):
@@ -287,7 +302,34 @@ def _score(
         row_H, rank_H, _ = find(rows, match, junk)
         for whole, block in zip(per_query, score_matches(row_H, rank_H, matches[rows]), strict=True):
             whole[rows] = block
+    return per_query, matches
 
+
+def scores_of_queries(
+    per_query: QueryScores,
+    matches: NDArray[np.int64],
+    query: Labels,
+    gallery: Labels,
+    protocol: Protocol,
+    *,
+    max_rank: int = 50,
+    cut_at: int | None = None,
+) -> Scores:
+    """Return the scores that follow from those of each query.
+
+    Args:
+        per_query: Scores of Q queries, from `score_queries`; they are changed.
+        matches: (Q,) number of matches of each.
+        query: Labels of the Q queries.
+        gallery: Labels of G gallery tracklets.
+        protocol: Rules for matches and junk.
+        max_rank: R, the last rank of the CMC.
+        cut_at: See `Scores.cut_at`.
+
+    Raises:
+        ProtocolError: If no query has a match.
+    """
+    Q, G = len(query.ids), len(gallery.ids)
     valid = matches > 0
     if not valid.any():
         query_cameras, gallery_cameras = (sorted(set(side.cameras.tolist())) for side in (query, gallery))

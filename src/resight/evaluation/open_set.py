@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -178,6 +178,20 @@ class OpenSet:
         )
 
 
+class OpenSetRows(NamedTuple):
+    """What an open-set search finds for each of Q queries.
+
+    Attributes:
+        match: (Q,) similarity of the best match; `NOBODY` where there is none.
+        wrong: (Q,) similarity of the best other candidate; `NOBODY` where there is none.
+        rank: (Q,) rank of the best match; infinity where there is none.
+    """
+
+    match: NDArray[np.float64]
+    wrong: NDArray[np.float64]
+    rank: NDArray[np.float64]
+
+
 def draw_impostors(query: Labels, share: float = 0.5, seed: int = 0) -> NDArray[np.int64]:
     """Draw persons to remove from the gallery, among the persons of the queries.
 
@@ -225,16 +239,37 @@ def search_open_set(
     """
     query, gallery = Labels.of(query), Labels.of(gallery)
     check_ranked(ranking, query, gallery)
-    Q, G = len(query.ids), len(gallery.ids)
+    G = len(gallery.ids)
     if ranking.order.shape[1] < G:
         raise ProtocolError(
             f"the ranking keeps {ranking.order.shape[1]} of {G} gallery tracklets, and an open set needs all of them; "
             "rank with k=None"
         )
-    is_query = gallery.among(query)
+    found = open_set_rows(ranking, query, gallery, gallery.among(query), protocol, impostors)
+    return open_set_of(found, query, gallery, protocol, impostors)
+
+
+def open_set_rows(
+    ranking: Ranking,
+    query: Labels,
+    gallery: Labels,
+    is_query: NDArray[np.bool_],
+    protocol: Protocol,
+    impostors: NDArray[np.int64] | None,
+) -> OpenSetRows:
+    """Return what an open-set search finds for each query of a complete ranking, see `search_open_set`.
+
+    Args:
+        ranking: Rankings of all G gallery tracklets for Q queries, all or some of them.
+        query: Labels of the Q queries.
+        gallery: Labels of the gallery tracklets.
+        is_query: (G,) True for gallery tracklets that are also queries, of all queries.
+        protocol: Rules for matches and junk.
+        impostors: Persons whose tracklets are removed; None removes none.
+    """
+    Q, G = len(query.ids), len(gallery.ids)
     removed = np.zeros(G, dtype=bool) if impostors is None else np.isin(gallery.persons, impostors)
-    match_score, wrong_score = np.full(Q, NOBODY), np.full(Q, NOBODY)
-    rank = np.full(Q, np.inf)
+    found = OpenSetRows(np.full(Q, NOBODY), np.full(Q, NOBODY), np.full(Q, np.inf))
     for rows in blocks(Q, G):
         match, junk = judge_pairs(protocol, query.rows(rows), gallery, is_query)
         junk |= removed
@@ -242,10 +277,23 @@ def search_open_set(
         is_candidate = np.take_along_axis(~junk, order, axis=1)
         is_match = np.take_along_axis(match & ~junk, order, axis=1)
         row, first = _first_true(is_match)
-        match_score[rows][row] = scores[row, first]
-        rank[rows][row] = np.cumsum(is_candidate, axis=1)[row, first]
+        found.match[rows][row] = scores[row, first]
+        found.rank[rows][row] = np.cumsum(is_candidate, axis=1)[row, first]
         row, first = _first_true(is_candidate & ~is_match)
-        wrong_score[rows][row] = scores[row, first]
+        found.wrong[rows][row] = scores[row, first]
+    return found
+
+
+def open_set_of(
+    found: OpenSetRows, query: Labels, gallery: Labels, protocol: Protocol, impostors: NDArray[np.int64] | None
+) -> OpenSet:
+    """Return the open-set search of Q queries, from what was found for each of them.
+
+    Raises:
+        ProtocolError: If there is no mated query or no impostor query.
+    """
+    Q, G = len(query.ids), len(gallery.ids)
+    match_score, wrong_score, rank = found
     labelled = query.persons != JUNK
     mated = labelled & np.isfinite(rank)
     is_impostor = labelled if impostors is None else labelled & ~mated
@@ -255,7 +303,7 @@ def search_open_set(
             f"queries by protocol {protocol.name}; remove fewer, or more, persons from the gallery"
         )
     best = np.maximum(match_score, wrong_score)[mated]
-    size = G - int(np.count_nonzero(removed))
+    size = G if impostors is None else G - int(np.count_nonzero(np.isin(gallery.persons, impostors)))
     return OpenSet(protocol.name, match_score[mated], rank[mated], best, wrong_score[is_impostor], size)
 
 

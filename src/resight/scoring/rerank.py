@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csc_array, csr_array
 
 from resight.errors import RecipeError, ShapeError
 from resight.ranking import Ranking, best_first, check_finite
@@ -135,37 +135,81 @@ def rerank(
             shape; or if `least` is not given and the ranking is cut off.
     """
     _check_neighbours(neighbours)
-    N, K = neighbours.order.shape
     if k1 < 1 or k2 < 1 or not 0 <= original_share <= 1:
         raise RecipeError(
             f"expected k1 and k2 of at least 1 and original_share in 0 … 1, found {k1}, {k2}, {original_share}"
         )
+    N = len(neighbours.query_ids)
+    number = {tracklet_id: n for n, tracklet_id in enumerate(neighbours.query_ids)}
+    query, gallery = (_numbers(number, role, getattr(ranking, f"{role}_ids")) for role in ("query", "gallery"))
+    if least is None:
+        least = _least(ranking, query, N)
+    V, span_N = encode_neighbours(neighbours, least, k1, k2, score_pairs)
+    order, scores = rerank_rows(ranking.order, ranking.scores, V[query], V[gallery], span_N[query], original_share)
+    return Ranking(ranking.query_ids, ranking.gallery_ids, order, scores)
+
+
+def encode_neighbours(
+    neighbours: Ranking,
+    least: NDArray[np.floating],
+    k1: int = K1,
+    k2: int = K2,
+    score_pairs: ScorePairs | None = None,
+) -> tuple[csr_array, NDArray[np.float32]]:
+    """Return V of `rerank`, (N, N), and the span 1 - least of each row, (N,).
+
+    Args:
+        neighbours: As in `rerank`, and so are the other arguments.
+        least: (N,), smallest similarity of each row.
+        k1: See there.
+        k2: See there.
+        score_pairs: See there.
+
+    Raises:
+        ShapeError: If there are too few neighbours, or `least` or the result of `score_pairs` has another shape.
+    """
+    N, K = neighbours.order.shape
     if min(N, max(k1 + 1, k2)) > K:
         raise ShapeError(
             f"{K} neighbours of each tracklet are listed, expected at least {max(k1 + 1, k2)}: search for more"
         )
-    number = {tracklet_id: n for n, tracklet_id in enumerate(neighbours.query_ids)}
-    query, gallery = (_numbers(number, role, getattr(ranking, f"{role}_ids")) for role in ("query", "gallery"))
-
-    if least is None:
-        least = _least(ranking, query, N)
     if least.shape != (N,):
         raise ShapeError(
             f"least has shape {least.shape}, expected ({N},): one similarity for each tracklet in neighbours"
         )
     span_N = np.maximum(1 - least, _NARROWEST).astype(np.float32)
-
     V = _encode(_expanded(neighbours.order, k1), neighbours, span_N, score_pairs)
     if k2 > 1:
         V = _membership(neighbours.order[:, :k2]) @ V / min(k2, N)
-    order, scores = np.empty_like(ranking.order), np.empty_like(ranking.scores)
-    for rows, jaccard in _jaccard(V[query], V[gallery]):
-        similarity = _take_along(jaccard, ranking.order[rows])
+    return V, span_N
+
+
+def rerank_rows(
+    order: NDArray[np.int32],
+    scores: NDArray[np.float32],
+    query: csr_array,
+    gallery: csr_array | csc_array,
+    span: NDArray[np.float32],
+    original_share: float = ORIGINAL_SHARE,
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Return order and similarities of some queries after re-ranking, given V.
+
+    Args:
+        order: (Q, K) gallery positions of each query, best first.
+        scores: (Q, K) their similarities.
+        query: (Q, N) rows of V of the queries.
+        gallery: (G, N) rows of V of the gallery.
+        span: (Q,) spans of the queries.
+        original_share: λ, 0 … 1.
+    """
+    new_order, new_scores = np.empty_like(order), np.empty_like(scores)
+    for rows, jaccard in _jaccard(query, gallery):
+        similarity = _take_along(jaccard, order[rows])
         similarity *= 1 - original_share
-        similarity += original_share * (1 - (1 - ranking.scores[rows]) / span_N[query[rows], None])
-        positions, scores[rows] = best_first(similarity)
-        order[rows] = _take_along(ranking.order[rows], positions)
-    return Ranking(ranking.query_ids, ranking.gallery_ids, order, scores)
+        similarity += original_share * (1 - (1 - scores[rows]) / span[rows, None])
+        positions, new_scores[rows] = best_first(similarity)
+        new_order[rows] = _take_along(order[rows], positions)
+    return new_order, new_scores
 
 
 def _take_along(values: NDArray[_Scalar], positions: NDArray[np.int32]) -> NDArray[_Scalar]:
@@ -268,7 +312,7 @@ def _encode(
     return csr_array((weight.astype(np.float32), sets.indices, sets.indptr), shape=(N, N))
 
 
-def _jaccard(query: csr_array, gallery: csr_array) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+def _jaccard(query: csr_array, gallery: csr_array | csc_array) -> Iterator[tuple[slice, NDArray[np.float32]]]:
     """Jaccard similarities (rows, G) of consecutive slices of queries, given V of both, whose rows sum to 1 or 0.
 
     The sum of minima is collected from the gallery's columns: for every entry of a query's row, the gallery rows that
