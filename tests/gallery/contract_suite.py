@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.gallery.stored import DIM, HEADER, same, stored
 
 from resight.errors import GalleryError
 from resight.gallery.contract import GalleryStore
+from resight.gallery.labels import Groups
 from resight.gallery.types import Event, Filter, Header
 
 OpenStore = Callable[[Path, Header | None], GalleryStore]
@@ -110,6 +112,17 @@ class Contract:
         with pytest.raises(GalleryError, match="not a cursor"):
             store.page(cursor="x")
 
+    def test_a_position_is_where_later_tracklets_begin(self, store: GalleryStore) -> None:
+        first = store.position()
+        store.add([stored(n) for n in range(3)])
+        second = store.position()
+        store.remove(["t2"])
+        store.add([stored(3)])
+        store.replace(HEADER, [stored(3), stored(0)], {"t0", "t1", "t3"})
+        assert [entry.id for entry in store.page(cursor=first).entries] == ["t0", "t3"]
+        assert [entry.id for entry in store.page(cursor=second).entries] == ["t3"]
+        assert store.page(cursor=store.position()).entries == ()
+
     def test_nearest_is_by_cosine(self, store: GalleryStore) -> None:
         tracklets = [stored(n) for n in range(40)]
         store.add(tracklets)
@@ -146,9 +159,68 @@ class Contract:
         assert [event.number for event in written] == [1, 2, 3] and store.read_log() == written
         assert store.read_log(after=2) == written[2:]
         assert store.remove(["t0", "nobody", "t0"]) == ["t0"]
-        assert store.read_log() == written[1:]
-        assert store.append_log([Event("same", ("t1", "t2"))])[0].number == 4
+        *others, last = store.read_log()
+        assert others == written[1:]
+        assert (last.kind, last.ids, last.data) == ("keep", ("t1",), {"group": 1})
+        assert store.append_log([Event("same", ("t1", "t2"))])[0].number == 5
         assert store.verify() == []
+
+    def test_erasing_keeps_what_labels_say_of_the_others(self, store: GalleryStore) -> None:
+        store.add([stored(n) for n in range(5)])
+        store.append_log([Event("same", ("t0", "t1"), "ana", 5.0), Event("same", ("t1", "t2"), "ana", 6.0)])
+        store.append_log([Event("reject", ("t1", "t3"), "ana", 7.0), Event("same", ("t3", "t4"), "ana", 8.0)])
+        store.remove(["t1"])
+        groups = store.groups()
+        assert groups.members("unknown-0001") == ("t0", "t2") and groups.members("unknown-0004") == ("t3", "t4")
+        assert groups.rejected("t2") == {"t3", "t4"}
+        assert not [event for event in store.read_log() if "t1" in event.ids]
+
+    def test_groups_follow_the_log(self, store: GalleryStore, opened: OpenStore, tmp_path: Path) -> None:
+        """Random labels and erasures by two users of a gallery: both see what the whole log says."""
+        store.add([stored(n) for n in range(12)])
+        stores = (store, opened(tmp_path / "gallery", None))
+        draw = random.Random(0)
+        for step in range(60):
+            each = draw.choice(stores)
+            ids = [entry.id for entry in each.page().entries]
+            if step % 12 == 11:
+                each.remove(draw.sample(ids, 1))
+            elif step % 7 == 6:
+                each.append_log([Event("searched", (ids[0],))])
+            else:
+                event = Event(draw.choice(("same", "reject", "reject")), tuple(draw.sample(ids, 2)), "ana", 5.0)
+                undone, place = draw.random() < 0.3, draw.randrange(100)
+
+                def decide(
+                    groups: Groups, _: int, event: Event = event, undone: bool = undone, place: int = place
+                ) -> list[Event]:
+                    active = groups.active()
+                    return [groups.undo(active[place % len(active)].number, "ana", 5.0) if active and undone else event]
+
+                each.label(decide)
+            for one in draw.sample(stores, draw.choice((1, 2))):
+                groups, whole = one.groups(), Groups(one.read_log())
+                assert groups.events == whole.events and groups.contradictions == whole.contradictions
+                assert [groups.members(id_) for id_ in groups.ids()] == [whole.members(id_) for id_ in whole.ids()]
+                assert all(groups.rejected(id_) == whole.rejected(id_) for id_ in ids)
+        assert store.last_event() >= store.read_log()[-1].number and store.groups().active()
+
+    def test_labelling_is_done_or_not_done(self, store: GalleryStore, opened: OpenStore, tmp_path: Path) -> None:
+        store.add([stored(n) for n in range(3)])
+        with pytest.raises(ZeroDivisionError):
+            store.label(lambda _, first: [Event("same", ("t0", "t1"))][first // 0 :])
+        with pytest.raises(GalleryError, match="no tracklet 'nobody'"):
+            store.label(lambda *_: [Event("same", ("t0", "t1")), Event("same", ("t0", "nobody"))])
+        assert store.read_log() == [] and len(store.groups()) == 0 and store.last_event() == 0
+        other = opened(tmp_path / "gallery", None)
+        firsts: list[int] = []
+
+        def decide(groups: Groups, first: int) -> list[Event]:
+            firsts.append(first)
+            return [Event("same", ("t0", "t1")), Event("same", ("t1", "t2"))] if not len(groups) else []
+
+        assert [event.number for event in store.label(decide)] == [1, 2] and other.label(decide) == []
+        assert firsts == [1, 3] and other.groups().members("unknown-0001") == ("t0", "t1", "t2")
 
     def test_an_event_must_name_stored_tracklets(self, store: GalleryStore) -> None:
         store.add([stored(1)])
@@ -180,7 +252,10 @@ class Contract:
         with pytest.raises(GalleryError, match=r"added .* meanwhile"):
             store.replace(header, new, {"t0", "t1"})
         assert store.header == HEADER and store.count() == 3
-        assert store.replace(header, new, {"t0", "t1", "t2"}) == 2
+        other.add([stored(3)])
+        other.remove(["t3"])  # it is not stored again, although it was encoded before it was removed
+        late = replace(new[0], entry=stored(3).entry, key=stored(3).key)
+        assert store.replace(header, [*new, late], {"t0", "t1", "t2", "t3"}) == 2
         for each in (store, other):
             assert each.header == header and each.read_log() == [kept] and each.read_setting("calibration") is None
             assert each.means()[1].shape == (2, 8) and same(each.fetch(["t1"])[0], new[1])

@@ -155,9 +155,13 @@ for number in range(first, last):
 
 
 def start_writer(folder: Path, first: int, last: int) -> subprocess.Popen[str]:
+    return start(WRITER, str(folder), str(first), str(last))
+
+
+def start(program: str, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(folder), str(first), str(last)], stdout=subprocess.PIPE, text=True,
-        cwd=ROOT, env=os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
+        [sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, text=True, cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
     )  # fmt: skip
 
 
@@ -199,6 +203,36 @@ def test_two_writers_and_a_reader(folder: Path) -> None:
     assert [writer.communicate()[0].count("added") for writer in writers] == [50, 50]
     assert [writer.returncode for writer in writers] == [0, 0]
     assert store.count() == 80 and len(store.means()[0]) == 80 and store.verify() == []
+    store.close()
+
+
+LABELLER = """
+import sys
+from pathlib import Path
+from resight.errors import GalleryError
+from resight.gallery.sqlite_store import SqliteStore
+from resight.gallery.types import Event
+store = SqliteStore(Path(sys.argv[1]))
+for number in range(0, 60, 2):
+    event = Event(sys.argv[2], (f"t{number}", f"t{number + 1}"), "ana")
+    try:
+        store.label(lambda groups, _: groups.check(event) or [event])
+        print("said", flush=True)
+    except GalleryError:
+        print("refused", flush=True)
+"""
+
+
+def test_of_two_opposite_labels_one_is_refused(folder: Path) -> None:
+    store = SqliteStore(folder, HEADER)
+    store.add([stored(n) for n in range(60)])
+    users = [start(LABELLER, str(folder), kind) for kind in ("same", "different")]
+    while any(user.poll() is None for user in users):
+        groups = store.groups()
+        assert not groups.contradictions and len(groups.events) == len(groups.active())
+    output = "".join(user.communicate()[0] for user in users)
+    assert output.count("said") == output.count("refused") == 30
+    assert store.groups().events == store.read_log() and len(store.read_log()) == 30
     store.close()
 
 

@@ -126,6 +126,60 @@ def test_erasure_keeps_what_is_known_of_others() -> None:
     assert not Groups(log("same a b")).without({"z"})
 
 
+def random_event(rng: random.Random, events: list[Event], tracklets: str = "abcdefgh") -> Event:
+    """Return a statement that fits the earlier ones: any pair, or the undoing of an earlier statement."""
+    groups = Groups(events)
+    if groups.active() and rng.random() < 0.3:
+        event = groups.undo(rng.choice(groups.active()).number, "ana", 1000.0)
+    else:
+        event = Event(rng.choice(("same", "same", "confirm", "reject")), tuple(rng.sample(tracklets, 2)), "ana", 1000.0)
+    return replace(event, number=events[-1].number + 1 if events else 1)
+
+
+def described(groups: Groups) -> object:
+    """Return everything that groups say."""
+    names = "abcdefghij"
+    return (
+        {group: groups.members(group) for group in groups.ids()}, {one: groups.rejected(one) for one in names},
+        groups.active(), sorted(groups.contradictions),
+    )  # fmt: skip
+
+
+def test_incremental_groups_equal_groups_from_scratch() -> None:
+    rng = random.Random(1)
+    for _ in range(12):
+        events: list[Event] = []
+        groups = Groups()
+        for _ in range(25):
+            events.append(random_event(rng, events))
+            before, said = groups, described(groups)
+            groups = groups.extended(events[-1:])
+            assert described(groups) == described(Groups(events))
+            assert described(before) == said  # it was not changed
+
+
+def test_erasing_keeps_members_and_ids_of_all_groups() -> None:
+    rng = random.Random(2)
+    for _ in range(60):
+        events: list[Event] = []
+        for _ in range(rng.randrange(2, 20)):
+            events.append(random_event(rng, events))
+        groups = Groups(events)
+        erased = set(rng.sample("abcdefgh", rng.randrange(1, 4)))
+        added = groups.without(erased)
+        number = events[-1].number
+        left = [*events, *(replace(event, number=number + n) for n, event in enumerate(added, 1))]
+        rest = Groups(event for event in left if erased.isdisjoint(event.ids))
+        expected = {group: set(groups.members(group)) - erased for group in groups.ids()}
+        assert {group: set(rest.members(group)) for group in rest.ids()} == {
+            group: members for group, members in expected.items() if len(members) > 1
+        }
+        if not groups.contradictions:
+            for one in set("abcdefgh") - erased:
+                assert rest.rejected(one) == groups.rejected(one) - erased
+        assert [event.kind for event in added].count("keep") <= len(expected)
+
+
 def test_groups_equal_connected_components() -> None:
     """Any list of statements gives the components of the pairs that were joined and not undone."""
     rng = random.Random(0)

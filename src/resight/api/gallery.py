@@ -14,7 +14,7 @@ from resight.api.gallery_batch import BatchSummary, search_many
 from resight.api.gallery_conditions import Conditions, as_filter
 from resight.api.gallery_encoding import encode_keyed, header_of, keyed
 from resight.api.gallery_labels import LabelledGallery
-from resight.api.gallery_rebuild import Rebuilt, rebuild_store
+from resight.api.gallery_rebuild import Rebuilt, forget_staged, rebuild_store
 from resight.api.gallery_search import GallerySearch
 from resight.api.model import Model, load_model
 from resight.api.sources import as_tracklets, leads_somewhere
@@ -261,14 +261,9 @@ class Gallery(LabelledGallery):
         Returns:
             The ids that were stored.
         """
-        erased = {ids} if isinstance(ids, str) else set(ids)
-        return self._erase(erased)
-
-    def _erase(self, ids: set[str]) -> list[str]:
-        # What labels say of the other tracklets of these persons is kept, see `Groups.without`.
-        if kept := self.groups().without(ids):
-            self.store.append_log(kept)
-        return self.store.remove(ids)
+        erased = [ids] if isinstance(ids, str) else list(ids)
+        forget_staged(self.path, erased)
+        return self.store.remove(erased)
 
     def expire(self, older_than: float) -> list[str]:
         """Erase tracklets that are older than some days, see `remove`.
@@ -284,7 +279,7 @@ class Gallery(LabelledGallery):
         Raises:
             RecipeError: If `older_than` is not more than 0.
         """
-        return self._erase(set(expired(self.store, older_than)))
+        return self.remove(expired(self.store, older_than))
 
     def info(self) -> GalleryInfo:
         """Return what the gallery holds; printing it shows the numbers of tracklets by camera, times and size."""

@@ -8,19 +8,16 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from resight.errors import GalleryError
 from resight.gallery.calibration import LEAST_PAIRS, Calibration, fit
 from resight.gallery.judge import SETTING, Judge, judge_of
-from resight.gallery.labels import KINDS, Groups, number_of
+from resight.gallery.labels import KINDS, Groups
 from resight.gallery.lifecycle import all_entries
 from resight.gallery.measure import measure
-from resight.gallery.search import pooled, score_tracklets
 from resight.gallery.suggest import Suggestion, suggest
 from resight.gallery.travel import TravelRules, read_rules
-from resight.gallery.types import Entry, Event, Filter
-from resight.gallery.watch import WATCH, Match, reported, watched_since
+from resight.gallery.types import Event
+from resight.gallery.watch import Match, Watcher
 from resight.settings import whole_number
 
 if TYPE_CHECKING:
@@ -76,12 +73,15 @@ class LabelledGallery:
         Raises:
             GalleryError: If there is no such label, or it was undone already.
         """
-        event = self.groups().undo(number, author or _user(), time.time())
-        return self.store.append_log([event])[0]
+
+        def decide(groups: Groups, _: int) -> list[Event]:
+            return [groups.undo(number, _user() if author is None else author, time.time())]
+
+        return self.store.label(decide)[0]
 
     def groups(self) -> Groups:
         """Return the persons that the labels describe: groups of tracklets with ids such as ``unknown-0001``."""
-        return Groups(self.store.read_log())
+        return self.store.groups()
 
     def log(self, *, labels: bool = False) -> list[Event]:
         """Return all events of the gallery, oldest first, or only the labels."""
@@ -140,9 +140,10 @@ class LabelledGallery:
     def watch(
         self, persons: Sequence[str], deliver: Callable[[Match], None], *, every: float | None = 2.0
     ) -> Iterator[int]:
-        """Report new tracklets that match watched persons, each once, also after a restart.
+        """Report new tracklets that match watched persons, also after a restart.
 
-        New are tracklets that were added after the first time that the person was watched.
+        New are tracklets that were added after the first time that the person was watched. Each match is reported at
+        least once: again, with the same `Match.id`, only if the process is killed between delivery and log.
 
         Args:
             persons: Ids of groups or tracklets.
@@ -155,70 +156,33 @@ class LabelledGallery:
         Raises:
             GalleryError: If a person is not in the gallery, or there is nothing to judge similarities by.
         """
+        watcher = Watcher(self.store, self.model.checkpoint.aggregator, self.model.compute)
         for person in persons:
             self._members(person)
-            if watched_since(self.store.read_log(), person) is None:
-                ids = (person,) if number_of(person) is None else ()
-                self.store.append_log([Event(WATCH, ids, _user(), time.time(), {"person": person})])
-        seen: dict[str, set[str]] = {person: set() for person in persons}
+            watcher.begin(person, _user())
         while True:
             count = 0
             for person in persons:
-                for match in self._new_matches(person, seen[person]):
+                judge = self.judge
+                if judge is None:
+                    raise GalleryError("the model has no threshold, and the gallery is not calibrated: calibrate it")
+                for match in watcher.look(person, self._members(person), judge):
                     deliver(match)
-                    self.store.append_log([match.event(time.time())])
+                    watcher.delivered(match)
                     count += 1
             yield count
             if every is None:
                 return
             time.sleep(every)
 
-    def _new_matches(self, person: str, seen: set[str]) -> list[Match]:
-        events, groups, judge = self.store.read_log(), self.groups(), self.judge
-        if judge is None:
-            raise GalleryError("the model has no threshold, and the gallery is not calibrated: calibrate it first")
-        members = self._members(person)
-        since = watched_since(events, person) or 0.0
-        ignored = seen | reported(events, person) | set(members) | groups.rejected(members[0])
-        new = [entry for entry in self._added_since(since) if entry.id not in ignored]
-        seen |= {entry.id for entry in new}
-        if not new:
-            return []
-        references = self.store.fetch(list(members))
-        tracklets = [t for block in self.store.scan(Filter(ids=frozenset(e.id for e in new))) for t in block]
-        query = pooled(references)
-        best = score_tracklets(query, tracklets, self.model.checkpoint.aggregator, len(new), self.model.compute).best
-        if not best:
-            return []
-        similarity = np.array([candidate.similarity for candidate in best])
-        means = np.stack([candidate.tracklet.mean for candidate in best])
-        adjusted = judge.adjust(similarity, np.stack([r.mean for r in references]).mean(0)[None], means)
-        cameras = {reference.entry.camera for reference in references}
-        inside = [cameras == {c.tracklet.entry.camera} and "" not in cameras for c in best]
-        above, probability = judge.above(adjusted, judge.gallery, inside), judge.probability(adjusted, inside)
-        return [
-            Match(person, c.tracklet.entry, c.similarity, float(p))
-            for c, p, reached in zip(best, probability, above, strict=True)
-            if reached
-        ]
-
-    def _added_since(self, moment: float) -> Iterator[Entry]:
-        cursor = None
-        while True:
-            page = self.store.page(cursor=cursor, limit=200, newest=True)
-            for entry in page.entries:
-                if entry.added < moment:
-                    return
-                yield entry
-            cursor = page.cursor
-            if cursor is None:
-                return
-
     def _label(self, kind: str, first: str, second: str, author: str | None) -> Event:
-        ids = self._members(first)[0], self._members(second)[0]
-        event = Event(kind, ids, _user() if author is None else author, time.time())
-        self.groups().check(event)
-        return self.store.append_log([event])[0]
+        def decide(groups: Groups, _: int) -> list[Event]:
+            ids = tuple((*groups.members(id_), id_)[0] for id_ in (first, second))
+            event = Event(kind, ids, _user() if author is None else author, time.time())
+            groups.check(event)
+            return [event]
+
+        return self.store.label(decide)[0]
 
     def _members(self, id_: str) -> tuple[str, ...]:
         """Return the tracklets of a group or of a tracklet's person.

@@ -20,6 +20,8 @@ from resight.data.frames import frame_content
 from resight.errors import FrameError, GalleryError
 from resight.gallery.contract import GalleryStore
 from resight.gallery.describe import content_key
+from resight.gallery.lifecycle import all_entries
+from resight.gallery.schema import is_gallery
 from resight.gallery.sqlite_store import SqliteStore
 from resight.gallery.types import Filter, Header, StoredTracklet
 from resight.progress import progress_bar
@@ -60,6 +62,7 @@ def rebuild_store(
     header = header_of(model)
     staging = _open_staging(folder / _STAGING, header)
     try:
+        staging.remove(_gone_from(store, staging))  # while an interrupted call was encoding
         seen: list[str] = []
         missing: list[str] = []
         with progress_bar("encoding", "tracklets", progress) as report:
@@ -90,8 +93,33 @@ def _open_staging(folder: Path, header: Header) -> SqliteStore:
         return SqliteStore(folder, header)
 
 
+def _gone_from(store: GalleryStore, staging: GalleryStore) -> list[str]:
+    """Return the ids of staged tracklets that are not in the gallery any more."""
+    stored = {entry.id for entry in all_entries(store)}
+    return [entry.id for entry in all_entries(staging) if entry.id not in stored]
+
+
+def forget_staged(folder: Path, ids: Sequence[str]) -> None:
+    """Erase the new features of tracklets that are being encoded again, or were when a call was interrupted.
+
+    Args:
+        folder: The gallery.
+        ids: Ids of the tracklets.
+    """
+    if is_gallery(folder / _STAGING):
+        try:
+            staging = SqliteStore(folder / _STAGING)
+        except GalleryError:  # it was interrupted before it had anything
+            shutil.rmtree(folder / _STAGING, ignore_errors=True)
+            return
+        try:
+            staging.remove(ids)
+        finally:
+            staging.close()
+
+
 def _staged(staging: GalleryStore, ids: set[str]) -> Iterator[StoredTracklet]:
-    """Yield the new tracklets that are still in the old gallery."""
+    """Yield the new tracklets of some ids."""
     for block in staging.scan():
         yield from (tracklet for tracklet in block if tracklet.id in ids)
 

@@ -99,7 +99,8 @@ def watch(
 ) -> None:  # fmt: skip
     """Report each new tracklet that matches a person, as one line of JSON. Stop it with Ctrl-C.
 
-    New are tracklets added after the person was watched first. None is reported twice, also after a restart.
+    New are tracklets added after the person was watched first. A restart repeats no match, except for one that the
+    process was killed in the middle of; it has the same id.
 
     Args:
         persons: Ids of groups, such as unknown-0001, or of tracklets.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from resight.gallery.labels import Groups
 from resight.gallery.types import EVERYTHING, Entry, Event, Filter, Header, Page, Problem, StoredTracklet
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class GalleryStore(Protocol):
     def remove(self, ids: Iterable[str]) -> list[str]:
         """Erase tracklets with their features, strips, and the events that name them, all or none.
 
-        The bytes are overwritten in every file of the gallery when this returns.
+        What the erased labels say about the other tracklets of these persons is kept, see `Groups.without`. The bytes
+        are overwritten in every file of the gallery when this returns.
 
         Returns:
             The ids that were stored, and are not any more.
@@ -58,11 +60,12 @@ class GalleryStore(Protocol):
     def replace(self, header: Header, tracklets: Iterable[StoredTracklet], accounted: Collection[str]) -> int:
         """Replace the header and all tracklets, in one step; events that name tracklets without successor are erased.
 
-        Settings are erased too, because they were derived from the old features.
+        Tracklets keep their place in the order, so that cursors remain valid. Settings are erased too, because they
+        were derived from the old features.
 
         Args:
             header: The new header.
-            tracklets: The new tracklets; ids are kept as they are.
+            tracklets: The new tracklets; ids are kept as they are. Those that were removed meanwhile are left out.
             accounted: Ids of the tracklets that may be replaced or dropped.
 
         Returns:
@@ -105,6 +108,10 @@ class GalleryStore(Protocol):
         Raises:
             GalleryError: If the cursor is not one of this gallery.
         """
+        ...
+
+    def position(self) -> str:
+        """Return the cursor with which `page` returns only what is added after this call."""
         ...
 
     def count(self, where: Filter = EVERYTHING) -> int:
@@ -154,6 +161,25 @@ class GalleryStore(Protocol):
 
     def read_log(self, after: int = 0) -> list[Event]:
         """Return the events with a number above `after`, in their order."""
+        ...
+
+    def last_event(self) -> int:
+        """Return the number of the last event that was appended to the log; 0 if there is none."""
+        ...
+
+    def groups(self) -> Groups:
+        """Return the persons that the labels describe. It must not be changed; labels made later do not change it."""
+        ...
+
+    def label(self, decide: Callable[[Groups, int], Sequence[Event]]) -> list[Event]:
+        """Append the events that a function returns for the labels as they are, all or none, and return them.
+
+        No other writer changes the gallery between the decision and the end of this call.
+
+        Args:
+            decide: Called with the groups, and with the number that the first event gets; the others follow. It must
+                not use the gallery, and may be called again. What it raises is raised here, and nothing is appended.
+        """
         ...
 
     def read_setting(self, name: str) -> Any:

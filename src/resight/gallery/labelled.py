@@ -8,7 +8,6 @@ from pathlib import Path
 
 from resight.errors import DatasetError
 from resight.gallery.contract import GalleryStore
-from resight.gallery.labels import Groups
 from resight.gallery.types import StoredTracklet
 from resight.tracklet import Dataset, Tracklet
 from resight.words import counted
@@ -30,7 +29,7 @@ def labelled_dataset(store: GalleryStore, path: Path) -> Dataset:
     Raises:
         DatasetError: If no person is labelled, or the frames of none are where they were when they were added.
     """
-    groups = Groups(store.read_log())
+    groups = store.groups()
     labelled = groups.labelled()
     alone = sorted(id_ for id_ in labelled if groups.group(id_) is None)
     persons = [list(groups.members(group)) for group in groups.ids()] + [[id_] for id_ in alone]

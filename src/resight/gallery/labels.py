@@ -7,7 +7,7 @@ statement that made it, the log never gives a number twice, and so no id is ever
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
@@ -25,6 +25,10 @@ UNDO = "undo"
 """Kind of a statement that takes back an earlier one, whose number is in its data."""
 
 KINDS = (*JOINING, *SEPARATING, UNDO)
+"""Kinds of what users say: labels."""
+
+KEEP = "keep"
+"""Kind of a statement that the group of a tracklet keeps its id, although the labels that gave it were erased."""
 
 
 class Groups:
@@ -55,11 +59,13 @@ class Groups:
 
     def add(self, event: Event) -> None:
         """Add a statement. It is not checked for contradictions, see `check`."""
-        if event.kind not in KINDS:
+        if event.kind not in (*KINDS, KEEP):
             return
-        if event.kind != UNDO and self.refusal(event):
-            self.contradictions.append(self.refusal(event))
-        if event.kind in JOINING:
+        if event.kind in (*JOINING, *SEPARATING) and (refusal := self.refusal(event)):
+            self.contradictions.append(refusal)
+        if event.kind == KEEP:
+            self._keep(event)
+        elif event.kind in JOINING:
             self._join(event)
         elif event.kind in SEPARATING:
             for one, other in (event.ids, event.ids[::-1]):
@@ -68,6 +74,25 @@ class Groups:
             self._take_back(event)
         self.events.append(event)
         self._by_number[event.number] = event
+
+    def extended(self, events: Iterable[Event]) -> Groups:
+        """Return the persons that these statements and further ones describe. This object stays as it is."""
+        events = [event for event in events if event.kind in (*KINDS, KEEP)]
+        if not events:
+            return self
+        groups = Groups()
+        groups.events = list(self.events)
+        groups.contradictions = list(self.contradictions)
+        groups._by_number = dict(self._by_number)
+        groups._undone = set(self._undone)
+        groups._home = dict(self._home)
+        groups._links = {one: dict(others) for one, others in self._links.items()}
+        groups._rejected = {one: dict(others) for one, others in self._rejected.items()}
+        groups._number = dict(self._number)
+        groups._members = dict(self._members)  # sets of members are replaced, never changed
+        for event in events:
+            groups.add(event)
+        return groups
 
     def check(self, event: Event) -> None:
         """Check that a statement is complete, and contradicts no earlier one.
@@ -88,14 +113,16 @@ class Groups:
         """Return the statement that takes back another one.
 
         Raises:
-            GalleryError: If there is no such statement, or it was undone already.
+            GalleryError: If there is no such statement, it was undone already, or the author is empty.
         """
         undone = self._by_number.get(number)
-        if undone is None or undone.kind == UNDO:
+        if undone is None or undone.kind not in (*JOINING, *SEPARATING):
             raise GalleryError(f"there is no label {number} to undo: list the labels with their numbers")
         if number in self._undone:
             raise GalleryError(f"label {number} was undone already")
-        return Event(UNDO, undone.ids, author, time, {"event": number})
+        event = Event(UNDO, undone.ids, author, time, {"event": number})
+        self.check(event)
+        return event
 
     def refusal(self, event: Event) -> str:
         """Return why a statement contradicts earlier ones, or an empty text."""
@@ -150,13 +177,14 @@ class Groups:
 
     def active(self) -> list[Event]:
         """Return the statements about two tracklets that were not undone."""
-        return [event for event in self.events if event.number not in self._undone and event.kind != UNDO]
+        pairs = (event for event in self.events if event.kind in (*JOINING, *SEPARATING))
+        return [event for event in pairs if event.number not in self._undone]
 
     def labelled(self) -> frozenset[str]:
         """Return all tracklets that a statement is about that was not undone."""
         return frozenset(id_ for event in self.active() for id_ in event.ids)
 
-    def without(self, erased: set[str]) -> list[Event]:
+    def without(self, erased: Collection[str]) -> list[Event]:
         """Return statements to append before tracklets are erased together with all statements about them.
 
         They repeat what the erased statements say about the other tracklets of these persons, with the same author and
@@ -165,30 +193,34 @@ class Groups:
         Args:
             erased: Ids of the tracklets to erase.
         """
-        gone = [event for event in self.active() if not erased.isdisjoint(event.ids)]
-        kept = [event for event in self.active() if erased.isdisjoint(event.ids)]
-        rest, added = Groups(kept), []
-        for event in self._bridges(gone, erased):
-            first, second = event.ids
-            if not (rest.same(first, second) if event.kind in JOINING else rest.different(first, second)):
-                rest.add(event)
-                added.append(event)
-        return added
+        rest = Groups(event for event in self.events if not _names(event, erased))
+        if len(rest.events) == len(self.events):
+            return []
+        gone = [event for event in self.active() if _names(event, erased)]
+        remaining = {n: sorted(members.difference(erased)) for n, members in sorted(self._members.items())}
+        added: list[Event] = []
 
-    def _bridges(self, gone: list[Event], erased: set[str]) -> Iterator[Event]:
-        remaining = {number: sorted(members - erased) for number, members in self._members.items()}
-        for number, rest in remaining.items():
-            joins = [event for event in gone if event.kind in JOINING and self._number[event.ids[0]] == number]
-            for pair in pairwise(rest):
-                if joins:
-                    yield replace(joins[-1], kind="same", ids=pair, data={"group": number})
+        def say(event: Event) -> None:
+            added.append(replace(event, number=self.events[-1].number + len(added) + 1))
+            rest.add(added[-1])
+
+        joins = {self._number[event.ids[0]]: event for event in gone if event.kind in JOINING}
+        for number, event in joins.items():
+            for pair in pairwise(remaining[number]):
+                if not rest.same(*pair):
+                    say(replace(event, kind="same", ids=pair))
         for event in gone:
             if event.kind in SEPARATING:
                 sides = [
                     [id_] if id_ not in erased else remaining.get(self._number.get(id_, 0), [])[:1] for id_ in event.ids
                 ]
-                if all(sides):
-                    yield replace(event, kind="different", ids=(sides[0][0], sides[1][0]))
+                if all(sides) and not rest.different(sides[0][0], sides[1][0]):
+                    say(replace(event, kind="different", ids=(sides[0][0], sides[1][0])))
+        groups = {number: ids[0] for number, ids in remaining.items() if len(ids) > 1}
+        while lost := [n for n, id_ in groups.items() if rest.group(id_) != name_of(n) and n not in rest._members]:
+            for number in lost:
+                say(Event(KEEP, (groups[number],), "", self.events[-1].time, {"group": number}))
+        return added
 
     def _separation(self, first: str, second: str) -> Event | None:
         others = set(self.together(second))
@@ -205,10 +237,14 @@ class Groups:
         self._links.setdefault(first, {})[second] = self._links.setdefault(second, {})[first] = event
         numbers = {self._number[id_] for id_ in event.ids if id_ in self._number}
         members = {first, second}.union(*(self._members.pop(old) for old in numbers))
-        given = event.data.get("group", 0)
-        if given and given not in self._members:
-            numbers.add(given)
         self._put(members, min(numbers, default=event.number))
+
+    def _keep(self, event: Event) -> None:
+        number, old = event.data["group"], self._number.get(event.ids[0])
+        if old is not None and number not in self._members:
+            members = self._members.pop(old)
+            self._home |= dict.fromkeys(members, number)
+            self._put(members, number)
 
     def _put(self, members: set[str], number: int) -> None:
         self._members[number] = members
@@ -274,11 +310,16 @@ class Groups:
         return chain[::-1]
 
 
+def _names(event: Event, ids: Collection[str]) -> bool:
+    return any(id_ in ids for id_ in event.ids)
+
+
 def line(event: Event) -> str:
     """Return an event of the log in one line: number, time, author, and what was said."""
     when = datetime.fromtimestamp(event.time).strftime("%Y-%m-%d %H:%M:%S")
-    number = f" {event.data['event']}:" if event.kind == UNDO else ""
-    return " ".join(part for part in (str(event.number), when, event.author, event.kind + number, *event.ids) if part)
+    kind = f"{UNDO} {event.data['event']}:" if event.kind == UNDO else event.kind
+    group = name_of(event.data["group"]) if event.kind == KEEP else ""
+    return " ".join(part for part in (str(event.number), when, event.author, kind, *event.ids, group) if part)
 
 
 def name_of(number: int) -> str:

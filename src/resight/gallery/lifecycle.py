@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from resight.errors import GalleryError, RecipeError
 from resight.gallery.contract import GalleryStore
-from resight.gallery.types import EVERYTHING, Entry, Filter, Header
+from resight.gallery.labels import KINDS, UNDO, Groups
+from resight.gallery.types import EVERYTHING, Entry, Event, Filter, Header
 from resight.progress import Progress
 from resight.words import counted
 
@@ -79,11 +80,16 @@ def describe_store(store: GalleryStore, path: str) -> GalleryInfo:
 
 
 def all_entries(store: GalleryStore, where: Filter = EVERYTHING) -> Iterator[Entry]:
-    """Yield the entries that meet the conditions, page by page."""
-    cursor = None
+    """Yield the entries that meet the conditions, in the order of adding."""
+    for entries in pages(store, where):
+        yield from entries
+
+
+def pages(store: GalleryStore, where: Filter = EVERYTHING, cursor: str | None = None) -> Iterator[tuple[Entry, ...]]:
+    """Yield the entries that meet the conditions page by page, from a cursor on."""
     while True:
         page = store.page(where, cursor, 1000)
-        yield from page.entries
+        yield page.entries
         cursor = page.cursor
         if cursor is None:
             return
@@ -114,7 +120,9 @@ def _time_of(entry: Entry) -> float:
 
 
 def merge_stores(store: GalleryStore, other: GalleryStore, progress: Progress | None = None) -> tuple[list[str], int]:
-    """Add the tracklets and the log of another gallery. Repeating it changes nothing.
+    """Add the tracklets and the labels of another gallery. Repeating it changes nothing.
+
+    Groups of the receiving gallery keep their ids. Those of the other one get ids of the receiving gallery.
 
     Args:
         store: The gallery that grows.
@@ -143,27 +151,42 @@ def merge_stores(store: GalleryStore, other: GalleryStore, progress: Progress | 
         done += len(block)
         if progress is not None:
             progress(done, total)
-    _merge_logs(store, other, names)
+    _merge_labels(store, other.groups().events, names)
     return added, done - len(added)
 
 
-def _merge_logs(store: GalleryStore, other: GalleryStore, names: dict[str, str]) -> None:
-    """Append the events of another log that are not known, with the ids that its tracklets have here."""
-    known = {_content(event): event.number for event in store.read_log()}
-    numbers: dict[int, int] = {}
-    for event in other.read_log():
-        if not all(id_ in names for id_ in event.ids):
-            continue
-        data = dict(event.data)
-        if data.get("event") in numbers:  # an event about an earlier one, such as undo
-            data["event"] = numbers[data["event"]]
-        moved = replace(event, ids=tuple(names[id_] for id_ in event.ids), data=data)
-        if _content(moved) not in known:
-            known[_content(moved)] = store.append_log([moved])[0].number
-        numbers[event.number] = known[_content(moved)]
+def _merge_labels(store: GalleryStore, labels: Sequence[Event], names: Mapping[str, str]) -> None:
+    """Append the labels of another gallery that are not known.
+
+    Args:
+        store: The gallery that grows.
+        labels: Labels of the other gallery. They refer to each other by their numbers there.
+        names: Ids of its tracklets in this gallery.
+    """
+
+    def decide(groups: Groups, first: int) -> list[Event]:
+        known = {_content(event): event.number for event in groups.events}
+        numbers: dict[int, int] = {}
+        new: list[Event] = []
+        for event in labels:
+            if event.kind not in KINDS or not all(id_ in names for id_ in event.ids):
+                continue
+            data = dict(event.data)
+            if event.kind == UNDO:
+                if data["event"] not in numbers:  # it was damaged
+                    continue
+                data["event"] = numbers[data["event"]]
+            moved = replace(event, ids=tuple(names[id_] for id_ in event.ids), data=data)
+            if _content(moved) not in known:
+                known[_content(moved)] = first + len(new)
+                new.append(moved)
+            numbers[event.number] = known[_content(moved)]
+        return new
+
+    store.label(decide)
 
 
-def _content(event: Any) -> tuple[Any, ...]:
+def _content(event: Event) -> tuple[Any, ...]:
     return event.kind, event.ids, event.author, event.time, repr(sorted(event.data.items()))
 
 

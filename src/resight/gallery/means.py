@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from resight.gallery.rows import DamagedRowError, read_mean
 from resight.gallery.schema import snapshot
+from resight.gallery.types import Header
 
 _BLOCK = 8192
 """Tracklets of a block. New tracklets fill blocks of their own, so that no large array is ever copied."""
@@ -32,11 +33,12 @@ class MeanCache:
     """The means of all tracklets of one SQLite file, read once and then only what changes.
 
     Args:
-        dim: D.
+        header: Which features the gallery holds.
     """
 
-    def __init__(self, dim: int) -> None:
-        self.dim = dim
+    def __init__(self, header: Header) -> None:
+        self.header = header
+        self.dim = header.dim
         self._blocks: tuple[_Block, ...] = ()
         self._last = 0
         self._unreadable = 0

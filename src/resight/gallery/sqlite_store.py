@@ -16,21 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.errors import DamagedError, GalleryError
-from resight.gallery.checks import check_features, other_model
+from resight.gallery.checks import check_features, not_stored, other_model
 from resight.gallery.conditions import sql_conditions
+from resight.gallery.labels import Groups
+from resight.gallery.log_table import LogTable
 from resight.gallery.means import MeanCache
 from resight.gallery.rows import (
     CONTENT_COLUMNS,
     ENTRY_COLUMNS,
-    EVENT_COLUMNS,
     DamagedRowError,
     content_row,
     entry_row,
-    event_row,
     mean_row,
     read_content,
     read_entry,
-    read_event,
     read_mean,
 )
 from resight.gallery.schema import BUSY_SECONDS, FILE, connect, gallery_errors, transaction
@@ -89,7 +88,8 @@ class SqliteStore:
                             self._write_setting(_HEADER, header.to_json())
             if header is not None and not self.header.fits(header):
                 raise other_model(folder, self.header, header)
-            self._means = MeanCache(self.header.dim)
+            self._means = MeanCache(self.header)
+            self._log = LogTable(self._database, folder, self._leave_out)
         except BaseException:
             self._database.close()
             raise
@@ -119,13 +119,16 @@ class SqliteStore:
 
     def remove(self, ids: Iterable[str]) -> list[str]:
         """See `GalleryStore.remove`."""
-        removed = []
+        removed: list[str] = []
         with self._open("write"):
             with transaction(self._database):
-                for id_ in dict.fromkeys(ids):
-                    if row := self._one("SELECT seq FROM tracklets WHERE id = ?", id_):
-                        self._delete(row[0], id_)
-                        removed.append(id_)
+                rows = ((id_, self._one("SELECT seq FROM tracklets WHERE id = ?", id_)) for id_ in dict.fromkeys(ids))
+                places = {id_: row[0] for id_, row in rows if row is not None}
+                removed = list(places)
+                self._erase_labels(removed)
+                for seq in places.values():
+                    for table in ("contents", "means", "tracklets"):
+                        self._database.execute(f"DELETE FROM {table} WHERE seq = ?", (seq,))
                 self._means.invalidate()
             if removed:
                 self._overwrite()
@@ -135,8 +138,8 @@ class SqliteStore:
         """See `GalleryStore.replace`."""
         with self._open("write"):
             with transaction(self._database):
-                before = {id_ for (id_,) in self._database.execute("SELECT id FROM tracklets")}
-                if others := before.difference(accounted):
+                before = dict(self._database.execute("SELECT id, seq FROM tracklets").fetchall())
+                if others := before.keys() - set(accounted):
                     raise GalleryError(
                         f"{len(others)} tracklets were added to {self.folder} meanwhile: run the same command again"
                     )
@@ -145,12 +148,11 @@ class SqliteStore:
                 self._write_setting(_HEADER, header.to_json())
                 for tracklet in tracklets:
                     check_features([tracklet], header.dim)
-                    if self._insert(tracklet) is not None:
-                        before.discard(tracklet.id)
-                for id_ in before:
-                    self._delete_events(id_)
+                    if tracklet.id in before and self._insert(tracklet, before[tracklet.id]) is not None:
+                        del before[tracklet.id]
+                self._erase_labels(list(before))
                 (count,) = self._database.execute("SELECT count(*) FROM tracklets").fetchone()
-            self._means = MeanCache(header.dim)
+            self._means = MeanCache(header)
             self._overwrite()
         return int(count)
 
@@ -188,6 +190,11 @@ class SqliteStore:
             except DamagedRowError:
                 self._leave_out(str(row[0]))
         return Page(tuple(entries), str(rows[limit - 1][0]) if len(rows) > limit else None)
+
+    def position(self) -> str:
+        """See `GalleryStore.position`."""
+        with self._open("read"):
+            return str(self._one("SELECT max(seq) FROM tracklets")[0] or 0)
 
     def count(self, where: Filter = EVERYTHING) -> int:
         """See `GalleryStore.count`."""
@@ -240,20 +247,27 @@ class SqliteStore:
     def append_log(self, events: Sequence[Event]) -> list[Event]:
         """See `GalleryStore.append_log`."""
         with self._open("write"), transaction(self._database):
-            return [self._append(event) for event in events]
+            return [self._log.append(event) for event in events]
 
     def read_log(self, after: int = 0) -> list[Event]:
         """See `GalleryStore.read_log`."""
         with self._open("read"):
-            query = f"SELECT {EVENT_COLUMNS} FROM log WHERE number > ? ORDER BY number"
-            rows = self._database.execute(query, (after,)).fetchall()
-        events = []
-        for row in rows:
-            try:
-                events.append(read_event(row))
-            except DamagedRowError:
-                self._leave_out(f"event {row[0]}")
-        return events
+            return self._log.read(after)
+
+    def last_event(self) -> int:
+        """See `GalleryStore.last_event`."""
+        with self._open("read"):
+            return self._log.last()
+
+    def groups(self) -> Groups:
+        """See `GalleryStore.groups`."""
+        with self._open("read"):
+            return self._log.groups()
+
+    def label(self, decide: Callable[[Groups, int], Sequence[Event]]) -> list[Event]:
+        """See `GalleryStore.label`."""
+        with self._open("write"), transaction(self._database):
+            return [self._log.append(event) for event in decide(self._log.groups(), self._log.last() + 1)]
 
     def read_setting(self, name: str) -> Any:
         """See `GalleryStore.read_setting`."""
@@ -299,44 +313,31 @@ class SqliteStore:
         else:
             self._database.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, json.dumps(value)))
 
-    def _insert(self, tracklet: StoredTracklet) -> str | None:
+    def _insert(self, tracklet: StoredTracklet, seq: int | None = None) -> str | None:
         """Insert a tracklet, and return its id; None if its frames are already stored."""
         if self._one("SELECT 1 FROM tracklets WHERE key = ?", tracklet.key):
             return None
         for length in (6, 64):
             if self._one("SELECT 1 FROM tracklets WHERE id = ?", tracklet.id):
                 tracklet = tracklet.renamed(distinct_id(tracklet.id, tracklet.key, length))
-        row = entry_row(tracklet)
+        row = seq, *entry_row(tracklet)
         marks = ", ".join("?" * len(row))
-        seq = self._database.execute(f"INSERT INTO tracklets ({ENTRY_COLUMNS}) VALUES ({marks})", row).lastrowid
+        seq = self._database.execute(f"INSERT INTO tracklets (seq, {ENTRY_COLUMNS}) VALUES ({marks})", row).lastrowid
         self._database.execute("INSERT INTO means VALUES (?, ?, ?)", (seq, *mean_row(tracklet)))
         content = content_row(tracklet)
         marks = ", ".join("?" * len(content))
         self._database.execute(f"INSERT INTO contents (seq, {CONTENT_COLUMNS}) VALUES (?, {marks})", (seq, *content))
         return tracklet.id
 
-    def _delete(self, seq: int, id_: str) -> None:
-        for table in ("contents", "means", "tracklets"):
-            self._database.execute(f"DELETE FROM {table} WHERE seq = ?", (seq,))
-        self._delete_events(id_)
-
-    def _delete_events(self, id_: str) -> None:
-        self._database.execute("DELETE FROM log WHERE number IN (SELECT number FROM named WHERE id = ?)", (id_,))
-        self._database.execute("DELETE FROM named WHERE number IN (SELECT number FROM named WHERE id = ?)", (id_,))
-
-    def _append(self, event: Event) -> Event:
-        for id_ in event.ids:
-            self._found(id_, self._one("SELECT 1 FROM tracklets WHERE id = ?", id_))
-        row = event_row(event)
-        number = self._database.execute(
-            "INSERT INTO log (kind, author, time, ids, data, checksum) VALUES (?, ?, ?, ?, ?, ?)", row
-        ).lastrowid
-        self._database.executemany("INSERT INTO named VALUES (?, ?)", [(id_, number) for id_ in set(event.ids)])
-        return Event(event.kind, event.ids, event.author, float(event.time), event.data, number or 0)
+    def _erase_labels(self, ids: Sequence[str]) -> None:
+        """Erase all events that name some tracklets; what labels say about the others is kept."""
+        for event in self._log.groups().without(set(ids)):
+            self._log.append(event)
+        self._log.erase(ids)
 
     def _found(self, id_: str, row: Any) -> Any:
         if row is None:
-            raise GalleryError(f"the gallery {self.folder} has no tracklet {id_!r}")
+            raise not_stored(self.folder, id_)
         return row
 
     def _each(self, ids: Sequence[str], read: Callable[[str], Any]) -> list[Any]:
@@ -363,8 +364,8 @@ class SqliteStore:
 
     def _current_means(self) -> MeanCache:
         before = self._means.unreadable
-        if self._means.dim != self.header.dim:  # another process has rebuilt the gallery
-            self._means = MeanCache(self.header.dim)
+        if not self._means.header.fits(header := self.header):  # another process has rebuilt the gallery
+            self._means = MeanCache(header)
         self._means.update(self._database)
         if self._means.unreadable > before:
             self._tell(

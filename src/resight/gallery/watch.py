@@ -1,7 +1,7 @@
-"""Watch a gallery for persons: report each new tracklet that matches once, also after a restart.
+"""Watch a gallery for persons: report each new tracklet that matches, also after a restart.
 
-What was reported is an event in the gallery's log. It is written after the delivery: if the process is killed in
-between, which takes a few milliseconds, the match is delivered again, with the same id.
+What was reported is an event in the gallery's log. It is written after the delivery, so that no match is lost. If the
+process is killed in between, or if two processes watch the same person, a match is delivered twice, with the same id.
 """
 
 from __future__ import annotations
@@ -10,14 +10,23 @@ import hashlib
 import ipaddress
 import json
 import socket
-from collections.abc import Iterable
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib import error, parse, request
 
+import numpy as np
+
+from resight.compute import Compute
 from resight.errors import GalleryError
+from resight.gallery.contract import GalleryStore
+from resight.gallery.judge import Judge
 from resight.gallery.labels import number_of
-from resight.gallery.types import Entry, Event
+from resight.gallery.lifecycle import pages
+from resight.gallery.search import pooled, score_tracklets
+from resight.gallery.types import Entry, Event, Filter, StoredTracklet
+from resight.models.aggregators import Aggregator
 
 WATCH, MATCH = "watch", "match"
 """Kinds of the events that a person is watched, and that a match was reported."""
@@ -53,20 +62,83 @@ class Match:
             "tracklet": self.entry.to_json(),
         }  # fmt: skip
 
-    def event(self, time: float) -> Event:
+    def event(self, moment: float) -> Event:
         """Return the event that it was reported. Erasing the tracklet, or the person's, erases it."""
         ids = (self.entry.id,) if number_of(self.person) is not None else (self.entry.id, self.person)
-        return Event(MATCH, ids, "", time, {"person": self.person, "similarity": self.similarity})
+        return Event(MATCH, ids, "", moment, {"person": self.person, "similarity": self.similarity})
 
 
-def watched_since(events: Iterable[Event], person: str) -> float | None:
-    """Return when watching a person began, or None."""
-    return next((e.time for e in events if e.kind == WATCH and e.data.get("person") == person), None)
+class Watcher:
+    """What was added for which person, and what was reported of it.
 
+    Args:
+        store: The gallery.
+        aggregator: Aggregator in evaluation mode.
+        compute: Device and precision.
+    """
 
-def reported(events: Iterable[Event], person: str) -> set[str]:
-    """Return the ids of the tracklets that were reported for a person."""
-    return {e.ids[0] for e in events if e.kind == MATCH and e.data.get("person") == person}
+    def __init__(self, store: GalleryStore, aggregator: Aggregator, compute: Compute = Compute()) -> None:
+        self._store = store
+        self._aggregator = aggregator
+        self._compute = compute
+        self._last = 0
+        self._cursors: dict[str, str] = {}  # by person: everything up to here was looked at
+        self._reported: set[tuple[str, str]] = set()  # persons with tracklets
+
+    def begin(self, person: str, author: str) -> None:
+        """Watch a person from now on, unless the log says that it is watched already."""
+        self._read_log()
+        if person not in self._cursors:
+            ids = (person,) if number_of(person) is None else ()
+            data = {"person": person, "after": self._store.position()}
+            self._store.append_log([Event(WATCH, ids, author, time.time(), data)])
+            self._read_log()
+
+    def look(self, person: str, members: Sequence[str], judge: Judge) -> list[Match]:
+        """Return the matches among what was added since the last look, or since watching began, and is not reported.
+
+        Args:
+            person: The watched person.
+            members: Ids of its tracklets, one or more.
+            judge: What tells whether a similarity is a match.
+        """
+        self._read_log()
+        others = self._store.groups().rejected(members[0]) | set(members)
+        position, references, matches = self._store.position(), self._store.fetch(list(members)), []
+        for entries in pages(self._store, cursor=self._cursors[person]):
+            ids = frozenset(e.id for e in entries if e.id not in others and (person, e.id) not in self._reported)
+            for block in self._store.scan(Filter(ids=ids)):
+                matches += self._matches(person, references, block, judge)
+        self._cursors[person] = position
+        return sorted(matches, key=lambda match: -match.similarity)
+
+    def _matches(
+        self, person: str, references: Sequence[StoredTracklet], new: Sequence[StoredTracklet], judge: Judge
+    ) -> list[Match]:
+        best = score_tracklets(pooled(references), new, self._aggregator, len(new), self._compute).best
+        similarity = np.array([candidate.similarity for candidate in best])
+        means = np.stack([candidate.tracklet.mean for candidate in best])
+        adjusted = judge.adjust(similarity, np.stack([r.mean for r in references]).mean(0)[None], means)
+        cameras = {reference.entry.camera for reference in references}
+        inside = [cameras == {c.tracklet.entry.camera} and "" not in cameras for c in best]
+        above, probability = judge.above(adjusted, judge.gallery, inside), judge.probability(adjusted, inside)
+        return [
+            Match(person, c.tracklet.entry, c.similarity, float(p))
+            for c, p, reached in zip(best, probability, above, strict=True)
+            if reached
+        ]
+
+    def delivered(self, match: Match) -> None:
+        """Write to the log that a match was reported."""
+        self._store.append_log([match.event(time.time())])
+
+    def _read_log(self) -> None:
+        for event in self._store.read_log(self._last):
+            if event.kind == WATCH:
+                self._cursors.setdefault(event.data["person"], event.data.get("after", "0"))
+            elif event.kind == MATCH:
+                self._reported.add((event.data["person"], event.ids[0]))
+            self._last = event.number
 
 
 def check_webhook(url: str) -> None:

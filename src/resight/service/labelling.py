@@ -81,7 +81,7 @@ def routes(service: Service) -> APIRouter:
         """Show the audit log, latest first."""
         groups = service.groups()
         can_undo = {label.number for label in groups.active()}
-        events = _events_before(gallery.store, before or service.groups.last + 1)
+        events = _events_before(gallery.store, before or gallery.store.last_event() + 1)
         page = events[::-1][:_PAGE]
         return LogPage(
             tuple(

@@ -14,7 +14,6 @@ from resight.errors import GalleryError
 from resight.gallery.labels import JOINING, Groups
 from resight.gallery.types import Entry, Event, StoredTracklet
 from resight.service.contexts import Card, Label
-from resight.service.current_groups import CurrentGroups
 from resight.service.problems import RefusedError
 from resight.service.rendering import address
 from resight.service.sessions import Session, Sessions
@@ -40,7 +39,7 @@ class Service:
         self.gallery = gallery
         self.settings = settings
         self.sessions = Sessions(settings.token, settings.session_hours)
-        self.groups = CurrentGroups(gallery)
+        self.groups = gallery.groups
         self.uploads = Uploads()
         self._turns = threading.BoundedSemaphore(max(os.cpu_count() or 1, 1))
 
