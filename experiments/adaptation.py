@@ -14,18 +14,20 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-import torch
 from cyclopts import Parameter, run
 from numpy.typing import NDArray
 
-from resight.adaptation.adapt import adapt_in_steps
-from resight.adaptation.steps import MOST_GROUPED, PROJECTION, STATISTICS
+from resight.adaptation.adapt import DEFAULT, ENCODER, IMPORTANCE, PROJECTION, STATISTICS, STEPS, adapt_in_steps
+from resight.adaptation.steps import MOST_GROUPED
 from resight.adaptation.unlabelled import divide, strip_labels, thinned
 from resight.checkpoints import Checkpoint, load_checkpoint
+from resight.data.damage import DAMAGES, Donors
 from resight.data.readers.mars import read_mars
-from resight.evaluation.evaluate import evaluate_among
+from resight.evaluation.evaluate import evaluate_across, evaluate_among
+from resight.features.damaged import DamagedFeatures
 from resight.features.extract import extract_clip_features
 from resight.features.store import FeatureStore
+from resight.features.view import View
 from resight.models.aggregators import Aggregator, MeanFeature
 from resight.models.camera_encoder import CameraEncoder
 from resight.models.projected_encoder import ProjectedEncoder
@@ -53,17 +55,24 @@ TOGETHER = 6
 SWITCHED = (0.1, 0.3)
 """Shares of tracklets whose second half shows another person, as after an identity switch of a tracker."""
 
-STEPS = {
+TRIALS: dict[str, tuple[str, ...]] = {
     "statistics": (STATISTICS,),
+    "encoder": (ENCODER,),
     "projection": (PROJECTION,),
-    "both": (STATISTICS, PROJECTION),
+    "importance": (IMPORTANCE,),
+    "statistics and projection": DEFAULT,
+    "all": STEPS,
 }
+"""Steps that are tried together."""
+
+MOST_DAMAGED = 6
+"""M_c^max of the damaged test tracklets, of 8 clips."""
 
 
 def main(
     folder: Path, *, model: str = "open", style: Literal["night", "campus", "streets"] = "night",
     per_camera: Annotated[tuple[int, ...], Parameter(consume_multiple=True)] = (7, 10, 20, 40, 100), seeds: int = 3,
-    statistics: bool = True,
+    steps: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = tuple(TRIALS), damage: bool = True,
 ) -> None:  # fmt: skip
     """Print the tables.
 
@@ -73,7 +82,8 @@ def main(
         style: Style of the world.
         per_camera: Numbers of tracklets of a camera.
         seeds: Number of seeds.
-        statistics: Whether to measure the statistics of cameras too, which take most of the time.
+        steps: Steps to measure, of `TRIALS`; those with statistics and encoder take most of the time.
+        damage: Whether to measure importance under damage.
     """
     dataset = open_world(folder, style)
     loaded = load_checkpoint(weights_of(Path(model)))
@@ -82,9 +92,18 @@ def main(
     rows = projection_rows(loaded, dataset, per_camera, seeds, options)
     columns: tuple[str, ...] = ("tracklets", "kept", "mAP", "kept or not", "tracklets in groups", "groups", "purity")
     _print("Projection, mean feature", columns, rows)
-    if statistics:
-        columns = ("kept", "seconds", "mAP, learned importance", "mAP, mean feature")
-        _print("Steps", columns, step_rows(loaded, dataset, seeds, options))
+    columns = (
+        "kept",
+        "seconds",
+        "mAP, learned importance",
+        "mAP, mean feature",
+        "kept or not: learned",
+        "mean feature",
+    )
+    _print("Steps", columns, step_rows(loaded, dataset, steps, seeds, options))
+    if damage:
+        columns = ("kept", "clean", "mixed", *DAMAGES)
+        _print("Importance under damage, mAP", columns, damage_rows(loaded, dataset, seeds, options))
 
 
 def open_world(folder: Path, style: str) -> Dataset:
@@ -152,30 +171,69 @@ def projection_rows(
                 tracklets = [replace(tracklet, start=None, end=None) for tracklet in tracklets]
             own = strip_labels(tracklets)
             adapted, report = adapt_in_steps(plain, own, divide(own), seed, options, (PROJECTION,))
-            step = report.projection
-            assert step.projection is not None
-            forced = replace(plain, encoder=ProjectedEncoder(plain.encoder, torch.from_numpy(step.projection.matrix)))
-            scores = [score(result, dataset, options) for result in (adapted, forced)]
+            step = report.steps[PROJECTION]
+            assert step.tried is not None and step.groups is not None
+            scores = [score(result, dataset, options) for result in (adapted, step.tried)]
             values.append((len(own), step.kept, *scores, step.values["grouped"], step.values["groups"],
-                           purity(step.projection.groups, thinned(own, MOST_GROUPED), tracklets)))  # fmt: skip
+                           purity(step.groups, thinned(own, MOST_GROUPED), tracklets)))  # fmt: skip
         count, kept, *columns = zip(*values, strict=True)
         yield Row(name, (round(float(np.mean(count))), f"{sum(kept)} of {seeds}", *columns))
 
 
-def step_rows(model: Checkpoint, dataset: Dataset, seeds: int, options: RunOptions) -> Iterator[Row]:
-    """Yield the mAP of the test persons after one step and both, adapted to all training persons."""
+def step_rows(
+    model: Checkpoint, dataset: Dataset, trials: Sequence[str], seeds: int, options: RunOptions
+) -> Iterator[Row]:
+    """Yield the mAP of the test persons after some steps, adapted to all training persons."""
     mean = MeanFeature()
-    yield Row("before", (None, None, score(model, dataset, options), score(model, dataset, options, mean)))
-    for name, chosen in STEPS.items():
+    yield Row("before", (None, None, score(model, dataset, options), score(model, dataset, options, mean), None, None))
+    for name in trials:
         kept, values = [], []
         for seed in range(seeds):
             own = strip_labels(with_times(dataset.train, seed))
-            started = time.perf_counter()
-            adapted, report = adapt_in_steps(model, own, divide(own), seed, options, chosen)
-            seconds = time.perf_counter() - started
-            kept.append("+".join(step for step in chosen if getattr(report, step).kept) or "none")
-            values.append((seconds, score(adapted, dataset, options), score(adapted, dataset, options, mean)))
+            started = time.process_time()
+            adapted, report = adapt_in_steps(model, own, divide(own), seed, options, TRIALS[name])
+            seconds = time.process_time() - started
+            tried = [step for step in report.steps.values() if step.tried is not None]
+            forced = tried[-1].tried if tried and len(report.steps) == 1 else adapted
+            assert forced is not None
+            kept.append(" + ".join(step for step, done in report.steps.items() if done.kept) or "none")
+            values.append([seconds, *(score(m, dataset, options, g) for m in (adapted, forced) for g in (None, mean))])
         yield Row(name, (", ".join(kept), *zip(*values, strict=True)))
+
+
+def damage_rows(model: Checkpoint, dataset: Dataset, seeds: int, options: RunOptions) -> Iterator[Row]:
+    """Yield the mAP of damaged test persons, before and after training of importance, kept or not.
+
+    Half of the test tracklets search the other half, and are damaged by frames of other persons than those.
+    """
+    tracklets = sorted((t for t in dataset.gallery if t.person > 0), key=lambda t: (t.person, t.camera, t.id))
+    sides = []
+    for test, donors in zip((tracklets[::2], tracklets[1::2]), Donors(dataset.train).halves(), strict=True):
+        clean, *damaged = (
+            extract_clip_features(
+                model.encoder, test, model.recipe.clips, view=View(damage=kind), donors=donors,
+                store=FeatureStore(options.folder),
+            ) for kind in (None, *DAMAGES)
+        )  # fmt: skip
+        sides.append(DamagedFeatures(clean, dict(zip(DAMAGES, damaged, strict=True))))
+
+    def scores(aggregator: Aggregator) -> list[float]:
+        first, second = sides
+        return [
+            100 * evaluate_across(first.mixed(most, kinds, 1), second.mixed(most, kinds, 1), aggregator)
+            for most, kinds in ((0, DAMAGES), (MOST_DAMAGED, DAMAGES), *((MOST_DAMAGED, (kind,)) for kind in DAMAGES))
+        ]
+
+    yield Row("mean feature", (None, *scores(MeanFeature())))
+    yield Row("importance, before", (None, *scores(model.aggregator)))
+    kept, values = [], []
+    for seed in range(seeds):
+        own = strip_labels(with_times(dataset.train, seed))
+        step = adapt_in_steps(model, own, divide(own), seed, options, (IMPORTANCE,))[1].steps[IMPORTANCE]
+        assert step.tried is not None
+        kept.append(step.kept)
+        values.append(scores(step.tried.aggregator))
+    yield Row("importance, trained further", (f"{sum(kept)} of {seeds}", *zip(*values, strict=True)))
 
 
 def score(model: Checkpoint, dataset: Dataset, options: RunOptions, aggregator: Aggregator | None = None) -> float:

@@ -44,7 +44,9 @@ class ClipLoss:
     active_share: Tensor
 
 
-def batch_hard_triplet(distances: Tensor, persons: Tensor, margin: float) -> TripletLoss:
+def batch_hard_triplet(
+    distances: Tensor, persons: Tensor, margin: float, different: Tensor | None = None
+) -> TripletLoss:
     """Return the batch-hard triplet loss, summed over anchors. Paper: Eq. 7.
 
     Each anchor is compared with the furthest tracklet of the same person and the nearest tracklet of another person.
@@ -54,6 +56,8 @@ def batch_hard_triplet(distances: Tensor, persons: Tensor, margin: float) -> Tri
         distances: (B, B), anchors in rows; smaller means more similar, and negative values are allowed.
         persons: (B,) int.
         margin: m, in the unit of the distances.
+        different: (B, B) bool, pairs that certainly show different persons; by default all pairs of different
+            `persons`. An anchor without such a pair has no loss.
 
     Raises:
         ShapeError: If the shapes do not fit, if a person appears only once, or if there is only one person.
@@ -70,7 +74,8 @@ def batch_hard_triplet(distances: Tensor, persons: Tensor, margin: float) -> Tri
             f"{persons.tolist()}"
         )
     hardest_positive = distances.masked_fill(~positive, -torch.inf).max(1).values
-    hardest_negative = distances.masked_fill(same, torch.inf).min(1).values
+    negative = ~same if different is None else different & ~same
+    hardest_negative = distances.masked_fill(~negative, torch.inf).min(1).values
     losses = F.relu(margin + hardest_positive - hardest_negative)
     return TripletLoss(losses.sum(), (losses.detach() > 0).float().mean())
 
@@ -119,15 +124,18 @@ def stage1_loss(features: Tensor, logits: Tensor, persons: Tensor, targets: Tens
     return ClipLoss(triplet.loss + cross_entropy, triplet.loss, cross_entropy, triplet.active_share)
 
 
-def stage2_loss(similarities: Tensor, persons: Tensor, margin: float = 1.0) -> TripletLoss:
+def stage2_loss(
+    similarities: Tensor, persons: Tensor, margin: float = 1.0, different: Tensor | None = None
+) -> TripletLoss:
     """Return the loss of the importance network: Eq. 7 with the negative similarity as distance.
 
     Args:
         similarities: (B, B), similarities of all pairs of the batch; the diagonal is ignored.
         persons: (B,) int.
         margin: m.
+        different: As in `batch_hard_triplet`.
 
     Raises:
         ShapeError: As `batch_hard_triplet`.
     """
-    return batch_hard_triplet(-similarities, persons, margin)
+    return batch_hard_triplet(-similarities, persons, margin, different)

@@ -3,27 +3,20 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from torch import Tensor
 
 import resight
 from resight.adaptation import adapt as adaptation
-from resight.adaptation import steps
-from resight.adaptation.adapt import Report, adapt_model
+from resight.adaptation import encoder, importance, projection, statistics
+from resight.adaptation.adapt import DEFAULT, STEPS, Report, adapt_model
 from resight.adaptation.agreement import AUROC, BIAS, REASSOCIATION, Change
-from resight.adaptation.statistics import (
-    HALVES,
-    LEAST,
-    MOST,
-    adapt_statistics,
-    assign_folds,
-    fold_encoder,
-    in_fold,
-    own_share,
-)
-from resight.adaptation.unlabelled import divide, strip_labels
+from resight.adaptation.statistics import HALVES, LEAST, MOST, adapt_statistics, fold_encoder, in_fold, own_share
+from resight.adaptation.unlabelled import assign_folds, divide, strip_labels
 from resight.checkpoints import Checkpoint, load_checkpoint
 from resight.errors import DatasetError
 from resight.evaluation.confidence import Interval
@@ -38,9 +31,24 @@ from resight.training.loop import RunOptions
 Adapted = tuple[Checkpoint, Report]
 
 
-def run(model: Checkpoint, tracklets: list[Tracklet], folder: Path) -> Adapted:
+def run(model: Checkpoint, tracklets: list[Tracklet], folder: Path, chosen: tuple[str, ...] = DEFAULT) -> Adapted:
     path = folder / "adapted.safetensors"
-    return adapt_model(model, tracklets, "made", path, 0, RunOptions(folder / ".part"))
+    return adapt_model(model, tracklets, "made", path, 0, RunOptions(folder / ".part"), chosen)
+
+
+def keep(monkeypatch: pytest.MonkeyPatch, kept: bool) -> None:
+    """Let every step help, or none."""
+    for module in (encoder, importance, projection, statistics):
+        for name in ("helped", "helped_across_cameras"):
+            monkeypatch.setattr(module, name, lambda _: kept, raising=False)
+
+
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train for a few steps only."""
+    for module in (encoder, importance):
+        monkeypatch.setattr(module, "STEPS", 4)
+    monkeypatch.setattr(encoder, "ROUNDS", 1)
+    monkeypatch.setattr(encoder, "_LEAST_GROUPS", 1)
 
 
 def state(model: Checkpoint) -> tuple[str, str]:
@@ -50,36 +58,76 @@ def state(model: Checkpoint) -> tuple[str, str]:
 def test_an_adapted_model_has_statistics_projection_threshold_and_card(
     model: Checkpoint, tracklets: list[Tracklet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("helped", "helped_across_cameras"):
-        monkeypatch.setattr(steps, name, lambda _: True)
+    keep(monkeypatch, True)
     before = state(model)
     adapted, report = run(model, tracklets, tmp_path)
     assert state(model) == before, "the model that is adapted does not change"
-    assert report.statistics.lines[0] == "statistics of cameras helped, and are used"
-    assert report.projection.lines[0] == "projection helped, and is used"
+    assert report.steps["statistics"].lines[0] == "statistics of cameras helped, and are used"
+    assert report.steps["projection"].lines[0] == "projection helped, and is used"
     assert not (tmp_path / ".part").exists()
     loaded = load_checkpoint(tmp_path / "adapted.safetensors")
     assert state(loaded) == state(adapted) and state(loaded)[1] == before[1]
     assert isinstance(loaded.encoder, CameraEncoder) and loaded.encoder.cameras == ("a", "b")
     assert isinstance(loaded.encoder.trained, ProjectedEncoder)
     card = loaded.metadata["adapted"]
-    statistics, projection = card["statistics"], card["projection"]
-    assert {name: camera["tracklets"] for name, camera in statistics["cameras"].items()} == {"a": 16, "b": 16}
-    assert {c["share"] for c in statistics["cameras"].values()} <= {round(own_share(16, n), 3) for n in HALVES}
-    assert projection["tracklets"] == 32 and 0 < projection["grouped"] <= 32 and projection["constraints"]
+    of_cameras, projected = card["steps"]["statistics"], card["steps"]["projection"]
+    assert {name: camera["tracklets"] for name, camera in of_cameras["cameras"].items()} == {"a": 16, "b": 16}
+    assert {c["share"] for c in of_cameras["cameras"].values()} <= {round(own_share(16, n), 3) for n in HALVES}
+    assert projected["tracklets"] == 32 and 0 < projected["grouped"] <= 32 and projected["constraints"]
     assert card["tracklets"] == 32 and card["frames"] == 160 and card["proven"] and card["kept"] == report.kept
-    for step in (statistics, projection):
+    for step in (of_cameras, projected):
         assert "seen at the same time" in Table.from_json(step["agreement"]).note
     threshold = Threshold.from_json(loaded.metadata["threshold"])
     assert threshold.source == "pairs of tracklets of a camera, seen at the same time" and threshold.persons == 32
     assert loaded.metadata["validation"] == {"stage 2 mAP": 0.5}, "the rest of the card stays"
 
 
+def test_all_steps_together_change_encoder_and_importance(
+    model: Checkpoint, tracklets: list[Tracklet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(monkeypatch, True)
+    short(monkeypatch)
+    before = state(model)
+    adapted, report = run(model, tracklets, tmp_path, STEPS)
+    assert list(report.steps) == ["statistics", "encoder", "projection", "importance"]
+    assert all(step.kept and "helped, and" in step.lines[0] for step in report.steps.values())
+    assert state(model) == before and state(adapted)[1] != before[1]
+    loaded = load_checkpoint(tmp_path / "adapted.safetensors")
+    assert state(loaded) == state(adapted)
+    body = loaded.encoder.trained.trained  # type: ignore[union-attr]
+    old, new = (parameters(network) for network in (model.encoder, body))
+    assert not torch.equal(old, new) and (old - new).abs().max() < 0.01
+    card = loaded.metadata["adapted"]["steps"]
+    assert (
+        card["encoder"]["rounds"] == 1 and card["encoder"]["tracklets"] == 16 and card["importance"]["tracklets"] == 16
+    )
+
+
+def test_training_in_steps_continues_and_depends_on_frames_only(
+    model: Checkpoint, tracklets: list[Tracklet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(monkeypatch, True)
+    short(monkeypatch)
+    chosen = ("encoder", "importance")
+    whole, _ = run(model, tracklets, tmp_path / "whole", chosen)
+    renamed = [replace(t, id=str(n), person=1 + n % 3) for n, t in enumerate(reversed(tracklets))]
+    with monkeypatch.context() as patch:
+        patch.setattr(importance, "train_on_parts", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(model, renamed, tmp_path, chosen)
+    assert (tmp_path / ".part" / "encoder, round 1.state.safetensors").exists()
+    continued, _ = run(model, renamed, tmp_path, chosen)
+    assert state(continued) == state(whole)
+
+
+def parameters(encoder: Any) -> Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in encoder.parameters()])
+
+
 def test_names_persons_and_order_of_tracklets_change_nothing(
     model: Checkpoint, tracklets: list[Tracklet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("helped", "helped_across_cameras"):
-        monkeypatch.setattr(steps, name, lambda _: True)
+    keep(monkeypatch, True)
     first, report = run(model, tracklets, tmp_path / "first")
     renamed = []
     for number, tracklet in enumerate(reversed(tracklets)):
@@ -93,29 +141,25 @@ def test_names_persons_and_order_of_tracklets_change_nothing(
 def test_what_does_not_help_is_not_kept(
     model: Checkpoint, tracklets: list[Tracklet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("helped", "helped_across_cameras"):
-        monkeypatch.setattr(steps, name, lambda _: False)
+    keep(monkeypatch, False)
     adapted, report = run(model, tracklets, tmp_path)
     assert not report.kept
-    assert all("did not help" in step.lines[0] for step in (report.statistics, report.projection))
+    assert all("did not help" in step.lines[0] for step in report.steps.values())
     loaded = load_checkpoint(tmp_path / "adapted.safetensors")
     assert state(loaded) == state(adapted) == state(model)
-    assert "threshold" not in loaded.metadata and loaded.metadata["adapted"]["statistics"]["cameras"] == {}
+    assert "threshold" not in loaded.metadata and loaded.metadata["adapted"]["steps"]["statistics"]["cameras"] == {}
 
 
 def test_an_interrupted_run_continues(
     model: Checkpoint, tracklets: list[Tracklet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("helped", "helped_across_cameras"):
-        monkeypatch.setattr(steps, name, lambda _: True)
+    keep(monkeypatch, True)
     whole, _ = run(model, tracklets, tmp_path / "whole")
     with monkeypatch.context() as patch:
         patch.setattr(adaptation, "save_checkpoint", interrupt)
         with pytest.raises(KeyboardInterrupt):
             run(model, tracklets, tmp_path)
     assert not (tmp_path / "adapted.safetensors").exists()
-    from resight.adaptation import statistics
-
     monkeypatch.setattr(statistics, "camera_statistics", interrupt)  # not computed again
     continued, _ = run(model, tracklets, tmp_path)
     assert state(continued) == state(whole)
@@ -130,9 +174,9 @@ def test_without_times_tracklets_of_a_camera_stand_for_different_persons(
 ) -> None:
     timeless = [replace(tracklet, start=None, end=None) for tracklet in tracklets]
     _, report = run(model, timeless, tmp_path)
-    for step in (report.statistics, report.projection):
+    for step in report.steps.values():
         assert step.table is not None and "of one camera, assumed to show different persons" in step.table.note
-    assert report.projection.values["constraints"] is False
+    assert report.steps["projection"].values["constraints"] is False
 
 
 def test_too_few_tracklets_are_refused(model: Checkpoint, tracklets: list[Tracklet], tmp_path: Path) -> None:
@@ -147,23 +191,26 @@ def test_too_few_tracklets_are_refused(model: Checkpoint, tracklets: list[Trackl
 def test_an_encoder_from_elsewhere_gets_a_projection_only(
     tracklets: list[Tracklet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def encoder(frames: Tensor) -> Tensor:
+    def thumbnails(frames: Tensor) -> Tensor:
         return frames[:, :, ::8, ::8].flatten(1)
 
-    for name in ("helped", "helped_across_cameras"):
-        monkeypatch.setattr(steps, name, lambda _: True)
-    model = resight.Model.from_encoder(encoder, size=(32, 16), mean=(0, 0, 0), std=(1, 1, 1), name="colours")
-    adapted, report = run(model.checkpoint, tracklets, tmp_path)
-    assert "no statistics of cameras, because the encoder is an ONNX network or a Python" in report.statistics.lines[0]
-    assert not report.statistics.kept and report.statistics.table is None
-    assert report.projection.kept and isinstance(adapted.encoder, ProjectedEncoder)
+    keep(monkeypatch, True)
+    model = resight.Model.from_encoder(thumbnails, size=(32, 16), mean=(0, 0, 0), std=(1, 1, 1), name="colours")
+    adapted, report = run(model.checkpoint, tracklets, tmp_path, STEPS)
+    assert "no training of the encoder, because the encoder is an ONNX" in report.steps["encoder"].lines[0]
+    assert "no training of importance, because mean" in report.steps["importance"].lines[0]
+    assert (
+        "no statistics of cameras, because the encoder is an ONNX network or a Python"
+        in report.steps["statistics"].lines[0]
+    )
+    assert not report.steps["statistics"].kept and report.steps["statistics"].table is None
+    assert report.steps["projection"].kept and isinstance(adapted.encoder, ProjectedEncoder)
 
 
 def test_a_second_projection_is_applied_after_the_first(
     model: Checkpoint, tracklets: list[Tracklet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("helped", "helped_across_cameras"):
-        monkeypatch.setattr(steps, name, lambda _: True)
+    keep(monkeypatch, True)
     once, _ = run(model, tracklets, tmp_path)
     twice, _ = run(once, tracklets, tmp_path)
     assert isinstance(twice.encoder, CameraEncoder) and isinstance(twice.encoder.trained, ProjectedEncoder)
@@ -196,11 +243,11 @@ def test_a_fold_has_the_statistics_of_the_other(model: Checkpoint, tracklets: li
     assert sorted(folds.values()) == [0] * 8 + [1] * 8
     by_time = [folds[t.id] for t in sorted(own, key=lambda t: (t.start or 0, t.id))]
     assert by_time == [0] * 4 + [1] * 4 + [0] * 4 + [1] * 4
-    encoder = fold_encoder(model.encoder, own, model.recipe.clips, tmp_path, half=20)
-    assert sorted(encoder.cameras) == ["a, fold 0", "a, fold 1"]
+    exchanged = fold_encoder(model.encoder, own, model.recipe.clips, tmp_path, half=20)
+    assert sorted(exchanged.cameras) == ["a, fold 0", "a, fold 1"]
     first = [tracklet for tracklet in own if folds[tracklet.id] == 0]
     alone, _ = adapt_statistics(model.encoder, first, model.recipe.clips, tmp_path, half=20)
-    assert encoder.identity(in_fold(own[0], 1).camera_label) == alone.identity("a")
+    assert exchanged.identity(in_fold(own[0], 1).camera_label) == alone.identity("a")
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(0, 160), (2, 80), (9, 10)])
@@ -220,12 +267,12 @@ def test_shares_grow_until_the_cameras_matter_more(
         bias = 1.0 if len(tried) > limit else -1.0
         return {REASSOCIATION: same, AUROC: same, BIAS: Change(50, 50 + bias, Interval(bias, -2, 2))}
 
-    monkeypatch.setattr(steps, "HALVES", HALVES)
-    monkeypatch.setattr(steps, "compare_agreement", compare)
-    monkeypatch.setattr(steps, "part_similarities", lambda *_: np.zeros((32, 32)))
+    monkeypatch.setattr(statistics, "HALVES", HALVES)
+    monkeypatch.setattr(statistics, "compare_agreement", compare)
+    monkeypatch.setattr(statistics, "part_similarities", lambda *_: np.zeros((32, 32)))
     own = strip_labels(tracklets)
     (tmp_path / "run").mkdir()
-    _, step = steps.try_statistics(model, own, divide(own), 0, RunOptions(tmp_path / "run"))
+    _, step = statistics.try_statistics(model, own, divide(own), 0, RunOptions(tmp_path / "run"))
     assert len(tried) == min(limit + 1, len(HALVES))
     assert step.kept == (limit > 0)
     shares = {camera["share"] for camera in step.values["cameras"].values()}

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import resight
-from resight.adaptation import steps
+from resight.adaptation import projection, statistics
 from resight.checkpoints import Checkpoint, make_aggregator, save_checkpoint
 from resight.cli import main
 from resight.errors import DatasetError, OutputError, RecipeError
@@ -53,9 +53,9 @@ def site(make_tracklets: Callable[..., list[Tracklet]], tmp_path: Path) -> Path:
 def test_the_command_writes_a_model_that_knows_the_cameras(
     model_file: Path, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(steps, "HALVES", (80,))
-    for name in ("helped", "helped_across_cameras"):
-        monkeypatch.setattr(steps, name, lambda _: True)
+    monkeypatch.setattr(statistics, "HALVES", (80,))
+    monkeypatch.setattr(statistics, "helped", lambda _: True)
+    monkeypatch.setattr(projection, "helped_across_cameras", lambda _: True)
     before = file_hash(model_file)
     out = tmp_path / "adapted.safetensors"
     main(["adapt", f"manifest:{site}", "--model", str(model_file), "--out", str(out), "--workers", "0"])
@@ -90,3 +90,10 @@ def test_impossible_requests_are_refused_before_any_work(model_file: Path, site:
     with pytest.raises(DatasetError, match=r"found 12 tracklets, .* expected at least 30"):
         resight.adapt(tracklets[:12], model_file, out=out)
     assert not out.exists()
+
+
+def test_unknown_steps_are_refused(model_file: Path, site: Path, tmp_path: Path) -> None:
+    for chosen in (("magic",), ()):
+        with pytest.raises(RecipeError, match="expected one or more of statistics, encoder, projection, importance"):
+            resight.adapt(f"manifest:{site}", model_file, out=tmp_path / "new.safetensors", steps=chosen)
+    assert not (tmp_path / "new.safetensors").exists()

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from resight.adaptation.statistics import LEAST
-from resight.adaptation.steps import PROJECTION, STATISTICS, Step, part_similarities, try_projection, try_statistics
+from resight.adaptation.encoder import try_encoder
+from resight.adaptation.importance import try_importance
+from resight.adaptation.projection import try_projection
+from resight.adaptation.statistics import LEAST, try_statistics
+from resight.adaptation.steps import Step, part_similarities
 from resight.adaptation.unlabelled import Parts, divide, strip_labels
 from resight.checkpoints import Checkpoint, save_checkpoint
 from resight.errors import DatasetError
@@ -23,7 +26,15 @@ from resight.tracklet import Tracklet, fingerprint
 from resight.training.loop import RunOptions
 from resight.training.run_files import open_run_folder
 
-_STEPS = {STATISTICS: try_statistics, PROJECTION: try_projection}
+STATISTICS, ENCODER, PROJECTION, IMPORTANCE = "statistics", "encoder", "projection", "importance"
+
+_TRIALS = {STATISTICS: try_statistics, ENCODER: try_encoder, PROJECTION: try_projection, IMPORTANCE: try_importance}
+
+STEPS = tuple(_TRIALS)
+"""All steps, in the order in which they are tried: each starts from what those before it have kept."""
+
+DEFAULT = (STATISTICS, PROJECTION)
+"""The steps that gained on worlds of a style that the model had not seen; see docs/adaptation.md."""
 
 
 @dataclass(frozen=True)
@@ -31,26 +42,25 @@ class Report:
     """What adaptation did.
 
     Attributes:
-        statistics: What the step with statistics of each camera did.
-        projection: What the step with a projection of the features did.
+        steps: What each step did, by name.
     """
 
-    statistics: Step
-    projection: Step
+    steps: Mapping[str, Step]
 
     @property
     def kept(self) -> bool:
         """Whether a step helped, so that the model is another one."""
-        return self.statistics.kept or self.projection.kept
+        return any(step.kept for step in self.steps.values())
 
     def to_json(self) -> dict[str, Any]:
         """Return the contents for the card of the model."""
-        return {STATISTICS: self.statistics.to_json(), PROJECTION: self.projection.to_json()}
+        return {name: step.to_json() for name, step in self.steps.items()}
 
 
 def adapt_model(
-    model: Checkpoint, tracklets: Sequence[Tracklet], source: str, path: Path, seed: int, options: RunOptions
-) -> tuple[Checkpoint, Report]:
+    model: Checkpoint, tracklets: Sequence[Tracklet], source: str, path: Path, seed: int, options: RunOptions,
+    chosen: Sequence[str] = DEFAULT,
+) -> tuple[Checkpoint, Report]:  # fmt: skip
     """Adapt a model to the cameras of unlabelled tracklets, and write a model file.
 
     Labels are not used: see `strip_labels`. If no step helps, the file holds the model as it was. Features and
@@ -61,8 +71,9 @@ def adapt_model(
         tracklets: Tracklets of the cameras.
         source: Name of the data set, for the card.
         path: The model file to write.
-        seed: Seed of the intervals.
+        seed: Seed of the intervals and of training.
         options: Device and so on. Its folder holds the state of the run, and is deleted at the end.
+        chosen: The steps to try, of `STEPS`.
 
     Returns:
         The contents of the model file, and the report, which its card has under ``adapted``.
@@ -78,9 +89,9 @@ def adapt_model(
         raise DatasetError(f"no camera has more than {most} tracklets, expected at least {LEAST} of one camera")
     open_run_folder(options.folder, {
         "encoder": content_hash(model.encoder.state_dict()), "aggregator": content_hash(model.aggregator.state_dict()),
-        "tracklets": fingerprint(own), "parts": fingerprint(parts.first), "seed": seed,
+        "tracklets": fingerprint(own), "parts": fingerprint(parts.first), "seed": seed, "steps": sorted(chosen),
     })  # fmt: skip
-    adapted, report = adapt_in_steps(model, own, parts, seed, options)
+    adapted, report = adapt_in_steps(model, own, parts, seed, options, chosen)
     metadata = model.metadata | {"adapted": _card(source, own, parts, seed, report)}
     if report.kept:
         metadata["threshold"] = _calibrate(adapted, parts, options).to_json()
@@ -92,14 +103,14 @@ def adapt_model(
 
 
 def adapt_in_steps(
-    model: Checkpoint, own: Sequence[Tracklet], parts: Parts, seed: int, options: RunOptions,
-    chosen: Sequence[str] = (STATISTICS, PROJECTION),
-) -> tuple[Checkpoint, Report]:  # fmt: skip
+    model: Checkpoint, own: Sequence[Tracklet], parts: Parts, seed: int, options: RunOptions, chosen: Sequence[str]
+) -> tuple[Checkpoint, Report]:
     """Return a model after some of the steps, and the report; for the arguments see `adapt_model` and `divide`."""
-    done = dict.fromkeys(_STEPS, Step(False, ()))
-    for name in chosen:
-        model, done[name] = _STEPS[name](model, own, parts, seed, options)
-    return model, Report(**done)
+    done = {}
+    for name, trial in _TRIALS.items():
+        if name in chosen:
+            model, done[name] = trial(model, own, parts, seed, options)
+    return model, Report(done)
 
 
 def _calibrate(model: Checkpoint, parts: Parts, options: RunOptions) -> Threshold:
@@ -121,5 +132,5 @@ def _card(source: str, own: Sequence[Tracklet], parts: Parts, seed: int, report:
         "proven": parts.proven,
         "seed": seed,
         "kept": report.kept,
-        **report.to_json(),
+        "steps": report.to_json(),
     }

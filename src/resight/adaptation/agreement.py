@@ -95,6 +95,11 @@ def helped(changes: Mapping[str, Change]) -> bool:
     return any(change.rose for change in agreement) or (bias is not None and bias.difference.value < 0)
 
 
+def bias_change(changes: Mapping[str, Change]) -> float:
+    """Return the change of the camera bias; 0 if there is only one camera."""
+    return changes[BIAS].difference.value if BIAS in changes else 0.0
+
+
 def helped_across_cameras(changes: Mapping[str, Change]) -> bool:
     """Return whether adaptation helped, and the camera bias is smaller by more than chance explains.
 

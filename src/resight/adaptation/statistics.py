@@ -13,6 +13,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from resight.adaptation.agreement import (
+    AUROC,
+    REASSOCIATION,
+    Change,
+    agreement_table,
+    bias_change,
+    cameras_text,
+    compare_agreement,
+    helped,
+)
+from resight.adaptation.steps import Step, note_on, part_similarities
+from resight.adaptation.unlabelled import Parts, assign_folds, folds_of
+from resight.checkpoints import Checkpoint
 from resight.compute import Compute
 from resight.data.clips import sample_clips, tracklet_rng
 from resight.data.frames import load_clips
@@ -20,10 +33,11 @@ from resight.data.transforms import prepare_clips
 from resight.models.camera_encoder import CameraEncoder, camera_statistics, read_statistics
 from resight.models.encoders import ClipEncoder, encoder_body, is_frame_wise
 from resight.models.external import ExternalEncoder
-from resight.progress import Progress
+from resight.progress import Progress, progress_bar
 from resight.recipe import ClipSpec
 from resight.tensor_files import content_hash, read_tensors, write_tensors
 from resight.tracklet import Tracklet
+from resight.training.loop import RunOptions
 
 HALVES = (160, 80, 40, 20, 10)
 """Numbers of tracklets at which a camera gets half of its own statistics, from cautious to bold."""
@@ -38,7 +52,6 @@ LEAST = 5
 """Fewest tracklets of a camera that gets statistics of its own."""
 
 _LEAST_IN_FOLD = 2
-_RUNS = 4
 
 MOST_CLIPS = 512
 """Most clips of a camera; they are distributed over all of its tracklets."""
@@ -146,16 +159,6 @@ def fold_encoder(
     )[0]
 
 
-def assign_folds(tracklets: Sequence[Tracklet]) -> dict[str, int]:
-    """Return the fold of each tracklet, 0 or 1, by id: alternating runs of those that follow each other in a camera."""
-    cameras: dict[str, list[Tracklet]] = {}
-    for tracklet in sorted(tracklets, key=lambda t: (t.camera_label, t.start or 0.0, t.id)):
-        cameras.setdefault(tracklet.camera_label, []).append(tracklet)
-    return {
-        tracklet.id: _RUNS * place // len(own) % 2 for own in cameras.values() for place, tracklet in enumerate(own)
-    }
-
-
 def in_fold(tracklet: Tracklet, fold: int) -> Tracklet:
     """Return a tracklet, or a part of one, for `fold_encoder`."""
     return replace(tracklet, camera_name=_name(tracklet, fold))
@@ -180,3 +183,45 @@ def _batches(tracklets: Sequence[Tracklet], spec: ClipSpec, device: torch.device
     for first in range(n_batches):
         pixels = [load_clips(t, numbers, (spec.height, spec.width))[0] for t, numbers in clips[first::n_batches]]
         yield prepare_clips(torch.from_numpy(np.stack(pixels)).to(device))
+
+
+def try_statistics(
+    model: Checkpoint, own: Sequence[Tracklet], parts: Parts, seed: int, options: RunOptions
+) -> tuple[Checkpoint, Step]:
+    """Try larger and larger shares of own statistics, until tracklets agree less or their cameras matter more.
+
+    Of the shares before that, the largest with at least half of the greatest reduction of the camera bias is used. For
+    the arguments see `adapt_model`.
+    """
+    reason = without_statistics(model.encoder)
+    if reason:
+        return model, Step(False, (f"no statistics of cameras, because {reason}",))
+    clips, compute = model.recipe.clips, options.compute
+    fold = folds_of(parts, own)
+    judged = parts.within(fold)
+    first, last = (tuple(map(in_fold, side, fold.tolist())) for side in (parts.first, parts.last))
+    named = replace(judged, first=first, last=last)
+    before = part_similarities(model, parts, options)
+    tried: list[tuple[int, dict[str, Change]]] = []
+    for half in HALVES if parts.elsewhere.any() else (CAREFUL,):
+        with progress_bar("statistics", "cameras", options.progress) as progress:
+            encoder: ClipEncoder = fold_encoder(
+                model.encoder, own, clips, options.folder, half=half, compute=compute, progress=progress
+            )
+        after = part_similarities(replace(model, encoder=encoder), named, options)
+        changes = compare_agreement(before, after, judged, seed)
+        worse = changes[REASSOCIATION].fell or changes[AUROC].fell or bias_change(changes) > 0
+        if not worse or not tried:
+            tried.append((half, changes))
+        if worse:
+            break
+    least = min(bias_change(changes) for _, changes in tried)
+    half, changes = [
+        (half, changes) for half, changes in tried if bias_change(changes) <= least / 2 or len(tried) == 1
+    ][-1]
+    table = agreement_table(changes, "Statistics of each camera, percent", note_on(judged))
+    if not helped(changes):
+        return model, Step(False, ("statistics of cameras did not help, and are not used",), table, {"cameras": {}})
+    encoder, cameras = adapt_statistics(model.encoder, own, clips, options.folder, half=half, compute=compute)
+    lines = ("statistics of cameras helped, and are used", *cameras_text(cameras))
+    return replace(model, encoder=encoder), Step(True, lines, table, {"cameras": cameras})

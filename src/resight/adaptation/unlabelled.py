@@ -30,6 +30,7 @@ BLOCK = 10
 """Tracklets that follow each other in a camera and are chosen together, because they are often there at one time."""
 
 _PART = 0.4
+_RUNS = 4
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,11 @@ class Parts:
 
     def __len__(self) -> int:
         return len(self.first)
+
+    def of(self, rows: NDArray[np.int64]) -> Parts:
+        """Return the parts of some of the tracklets, by their numbers."""
+        first, last = (tuple(side[row] for row in rows) for side in (self.first, self.last))
+        return Parts(first, last, self.apart[np.ix_(rows, rows)], self.elsewhere[np.ix_(rows, rows)], self.proven)
 
     def within(self, fold: NDArray[np.int64]) -> Parts:
         """Return the same parts, with only pairs of tracklets of the same fold (T,)."""
@@ -112,6 +118,22 @@ def divide(tracklets: Sequence[Tracklet]) -> Parts:
         cameras[:, None] != cameras,
         proven,
     )
+
+
+def assign_folds(tracklets: Sequence[Tracklet]) -> dict[str, int]:
+    """Return the fold of each tracklet, 0 or 1, by id: alternating runs of those that follow each other in a camera."""
+    cameras: dict[str, list[Tracklet]] = {}
+    for tracklet in sorted(tracklets, key=lambda t: (t.camera_label, t.start or 0.0, t.id)):
+        cameras.setdefault(tracklet.camera_label, []).append(tracklet)
+    return {
+        tracklet.id: _RUNS * place // len(own) % 2 for own in cameras.values() for place, tracklet in enumerate(own)
+    }
+
+
+def folds_of(parts: Parts, own: Sequence[Tracklet]) -> NDArray[np.int64]:
+    """Return the fold of each tracklet that has parts, (T,); `own` are all tracklets."""
+    folds = assign_folds(own)
+    return np.array([folds[part.id.removesuffix("/first")] for part in parts.first])
 
 
 def thinned(tracklets: Sequence[Tracklet], most: int) -> list[Tracklet]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from resight.adaptation.adapt import adapt_model
+from resight.adaptation.adapt import DEFAULT as DEFAULT_STEPS
+from resight.adaptation.adapt import STEPS, adapt_model
 from resight.api.model import Model, load_model
 from resight.api.sources import open_dataset
 from resight.compute import Compute
-from resight.errors import OutputError
+from resight.errors import OutputError, RecipeError
 from resight.features.store import FeatureStore
 from resight.outputs import check_output_file
 from resight.settings import whole_number
@@ -23,6 +24,7 @@ def adapt(
     model: Model | str | Path | None = None,
     *,
     out: Path | str,
+    steps: Sequence[str] = DEFAULT_STEPS,
     seed: int = 0,
     device: str = "auto",
     workers: int = 0,
@@ -31,15 +33,18 @@ def adapt(
     """Adapt a model to the cameras of unlabelled tracklets.
 
     Each camera gets BatchNorm statistics of its own, and directions in which the features of a person vary between
-    tracklets are shrunk. Each step is kept only if it helps by the agreement of parts of tracklets, without labels.
-    Persons are not used. Interrupt it at any time: the same call continues where it stopped.
+    tracklets are shrunk. On request, the encoder and the importance network are trained. Each step is kept only if it
+    helps by the agreement of parts of tracklets, without labels. Persons are not used. Interrupt it at any time: the
+    same call continues where it stopped.
 
     Args:
         data: ``KIND:PATH``, a data set, of which the training tracklets are used, or tracklets.
         model: A `Model`, the name or path of one, or None for the default; it is not changed.
         out: The model file to write, another one than that of `model`. If adaptation does not help, it holds the
             model as it was.
-        seed: Seed of the intervals.
+        steps: Steps to try: ``statistics``, ``encoder``, ``projection`` and ``importance``. They are tried in this
+            order, each on top of those before it that helped.
+        seed: Seed of the intervals and of training.
         device: As in `load_model`.
         workers: Processes that decode frames; 0 decodes in this process.
         progress: Whether to show progress bars.
@@ -54,6 +59,9 @@ def adapt(
         OutputError: If `out` cannot be written, or is the file of `model`.
     """
     whole_number("seed", seed, 0)
+    unknown = sorted(set(steps) - set(STEPS))
+    if unknown or not steps:
+        raise RecipeError(f"steps are {list(steps)}, expected one or more of {', '.join(STEPS)}")
     compute = Compute.resolve(device)
     path = Path(out)
     options = RunOptions(path.with_name(f".{path.name}.part"), workers=workers, compute=compute, progress=progress)
@@ -66,5 +74,5 @@ def adapt(
     else:
         tracklets, source = tuple(data), "tracklets"
     check_output_file(path)  # after the arguments were read: it creates the folder
-    adapted, _ = adapt_model(loaded.checkpoint, tracklets, source, path, seed, options)
+    adapted, _ = adapt_model(loaded.checkpoint, tracklets, source, path, seed, options, steps)
     return Model(adapted, name=str(out), compute=compute, store=FeatureStore(), workers=workers)

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from resight.models.i3d import I3D
@@ -47,6 +48,28 @@ class CameraEncoder(nn.Module):
         """Return clip features with the trained statistics, (B, 3, L, H, W) in [-1, 1] to (B, D)."""
         features: Tensor = self.trained(clips)
         return features
+
+    def of_cameras(self, clips: Tensor, cameras: Sequence[str]) -> Tensor:
+        """Return clip features, each with the statistics of its camera, with gradients: (B, 3, L, H, W) to (B, D)."""
+        features = torch.empty(len(clips), self.dim, device=clips.device)
+        for camera in sorted(set(cameras)):
+            rows = torch.tensor([i for i, name in enumerate(cameras) if name == camera], device=clips.device)
+            own = functional_call(self.trained, self._statistics(camera), (clips[rows],))
+            features = features.index_copy(0, rows, own.float())
+        return features
+
+    def _statistics(self, camera: str) -> dict[str, Tensor]:
+        """Return the running means and variances of a known camera by the names of the buffers, else nothing."""
+        if camera not in self.cameras:
+            return {}
+        values, start, named = self.values[self.cameras.index(camera)], 0, {}
+        norms = set(_batch_norms(self.trained))
+        for name, module in self.trained.named_modules():
+            if module in norms:
+                end = start + module.num_features
+                named[f"{name}.running_mean"], named[f"{name}.running_var"] = values[:, start:end]
+                start = end
+        return named
 
     def of_camera(self, camera: str) -> nn.Module:
         """Return the encoder for clips of a camera: a copy, or `trained` itself if the camera is not known."""
