@@ -18,9 +18,10 @@ from resight.adaptation.statistics import LEAST, try_statistics
 from resight.adaptation.steps import Step, part_similarities
 from resight.adaptation.unlabelled import Parts, divide, strip_labels
 from resight.checkpoints import Checkpoint, save_checkpoint
-from resight.errors import DatasetError
+from resight.errors import DatasetError, RecipeError
 from resight.evaluation.threshold import Threshold
 from resight.outputs import replace_file
+from resight.tables import Table
 from resight.tensor_files import content_hash
 from resight.tracklet import Tracklet, fingerprint
 from resight.training.loop import RunOptions
@@ -53,8 +54,32 @@ class Report:
         return any(step.kept for step in self.steps.values())
 
     def to_json(self) -> dict[str, Any]:
-        """Return the contents for the card of the model."""
+        """Return the contents for the card of the model, under ``steps``."""
         return {name: step.to_json() for name, step in self.steps.items()}
+
+    def to_text(self) -> str:
+        """Return what each step did, with its table."""
+        return steps_text(self.to_json())
+
+
+def steps_text(steps: Mapping[str, Any]) -> str:
+    """Return the text of a report from the card of a model."""
+    lines: list[str] = []
+    for step in steps.values():
+        if step["agreement"] is not None:
+            lines.append(Table.from_json(step["agreement"]).to_text())
+        lines += [*step["report"], ""]
+    return "\n".join(lines)
+
+
+def check_steps(steps: Sequence[str]) -> None:
+    """Check the names of steps.
+
+    Raises:
+        RecipeError: If one is unknown, or there is none.
+    """
+    if not steps or not set(steps) <= set(STEPS):
+        raise RecipeError(f"steps are {list(steps)}, expected one or more of {', '.join(STEPS)}")
 
 
 def adapt_model(

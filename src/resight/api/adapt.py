@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from resight.adaptation.adapt import DEFAULT as DEFAULT_STEPS
-from resight.adaptation.adapt import STEPS, adapt_model
+from resight.adaptation.adapt import adapt_model, check_steps
 from resight.api.model import Model, load_model
 from resight.api.sources import open_dataset
 from resight.compute import Compute
-from resight.errors import OutputError, RecipeError
+from resight.errors import OutputError
 from resight.features.store import FeatureStore
 from resight.outputs import check_output_file
 from resight.settings import whole_number
@@ -59,9 +59,7 @@ def adapt(
         OutputError: If `out` cannot be written, or is the file of `model`.
     """
     whole_number("seed", seed, 0)
-    unknown = sorted(set(steps) - set(STEPS))
-    if unknown or not steps:
-        raise RecipeError(f"steps are {list(steps)}, expected one or more of {', '.join(STEPS)}")
+    check_steps(steps)
     compute = Compute.resolve(device)
     path = Path(out)
     options = RunOptions(path.with_name(f".{path.name}.part"), workers=workers, compute=compute, progress=progress)

@@ -8,6 +8,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Unpack
 
+from resight.adaptation.adapt import DEFAULT as DEFAULT_STEPS
+from resight.adaptation.adapt import check_steps
+from resight.api.gallery_adapt import Adapted, adapt_store, discard_adaptation
 from resight.api.gallery_adding import Added, add_tracklets
 from resight.api.gallery_answers import GalleryAnswers, explain_stored
 from resight.api.gallery_batch import BatchSummary, search_many
@@ -263,6 +266,7 @@ class Gallery(LabelledGallery):
         """
         erased = [ids] if isinstance(ids, str) else list(ids)
         forget_staged(self.path, erased)
+        discard_adaptation(self.path)
         return self.store.remove(erased)
 
     def expire(self, older_than: float) -> list[str]:
@@ -325,6 +329,32 @@ class Gallery(LabelledGallery):
         rebuilt = rebuild_store(self.store, self.path, model, drop_missing=drop_missing, progress=progress)
         self.model = model
         return rebuilt
+
+    def adapt(
+        self, *, steps: Sequence[str] = DEFAULT_STEPS, seed: int = 0, drop_missing: bool = False, progress: bool = False
+    ) -> Adapted:
+        """Adapt the model to the cameras of the gallery, and encode all tracklets again if that helps.
+
+        Labels are not used. The adapted model is a file in the folder of the gallery. For the steps see
+        `resight.adapt`. An interrupted call continues; until the end, the gallery is as it was.
+
+        Args:
+            steps: Steps to try.
+            seed: Seed of the intervals and of training.
+            drop_missing: Whether to erase tracklets whose files are missing or have changed, if the model is adapted.
+            progress: Whether to show progress bars.
+
+        Raises:
+            DatasetError: If there are too few tracklets.
+            GalleryError: If files are missing or have changed, and `drop_missing` is False.
+            RecipeError: If a step is unknown.
+        """
+        check_steps(steps)
+        whole_number("seed", seed, 0)
+        self.model, adapted = adapt_store(
+            self.store, self.path, self.model, steps=steps, seed=seed, drop_missing=drop_missing, progress=progress
+        )
+        return adapted
 
     def merge(self, other: Gallery | str | PathLike[str], *, progress: bool = False) -> Added:
         """Add the tracklets and the labels of another gallery of the same model.

@@ -73,15 +73,38 @@ def rebuild_store(
                 seen += [item.id for item in block]
                 report(len(seen), store.count())
         if missing and not drop_missing:
-            raise GalleryError(
-                f"the files of {counted(len(missing), 'tracklets')} are missing or have changed, such as those of "
-                f"{missing[0]!r}: restore them, or drop these tracklets with --drop-missing"
-            )
+            raise _missing(missing)
         count = store.replace(header, _staged(staging, set(seen) - set(missing)), seen)
     finally:
         staging.close()
     shutil.rmtree(folder / _STAGING)
     return Rebuilt(count, tuple(missing))
+
+
+def usable_tracklets(store: GalleryStore, drop_missing: bool) -> list[Tracklet]:
+    """Return the tracklets of a gallery whose frames are still there.
+
+    Raises:
+        GalleryError: If frames are missing or have changed, and `drop_missing` is False.
+    """
+    usable: list[Tracklet] = []
+    missing: list[str] = []
+    for block in store.scan():
+        for item in block:
+            if _unchanged(item):
+                usable.append(_tracklet(item))
+            else:
+                missing.append(item.id)
+    if missing and not drop_missing:
+        raise _missing(missing)
+    return usable
+
+
+def _missing(ids: Sequence[str]) -> GalleryError:
+    return GalleryError(
+        f"the files of {counted(len(ids), 'tracklets')} are missing or have changed, such as those of {ids[0]!r}: "
+        "restore them, or drop these tracklets with --drop-missing"
+    )
 
 
 def _open_staging(folder: Path, header: Header) -> SqliteStore:

@@ -29,17 +29,12 @@ def adapt(
     Args:
         out: Model file to write. If adaptation does not help, it holds the model as it was.
         steps: Steps to try, of statistics, encoder, projection and importance.
-        seed: Seed of the intervals.
+        seed: Seed of the intervals and of training.
     """
+    from resight.adaptation.adapt import steps_text
     from resight.api.adapt import adapt as run
-    from resight.tables import Table
 
     adapted = run(dataset, model, out=out, steps=steps, seed=seed, device=device, workers=workers, progress=not as_json)
     card = adapted.checkpoint.metadata["adapted"]
-    lines = []
-    for step in card["steps"].values():
-        if step["agreement"] is not None:
-            lines.append(Table.from_json(step["agreement"]).to_text())
-        lines += [*step["report"], ""]
-    text = "\n".join([*lines, f"wrote {out}"])
+    text = f"{steps_text(card['steps'])}\nwrote {out}"
     print_result({"model": str(out), **card}, text, as_json)

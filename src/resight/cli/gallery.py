@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from resight.cli.adapt import Steps
 from resight.cli.app import WORKERS, Device, Json, Top, Workers, app, print_result, print_search
 from resight.outputs import check_output_file, check_output_folder
 
@@ -193,6 +194,26 @@ def rebuild(
 
     opened = open_gallery(folder)
     result = opened.rebuild(open_model(model, device, workers=workers), drop_missing=drop_missing, progress=not as_json)
+    print_result(result.to_json(), result.to_text(), as_json)
+
+
+@gallery.command(name="adapt")
+def adapt_gallery(
+    folder: Folder, *, steps: Steps = ("statistics", "projection"), seed: int = 0,
+    drop_missing: Annotated[bool, Flag] = False, device: Device = "auto", workers: Workers = WORKERS,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Adapt the model to the cameras of the gallery without labels, and encode all tracklets again if that helps.
+
+    The adapted model is a file in the folder of the gallery. Interrupt it at any time: the same command continues.
+
+    Args:
+        steps: Steps to try, of statistics, encoder, projection and importance.
+        seed: Seed of the intervals and of training.
+        drop_missing: Erase tracklets whose files are missing or have changed, if the model is adapted.
+    """
+    opened = open_gallery(folder, device=device, workers=workers)
+    result = opened.adapt(steps=steps, seed=seed, drop_missing=drop_missing, progress=not as_json)
     print_result(result.to_json(), result.to_text(), as_json)
 
 
