@@ -31,8 +31,10 @@ HEALTH_CHECKS = {
     "health_check_initial_delay_ms": 30_000,
     "health_check_timeout_ms": 60_000,
     "health_check_failure_threshold": 10,
+    "worker_niceness": 0,
 }
-"""Settings of Ray on a machine whose cores are all busy: a process that answers late is not taken for dead."""
+"""Settings of Ray on a machine whose cores are all busy: a process that answers late is not taken for dead, and workers
+get as much time as other programs, where Ray would let nearly all of them go first."""
 
 _Item = TypeVar("_Item")
 

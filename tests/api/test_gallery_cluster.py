@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.api.conftest import MakeModel
 
 from resight.api.gallery import Gallery
 from resight.cluster import HEALTH_CHECKS
@@ -74,6 +75,17 @@ def test_a_node_that_is_lost_costs_only_its_unfinished_blocks(
         assert many.store.verify() == []
         again = many.add(data, cluster="local", workers=1)
         assert again.added == () and again.known == 35
+
+
+def test_a_gallery_is_searched_by_shards(cluster: Any, make_model: MakeModel, manifest: Path, tmp_path: Path) -> None:
+    pytest.importorskip("lance", reason="needs the extra `cluster`")
+    model, place = make_model(), (tmp_path / "site.gallery").as_uri()
+    with Gallery(place, model) as one, Gallery(place, model, cluster="local", shards=1) as many:
+        one.add(f"manifest:{manifest}")
+        expected, found = (gallery.search("door-0001", k=5, cameras=["hall"]) for gallery in (one, many))
+        assert [answer.id for answer in found] == [answer.id for answer in expected]
+        assert found.shards == (1, 1) and "1 of 1 shards answered" in str(found)
+        assert many.remove(["hall-0001"]) and "hall-0001" not in [answer.id for answer in many.search("door-0001")]
 
 
 def test_a_cluster_that_is_not_there_is_reported(

@@ -38,3 +38,17 @@ def same(first: StoredTracklet, second: StoredTracklet) -> bool:
         np.array_equal(getattr(first, n), getattr(second, n)) and getattr(first, n).dtype == getattr(second, n).dtype
         for n in arrays
     )
+
+
+def traces(tracklet: StoredTracklet) -> list[bytes]:
+    """Return bytes that only this tracklet has: beginning, middle and end of its features, mean and pictures."""
+    parts = [tracklet.features.tobytes(), tracklet.mean.tobytes(), *tracklet.strip]
+    whole = [part[place : place + 16] for part in parts for place in (0, len(part) // 2, len(part) - 16)]
+    return [tracklet.key, f"erase-me-{tracklet.entry.source}".encode(), *whole]
+
+
+def large(number: int, rng: np.random.Generator, pictures: int) -> StoredTracklet:
+    """Return a tracklet with pictures of some bytes, whose id and source `traces` knows."""
+    name = f"erase-me-{number:04d}"
+    tracklet = stored(number, id=name, source=f"{number:04d}")
+    return replace(tracklet, strip=tuple(rng.bytes(pictures) for _ in range(8)))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.gallery.stored import HEADER, stored
+from tests.gallery.stored import HEADER, large, stored, traces
 
 from resight.errors import DamagedError, GalleryError
 from resight.gallery import schema
@@ -42,19 +42,6 @@ def store(folder: Path) -> Iterator[SqliteStore]:
 
 def raw(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.iterdir())
-
-
-def traces(tracklet: StoredTracklet) -> list[bytes]:
-    """Return bytes that only this tracklet has: beginning, middle and end of its features, mean and pictures."""
-    parts = [tracklet.features.tobytes(), tracklet.mean.tobytes(), *tracklet.strip]
-    whole = [part[place : place + 16] for part in parts for place in (0, len(part) // 2, len(part) - 16)]
-    return [tracklet.key, f"erase-me-{tracklet.entry.source}".encode(), *whole]
-
-
-def large(number: int, rng: np.random.Generator, pictures: int) -> StoredTracklet:
-    name = f"erase-me-{number:04d}"
-    tracklet = stored(number, id=name, source=f"{number:04d}")
-    return replace(tracklet, strip=tuple(rng.bytes(pictures) for _ in range(8)))
 
 
 @pytest.mark.parametrize("pictures", [60, 2000])
@@ -142,7 +129,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from resight.gallery.sqlite_store import SqliteStore
-from resight.gallery.types import Event
+from resight.gallery.types import Event, StoredTracklet
 from tests.gallery.stored import stored, HEADER
 folder, first, last = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 store = SqliteStore(folder, HEADER)

@@ -1,4 +1,4 @@
-"""The public gallery: tracklets in a folder, added as footage arrives, and searched at any time."""
+"""The public gallery: tracklets that are added as footage arrives, and searched at any time."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from resight.api.gallery_encoding import encode_keyed, header_of, keyed
 from resight.api.gallery_labels import LabelledGallery
 from resight.api.gallery_rebuild import Rebuilt, forget_staged, rebuild_store
 from resight.api.gallery_search import GallerySearch
+from resight.api.gallery_shards import GalleryShards
 from resight.api.model import Model, load_model
 from resight.api.sources import as_tracklets, leads_somewhere
 from resight.errors import GalleryError
@@ -28,8 +29,7 @@ from resight.gallery.contract import GalleryStore
 from resight.gallery.export import TableFormat, export_store
 from resight.gallery.labels import number_of
 from resight.gallery.lifecycle import GalleryInfo, describe_store, expired, merge_stores
-from resight.gallery.schema import is_gallery
-from resight.gallery.sqlite_store import SqliteStore
+from resight.gallery.open_store import gallery_exists, gallery_folder, gallery_name, is_folder, open_store
 from resight.gallery.travel import TravelRules
 from resight.gallery.types import Entry, Filter, Page, Problem, StoredTracklet
 from resight.progress import progress_bar
@@ -39,15 +39,18 @@ from resight.shipped import DEFAULT
 
 
 class Gallery(LabelledGallery):
-    """Tracklets in a folder: added as footage arrives, searched at any time, erased when they are due.
+    """Tracklets in one place: added as footage arrives, searched at any time, erased when they are due.
 
     Args:
-        path: Folder of the gallery.
+        path: Folder of the gallery, or an address such as ``s3://bucket/site.gallery``, see `open_store`.
         model: A `Model`, its name or the path of its file. None is the model with which the gallery was made, or the
             default one for a new gallery.
         create: Whether to make the gallery if there is none.
         device: As in `load_model`, where the model is given by its name.
         workers: As `device`.
+        cluster: Address of a Ray cluster that searches, or ``local`` (extra ``cluster``). The gallery must be at an
+            address that all of its machines can read. Workers hold the means, from the first search until `close`.
+        shards: Number of these workers; None is one for each core of the cluster.
 
     Raises:
         GalleryError: If the folder holds something else, there is no gallery and `create` is False, or the gallery
@@ -57,16 +60,26 @@ class Gallery(LabelledGallery):
 
     def __init__(
         self, path: str | PathLike[str], model: Model | str | Path | None = None, *, create: bool = True,
-        device: str = "auto", workers: int = 0,
+        device: str = "auto", workers: int = 0, cluster: str | None = None, shards: int | None = None,
     ) -> None:  # fmt: skip
-        self.path = Path(path).expanduser()
+        self.address = gallery_name(path)
         self._device, self._workers = device, workers
         header = None
-        exists = is_gallery(self.path)
+        exists = gallery_exists(self.address)
         if (exists and model is not None) or (create and not exists):
             self.model = self._load(DEFAULT if model is None else model)
             header = header_of(self.model)
-        self.store: GalleryStore = SqliteStore(self.path, header)
+        self.store: GalleryStore = open_store(self.address, header)
+        self._shards = None if cluster is None else GalleryShards(self.store, cluster, shards)
+
+    @property
+    def path(self) -> Path:
+        """Folder of the gallery.
+
+        Raises:
+            GalleryError: If it is on object storage.
+        """
+        return gallery_folder(self.address)
 
     @cached_property
     def model(self) -> Model:
@@ -78,7 +91,7 @@ class Gallery(LabelledGallery):
         stored = self.store.header
         model = self._load(stored.model)
         if not stored.fits(header_of(model)):
-            raise other_model(self.path, stored, header_of(model))
+            raise other_model(self.address, stored, header_of(model))
         return model
 
     def _load(self, model: Model | str | Path) -> Model:
@@ -87,7 +100,7 @@ class Gallery(LabelledGallery):
         return load_model(model, device=self._device, keep_features=False, workers=self._workers)
 
     def __repr__(self) -> str:
-        return f"<resight.Gallery {self.path}: {len(self):,} tracklets, model {self.store.header.model}>"
+        return f"<resight.Gallery {self.address}: {len(self):,} tracklets, model {self.store.header.model}>"
 
     def __len__(self) -> int:
         return self.store.count()
@@ -105,7 +118,9 @@ class Gallery(LabelledGallery):
         self.close()
 
     def close(self) -> None:
-        """Release the files of the gallery."""
+        """Release the files of the gallery, and end its shards."""
+        if self._shards is not None:
+            self._shards.close()
         self.store.close()
 
     def add(
@@ -175,8 +190,8 @@ class Gallery(LabelledGallery):
                 return tuple(self.store.fetch(list(members)))
             if not (reference and leads_somewhere(reference)):
                 raise GalleryError(
-                    f"{reference[:80]!r} is neither the id of a tracklet in the gallery {self.path}, nor a folder of "
-                    "frames or a picture"
+                    f"{reference[:80]!r} is neither the id of a tracklet in the gallery {self.address}, nor a folder "
+                    "of frames or a picture"
                 )
         elif isinstance(reference, (list, tuple)):
             several = [item for item in reference if isinstance(item, StoredTracklet) or item in self]
@@ -220,6 +235,7 @@ class Gallery(LabelledGallery):
         how = GallerySearch(
             self.store, self.model.checkpoint.aggregator, self.model.compute, self.groups(), self.judge,
             None if rules is None else self.rules(rules), rerank,
+            None if self._shards is None else self._shards.started(self.model),
         )  # fmt: skip
         return how.answers(references, k, as_filter(**conditions), None if exact else shortlist)
 
@@ -265,8 +281,9 @@ class Gallery(LabelledGallery):
             The ids that were stored.
         """
         erased = [ids] if isinstance(ids, str) else list(ids)
-        forget_staged(self.path, erased)
-        discard_adaptation(self.path)
+        forget_staged(self.address, erased)
+        if is_folder(self.address):
+            discard_adaptation(self.path)
         return self.store.remove(erased)
 
     def expire(self, older_than: float) -> list[str]:
@@ -287,7 +304,7 @@ class Gallery(LabelledGallery):
 
     def info(self) -> GalleryInfo:
         """Return what the gallery holds; printing it shows the numbers of tracklets by camera, times and size."""
-        return describe_store(self.store, str(self.path))
+        return describe_store(self.store, self.address)
 
     def export(
         self, out: str | PathLike[str], *, table: TableFormat = "csv", progress: bool = False,
@@ -326,7 +343,7 @@ class Gallery(LabelledGallery):
             GalleryError: If files are missing or have changed, and `drop_missing` is False.
         """
         model = self._load(model)
-        rebuilt = rebuild_store(self.store, self.path, model, drop_missing=drop_missing, progress=progress)
+        rebuilt = rebuild_store(self.store, self.address, model, drop_missing=drop_missing, progress=progress)
         self.model = model
         return rebuilt
 
@@ -346,7 +363,8 @@ class Gallery(LabelledGallery):
 
         Raises:
             DatasetError: If there are too few tracklets.
-            GalleryError: If files are missing or have changed, and `drop_missing` is False.
+            GalleryError: If files are missing or have changed, and `drop_missing` is False; or if the gallery is on
+                object storage.
             RecipeError: If a step is unknown.
         """
         check_steps(steps)

@@ -64,7 +64,7 @@ def adapt_store(
     kept = folder / _KEPT.format(file_hash(new)[:12])
     new.replace(kept)
     adapted = Model(checkpoint, name=str(kept), compute=model.compute, workers=model.workers)
-    rebuilt = rebuild_store(store, folder, adapted, drop_missing=drop_missing, progress=progress)
+    rebuilt = rebuild_store(store, str(folder), adapted, drop_missing=drop_missing, progress=progress)
     for path in folder.glob(_KEPT.format("*")):
         if path != kept:
             path.unlink()

@@ -85,6 +85,8 @@ class GalleryAnswers(Sequence[GalleryAnswer]):
         shortlist: Size of the shortlist; None if the result is exact.
         judged: Rate and source of threshold and probabilities, in one sentence; empty if there are none.
         excluded: Ids of candidates that rules of time and place exclude, with the reason.
+        shards: Number of shards that answered, and of all shards; None if the gallery is not divided. If not all have
+            answered, the answers are those of the others, and `searched` counts theirs.
     """
 
     references: tuple[StoredTracklet, ...]
@@ -95,6 +97,7 @@ class GalleryAnswers(Sequence[GalleryAnswer]):
     answers: tuple[GalleryAnswer, ...] = ()
     judged: str = ""
     excluded: tuple[tuple[str, Effect], ...] = ()
+    shards: tuple[int, int] | None = None
 
     def __len__(self) -> int:
         return len(self.answers)
@@ -116,6 +119,13 @@ class GalleryAnswers(Sequence[GalleryAnswer]):
         """Ids of the references."""
         return ", ".join(reference.id for reference in self.references)
 
+    @property
+    def incomplete(self) -> str:
+        """What is missing, in one sentence; empty if all shards have answered."""
+        if self.shards is None or self.shards[0] == self.shards[1]:
+            return ""
+        return f"only {self.shards[0]} of {self.shards[1]} shards answered: tracklets of the others are missing"
+
     def save(self, path: Path | str) -> None:
         """Write a self-contained HTML page with film strips of the references and the answers.
 
@@ -136,6 +146,8 @@ class GalleryAnswers(Sequence[GalleryAnswer]):
         if self.judged:
             lines.append(f"* above the threshold: {self.judged}")
         lines.append(f"{self.searched:,} tracklets searched, {self.scored:,} of them compared by clip pairs")
+        if self.shards is not None:
+            lines.append(self.incomplete or f"{self.shards[0]} of {self.shards[1]} shards answered")
         return "\n".join(lines)
 
     def _line(self, answer: GalleryAnswer) -> str:
@@ -154,6 +166,7 @@ class GalleryAnswers(Sequence[GalleryAnswer]):
             "shortlist": self.shortlist,
             "judged": self.judged,
             "excluded": [{"id": id_, **effect.to_json()} for id_, effect in self.excluded],
+            "shards": None if self.shards is None else {"answered": self.shards[0], "all": self.shards[1]},
         }
 
 

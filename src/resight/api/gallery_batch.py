@@ -20,7 +20,8 @@ COLUMNS = (
     "query", "rank", "id", "similarity", "probability", "identity", "camera", "start", "end", "source", "person",
     "frames", "quality", "added", "error",
 )  # fmt: skip
-"""Columns of the table: one line per answer, or one with `error` for a query that cannot be searched for."""
+"""Columns of the table: one line per answer, or one with `error` for a query that cannot be searched for.
+Answers of only a part of the shards have an `error`, too."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class BatchSummary:
     Attributes:
         queries: Number of queries.
         answers: Number of answers.
-        failed: Query and reason of those that could not be searched for.
+        failed: Query and reason of those that could not be searched for, or not in all shards.
     """
 
     queries: int
@@ -94,12 +95,15 @@ def search_many(
         for number, query in enumerate(queries, start=1):
             name = ", ".join(map(str, query)) if isinstance(query, (list, tuple)) else str(query)
             try:
-                rows = list(_rows(name, search(query)))
+                found = search(query)
+                rows = list(_rows(name, found))
             except (GalleryError, DatasetError) as error:
                 failed.append((name, str(error)))
                 rows = [{"query": name, "error": str(error)}]
             else:
                 answers += len(rows)
+                if found.incomplete:
+                    failed.append((name, found.incomplete))
             _write(file, table, rows)
             report(number, len(queries))
     return BatchSummary(len(queries), answers, tuple(failed))
@@ -108,7 +112,8 @@ def search_many(
 def _rows(query: str, answers: GalleryAnswers) -> Iterator[dict[str, Any]]:
     for answer in answers:
         values = answer.to_json()
-        yield {"query": query, **{name: values[name] for name in COLUMNS if name in values}}
+        row = {"query": query, **{name: values[name] for name in COLUMNS if name in values}}
+        yield row | {"error": answers.incomplete} if answers.incomplete else row
 
 
 def _write(file: Any, table: csv.DictWriter[str] | None, rows: Iterable[dict[str, Any]]) -> None:

@@ -1,11 +1,12 @@
 """Encode the tracklets of a gallery again with another model.
 
-The new features are first stored in a gallery of their own inside the folder, so that an interrupted call continues,
-and then replace the old ones in one step.
+The new features are first stored in a gallery of their own, so that an interrupted call continues, and then replace
+the old ones in one step. It is inside the folder, or in the cache of this user if the gallery is on object storage.
 """
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,8 +19,10 @@ from resight.api.gallery_encoding import Keyed, encode_keyed, header_of, keyed
 from resight.api.model import Model
 from resight.data.frames import frame_content
 from resight.errors import FrameError, GalleryError
+from resight.features.store import cache_folder
 from resight.gallery.contract import GalleryStore
 from resight.gallery.describe import content_key
+from resight.gallery.lance_address import as_address, local_folder
 from resight.gallery.lifecycle import all_entries
 from resight.gallery.schema import is_gallery
 from resight.gallery.sqlite_store import SqliteStore
@@ -29,7 +32,7 @@ from resight.tracklet import JUNK, Tracklet
 from resight.words import counted
 
 _STAGING = "rebuild"
-"""Folder of the new features inside of the gallery while they are made."""
+"""Folder of the new features while they are made."""
 
 _AT_ONCE = 16
 
@@ -56,11 +59,12 @@ class Rebuilt:
 
 
 def rebuild_store(
-    store: GalleryStore, folder: Path, model: Model, *, drop_missing: bool = False, progress: bool = False
+    store: GalleryStore, place: str, model: Model, *, drop_missing: bool = False, progress: bool = False
 ) -> Rebuilt:
     """Encode all tracklets of a gallery with another model, see `Gallery.rebuild`."""
     header = header_of(model)
-    staging = _open_staging(folder / _STAGING, header)
+    folder = _staging_folder(place)
+    staging = _open_staging(folder, header)
     try:
         staging.remove(_gone_from(store, staging))  # while an interrupted call was encoding
         seen: list[str] = []
@@ -77,7 +81,7 @@ def rebuild_store(
         count = store.replace(header, _staged(staging, set(seen) - set(missing)), seen)
     finally:
         staging.close()
-    shutil.rmtree(folder / _STAGING)
+    shutil.rmtree(folder)
     return Rebuilt(count, tuple(missing))
 
 
@@ -107,6 +111,13 @@ def _missing(ids: Sequence[str]) -> GalleryError:
     )
 
 
+def _staging_folder(place: str) -> Path:
+    folder = local_folder(as_address(place))
+    if folder is not None:
+        return folder / _STAGING
+    return cache_folder() / _STAGING / hashlib.sha256(place.encode()).hexdigest()[:16]
+
+
 def _open_staging(folder: Path, header: Header) -> SqliteStore:
     """Open the new features of an interrupted call, unless they are those of another model."""
     try:
@@ -122,18 +133,19 @@ def _gone_from(store: GalleryStore, staging: GalleryStore) -> list[str]:
     return [entry.id for entry in all_entries(staging) if entry.id not in stored]
 
 
-def forget_staged(folder: Path, ids: Sequence[str]) -> None:
+def forget_staged(place: str, ids: Sequence[str]) -> None:
     """Erase the new features of tracklets that are being encoded again, or were when a call was interrupted.
 
     Args:
-        folder: The gallery.
+        place: The gallery.
         ids: Ids of the tracklets.
     """
-    if is_gallery(folder / _STAGING):
+    folder = _staging_folder(place)
+    if is_gallery(folder):
         try:
-            staging = SqliteStore(folder / _STAGING)
+            staging = SqliteStore(folder)
         except GalleryError:  # it was interrupted before it had anything
-            shutil.rmtree(folder / _STAGING, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
             return
         try:
             staging.remove(ids)

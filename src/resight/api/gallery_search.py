@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ from resight.gallery.search import Candidate, Candidates, pooled, score_tracklet
 from resight.gallery.travel import Effect, TravelRules
 from resight.gallery.types import Filter, StoredTracklet
 from resight.models.aggregators import Aggregator
+
+if TYPE_CHECKING:
+    from resight.gallery.shards import Shards
 
 SPARE = 100
 """Further candidates of an exact search with rules, which may exclude some or change their order."""
@@ -39,6 +43,7 @@ class GallerySearch:
         judge: For probabilities; None if there are none.
         rules: Rules of time and place; None if there are none.
         rerank: Whether to order the answers by the neighbours that they share with the query.
+        shards: Workers that have the tracklets; None searches in this process.
     """
 
     store: GalleryStore
@@ -48,6 +53,7 @@ class GallerySearch:
     judge: Judge | None
     rules: TravelRules | None
     rerank: bool = False
+    shards: Shards | None = None
 
     def answers(
         self, references: Sequence[StoredTracklet], k: int, where: Filter, shortlist: int | None
@@ -71,12 +77,16 @@ class GallerySearch:
         count = k
         if confirmed or self.rules is not None or self.rerank:
             count = k + SPARE if shortlist is None else max(k, shortlist)
-        found = search_store(
-            self.store, pooled(person), self.aggregator, count, where=where, shortlist=shortlist, compute=self.compute
-        )
+        query = pooled(person)
+        if self.shards is not None:
+            found = self.shards.search(query, count, where=where, shortlist=shortlist)
+        else:
+            found = search_store(
+                self.store, query, self.aggregator, count, where=where, shortlist=shortlist, compute=self.compute
+            )
+        searched = self.store.count(where) if found.searched is None else found.searched
         found = self._without_themselves(found, person, frozenset(confirmed))
-        searched = self.store.count(where)
-        answers = GalleryAnswers(person, self.aggregator, searched, found.scored, shortlist)
+        answers = GalleryAnswers(person, self.aggregator, searched, found.scored, shortlist, shards=found.shards)
         if self.judge is not None:
             answers = replace(answers, judged=self.judge.line())
         listed, excluded = self._judged(found.best, person, answers, searched)
@@ -99,7 +109,7 @@ class GallerySearch:
                 best += score_tracklets(others, [candidate.tracklet], self.aggregator, 1, self.compute).best
             else:
                 best.append(candidate)
-        return Candidates(tuple(sorted(best, key=lambda item: -item.similarity)), found.scored)
+        return replace(found, best=tuple(sorted(best, key=lambda item: -item.similarity)))
 
     def _judged(
         self, best: Sequence[Candidate], person: Sequence[StoredTracklet], answers: GalleryAnswers, searched: int

@@ -19,7 +19,7 @@ from resight.data.readers.listing import natural_order
 from resight.data.readers.names import one_spelling
 from resight.errors import DatasetError, ShapeError
 from resight.gallery.labelled import labelled_dataset
-from resight.gallery.sqlite_store import SqliteStore
+from resight.gallery.open_store import open_store
 from resight.packs import packed_names
 from resight.progress import note
 from resight.tracklet import JUNK, Dataset, Tracklet
@@ -77,16 +77,16 @@ def open_dataset(dataset: str | Dataset) -> Dataset:
     if isinstance(dataset, Dataset):
         return dataset
     kind, _, place = dataset.partition(":") if isinstance(dataset, str) else ("", "", "")
-    opened = _open_labels(Path(place)) if kind == "labels" else read_dataset(dataset)
+    opened = _open_labels(place) if kind == "labels" else read_dataset(dataset)
     for text in opened.notes:
         note(text)
     return opened
 
 
-def _open_labels(folder: Path) -> Dataset:
-    store = SqliteStore(folder.expanduser())
+def _open_labels(place: str) -> Dataset:
+    store = open_store(place)
     try:
-        return labelled_dataset(store, folder)
+        return labelled_dataset(store, Path(place))
     finally:
         store.close()
 

@@ -103,7 +103,7 @@ def ingest(
     source: Path, out: Path, *, tracks: Path | None = None, camera: str | None = None, detector: str = "hog",
     margin: Annotated[float, RARE] = 0.05, min_height: int = 48, min_frames: int = 8,
     max_gap: Annotated[float, RARE] = 1.0, min_score: Annotated[float | None, RARE] = None,
-    first_frame: Annotated[int | None, RARE] = None, classes: str = "", gallery: Path | None = None,
+    first_frame: Annotated[int | None, RARE] = None, classes: str = "", gallery: str | None = None,
     same_ids: Annotated[bool, Parameter(negative=())] = False,
     redo: Annotated[bool, Parameter(negative=())] = False, as_json: Json = False,
 ) -> None:  # fmt: skip

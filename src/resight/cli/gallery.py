@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 gallery = App(name="gallery", help="Keep tracklets in a folder: add footage as it arrives, search it, erase it.")
 app.command(gallery)
 
-Folder = Annotated[Path, Parameter(help="Folder of the gallery.")]
+Folder = Annotated[str, Parameter(help="Folder of the gallery, or its address such as s3://bucket/site.gallery.")]
 Cameras = Annotated[str, Parameter(help="Only these cameras: names, separated by commas.")]
 After = Annotated[str | None, Parameter(help="Only tracklets that end at or after this time, as 2026-05-01T10:00.")]
 Before = Annotated[str | None, Parameter(help="Only tracklets that start at or before this time.")]
 ModelName = Annotated[
     Path | None,
     Parameter(help="Model as in `resight search`. By default that of the gallery, or open for a new one."),
+]
+Cluster = Annotated[
+    str | None,
+    Parameter(help="Search with one worker for each core of a Ray cluster, by its address, or of this machine: local."),
 ]
 Flag = Parameter(negative=())
 
@@ -52,7 +56,7 @@ def add(
 def search(
     folder: Folder, query: list[str], *, k: Top = 10, cameras: Cameras = "", after: After = None,
     before: Before = None, exact: Annotated[bool, Flag] = False, rules: Path | None = None, out: Path | None = None,
-    device: Device = "auto", as_json: Json = False,
+    cluster: Cluster = None, device: Device = "auto", as_json: Json = False,
 ) -> None:  # fmt: skip
     """Find the stored tracklets that are most similar to a person.
 
@@ -64,16 +68,18 @@ def search(
     """
     if out is not None:
         check_output_file(out)
-    answers = open_gallery(folder, None, device).search(
-        query, k=k, exact=exact, cameras=_names(cameras), after=after, before=before, rules=rules
-    )
+    with open_gallery(folder, None, device, cluster=cluster) as opened:
+        answers = opened.search(
+            query, k=k, exact=exact, cameras=_names(cameras), after=after, before=before, rules=rules
+        )  # fmt: skip
     print_search(answers, out, as_json)
 
 
 @gallery.command
 def batch(
     folder: Folder, queries: Path, out: Path, *, k: Top = 10, cameras: Cameras = "", after: After = None,
-    before: Before = None, exact: Annotated[bool, Flag] = False, device: Device = "auto", as_json: Json = False,
+    before: Before = None, exact: Annotated[bool, Flag] = False, cluster: Cluster = None,
+    device: Device = "auto", as_json: Json = False,
 ) -> None:  # fmt: skip
     """Search for many persons at once, and write the answers as a table.
 
@@ -87,9 +93,10 @@ def batch(
 
     check_output_file(out)
     lines = read_queries(queries)
-    summary = open_gallery(folder, None, device).search_many(
-        lines, out, progress=not as_json, k=k, exact=exact, cameras=_names(cameras), after=after, before=before
-    )
+    with open_gallery(folder, None, device, cluster=cluster) as opened:
+        summary = opened.search_many(
+            lines, out, progress=not as_json, k=k, exact=exact, cameras=_names(cameras), after=after, before=before
+        )
     print_result(summary.to_json(), f"{summary.to_text()}\nwrote {out}", as_json)
     if summary.failed:
         raise SystemExit(1)
@@ -218,30 +225,33 @@ def adapt_gallery(
 
 
 @gallery.command
-def merge(folder: Folder, other: Path, *, as_json: Json = False) -> None:
+def merge(folder: Folder, other: str, *, as_json: Json = False) -> None:
     """Add the tracklets and labels of another gallery of the same model.
 
     Args:
-        other: Folder of the other gallery, which is not changed.
+        other: Folder or address of the other gallery, which is not changed.
     """
     result = open_gallery(folder).merge(other, progress=not as_json)
     print_result(result.to_json(), result.to_text(), as_json)
 
 
 def open_gallery(
-    folder: Path, model: Path | None = None, device: str = "auto", workers: int = 0, *, create: bool = False
-) -> Gallery:
+    folder: str, model: Path | None = None, device: str = "auto", workers: int = 0, *, create: bool = False,
+    cluster: str | None = None,
+) -> Gallery:  # fmt: skip
     """Open a gallery; its model is loaded with the given device and number of workers when it is needed."""
     from resight.api.gallery import Gallery
 
-    return Gallery(folder, None if model is None else str(model), create=create, device=device, workers=workers)
+    return Gallery(
+        folder, None if model is None else str(model), create=create, device=device, workers=workers, cluster=cluster
+    )
 
 
 def _names(text: str) -> list[str] | None:
     return [name.strip() for name in text.split(",") if name.strip()] or None
 
 
-def _not_stored(folder: Path, ids: list[str]) -> Exception:
+def _not_stored(folder: str, ids: list[str]) -> Exception:
     from resight.errors import GalleryError
 
     return GalleryError(f"{folder} has no tracklet {ids[0]!r}")

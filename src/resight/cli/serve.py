@@ -15,13 +15,13 @@ FLAG = Parameter(negative=())
 
 @app.command
 def serve(
-    gallery: Path, *, host: str = "127.0.0.1", port: int = 8000, token: Path | None = None,
+    gallery: str, *, host: str = "127.0.0.1", port: int = 8000, token: Path | None = None,
     login: Annotated[bool, FLAG] = False, name: Annotated[tuple[str, ...], FLAG] = (), device: Device = "auto",
 ) -> None:  # fmt: skip
     """Serve a gallery as a web page, and as JSON for programs.
 
     Args:
-        gallery: Folder of the gallery.
+        gallery: Folder or address of the gallery.
         host: Address to listen on. Other machines can reach addresses other than 127.0.0.1; users then need a token.
         port: Port to listen on; 0 takes a free one.
         token: File with the token, made if it is missing; by default, a new token is printed at every start.

@@ -26,12 +26,12 @@ def check_features(tracklets: Sequence[StoredTracklet], dim: int) -> None:
             raise GalleryError(f"{tracklet.id!r} has features that are not finite numbers: check the model")
 
 
-def not_stored(folder: Path, id_: str) -> GalleryError:
+def not_stored(folder: Path | str, id_: str) -> GalleryError:
     """Return the error that there is no tracklet of an id."""
     return GalleryError(f"the gallery {folder} has no tracklet {id_!r}")
 
 
-def other_model(folder: Path, stored: Header, given: Header) -> GalleryError:
+def other_model(folder: Path | str, stored: Header, given: Header) -> GalleryError:
     """Return the error of opening a gallery with another model than its own."""
     return GalleryError(
         f"the gallery {folder} holds features of the model {stored.model}, not of {given.model}: use that model, or "

@@ -1,4 +1,4 @@
-"""Mean features of a gallery in memory, kept up to date with its file.
+"""Mean features of a gallery in memory, and of one in SQLite kept up to date with its file.
 
 Legend: Q queries, n tracklets, D features.
 """
@@ -20,95 +20,29 @@ _BLOCK = 8192
 
 
 @dataclass(frozen=True, eq=False)
-class _Block:
+class Block:
+    """Some tracklets: their numbers in the order of adding, ids, and means (n, D)."""
+
     seqs: NDArray[np.int64]
     ids: tuple[str, ...]
     values: NDArray[np.float32]
 
-    def kept(self, keep: NDArray[np.bool_]) -> _Block:
-        return _Block(self.seqs[keep], tuple(np.array(self.ids, object)[keep]), self.values[keep])
+    def kept(self, keep: NDArray[np.bool_]) -> Block:
+        """Return only some of them."""
+        return Block(self.seqs[keep], tuple(np.array(self.ids, object)[keep]), self.values[keep])
 
 
-class MeanCache:
-    """The means of all tracklets of one SQLite file, read once and then only what changes.
+class MeanBlocks:
+    """Means of tracklets in blocks.
 
     Args:
-        header: Which features the gallery holds.
+        dim: D.
+        blocks: The blocks, in the order of adding.
     """
 
-    def __init__(self, header: Header) -> None:
-        self.header = header
-        self.dim = header.dim
-        self._blocks: tuple[_Block, ...] = ()
-        self._last = 0
-        self._unreadable = 0
-        self._version: int | None = None
-
-    def invalidate(self) -> None:
-        """Have the next `update` look for changes: this connection has made some."""
-        self._version = None
-
-    def update(self, database: sqlite3.Connection) -> None:
-        """Read what was added, and drop what was removed, since the last call."""
-        (version,) = database.execute("PRAGMA data_version").fetchone()
-        if version == self._version:
-            return
-        with snapshot(database):
-            self._add_new(database)
-            (stored,) = database.execute("SELECT count(*) FROM tracklets").fetchone()
-            if stored != sum(len(block.seqs) for block in self._blocks) + self._unreadable:
-                self._drop_removed(database)
-        self._version = version
-
-    def _add_new(self, database: sqlite3.Connection) -> None:
-        blocks = list(self._blocks)
-        while rows := database.execute(
-            "SELECT seq, id FROM tracklets WHERE seq > ? ORDER BY seq LIMIT ?", (self._last, _BLOCK)
-        ).fetchall():
-            means = self._read(database, rows[0][0], rows[-1][0])
-            readable = [(seq, id_) for seq, id_ in rows if seq in means]
-            self._unreadable += len(rows) - len(readable)
-            if readable:
-                values = np.empty((len(readable), self.dim), np.float32)
-                for place, (seq, _) in enumerate(readable):
-                    values[place] = means[seq]
-                blocks.append(_Block(np.array([s for s, _ in readable]), tuple(i for _, i in readable), values))
-            self._last = rows[-1][0]
-        self._blocks = _joined(blocks)
-
-    def _read(self, database: sqlite3.Connection, first: int, last: int) -> dict[int, NDArray[np.float32]]:
-        """Return the readable means of a range of tracklets: one by one if some are damaged."""
-        query = "SELECT seq, mean, checksum FROM means WHERE seq BETWEEN ? AND ?"
-        try:
-            return {seq: self._checked(row) for seq, *row in database.execute(query, (first, last))}
-        except (sqlite3.DatabaseError, DamagedRowError):
-            found: dict[int, NDArray[np.float32]] = {}
-            for seq in range(first, last + 1):
-                try:
-                    found |= {seq: self._checked(row) for seq, *row in database.execute(query, (seq, seq))}
-                except (sqlite3.DatabaseError, DamagedRowError):
-                    continue
-            return found
-
-    def _checked(self, row: list[bytes]) -> NDArray[np.float32]:
-        mean = read_mean(row)
-        if len(mean) != self.dim:
-            raise DamagedRowError("the mean feature has another dimension")
-        return mean
-
-    def _drop_removed(self, database: sqlite3.Connection) -> None:
-        stored = np.array([seq for (seq,) in database.execute("SELECT seq FROM tracklets ORDER BY seq")], np.int64)
-        blocks = []
-        for block in self._blocks:
-            keep = np.isin(block.seqs, stored)
-            blocks.append(block if keep.all() else block.kept(keep))
-        self._blocks = tuple(block for block in blocks if len(block.seqs))
-        self._unreadable = len(stored) - sum(len(block.seqs) for block in self._blocks)
-
-    @property
-    def unreadable(self) -> int:
-        """Number of stored tracklets whose mean is damaged, so that no search finds them."""
-        return self._unreadable
+    def __init__(self, dim: int, blocks: tuple[Block, ...] = ()) -> None:
+        self.dim = dim
+        self._blocks = blocks
 
     def chosen(self, seqs: NDArray[np.int64] | None) -> tuple[list[str], NDArray[np.float32]]:
         """Return ids and means of the tracklets with these seqs, in the order of adding; None is all."""
@@ -156,12 +90,93 @@ class MeanCache:
         return [([id_ for _, _, id_ in best], np.array([-c for c, _, _ in best], np.float32)) for best in found]
 
 
-def _joined(blocks: list[_Block]) -> tuple[_Block, ...]:
+class MeanCache(MeanBlocks):
+    """The means of all tracklets of one SQLite file, read once and then only what changes.
+
+    Args:
+        header: Which features the gallery holds.
+    """
+
+    def __init__(self, header: Header) -> None:
+        super().__init__(header.dim)
+        self.header = header
+        self._last = 0
+        self._unreadable = 0
+        self._version: int | None = None
+
+    def invalidate(self) -> None:
+        """Have the next `update` look for changes: this connection has made some."""
+        self._version = None
+
+    def update(self, database: sqlite3.Connection) -> None:
+        """Read what was added, and drop what was removed, since the last call."""
+        (version,) = database.execute("PRAGMA data_version").fetchone()
+        if version == self._version:
+            return
+        with snapshot(database):
+            self._add_new(database)
+            (stored,) = database.execute("SELECT count(*) FROM tracklets").fetchone()
+            if stored != sum(len(block.seqs) for block in self._blocks) + self._unreadable:
+                self._drop_removed(database)
+        self._version = version
+
+    def _add_new(self, database: sqlite3.Connection) -> None:
+        blocks = list(self._blocks)
+        while rows := database.execute(
+            "SELECT seq, id FROM tracklets WHERE seq > ? ORDER BY seq LIMIT ?", (self._last, _BLOCK)
+        ).fetchall():
+            means = self._read(database, rows[0][0], rows[-1][0])
+            readable = [(seq, id_) for seq, id_ in rows if seq in means]
+            self._unreadable += len(rows) - len(readable)
+            if readable:
+                values = np.empty((len(readable), self.dim), np.float32)
+                for place, (seq, _) in enumerate(readable):
+                    values[place] = means[seq]
+                blocks.append(Block(np.array([s for s, _ in readable]), tuple(i for _, i in readable), values))
+            self._last = rows[-1][0]
+        self._blocks = _joined(blocks)
+
+    def _read(self, database: sqlite3.Connection, first: int, last: int) -> dict[int, NDArray[np.float32]]:
+        """Return the readable means of a range of tracklets: one by one if some are damaged."""
+        query = "SELECT seq, mean, checksum FROM means WHERE seq BETWEEN ? AND ?"
+        try:
+            return {seq: self._checked(row) for seq, *row in database.execute(query, (first, last))}
+        except (sqlite3.DatabaseError, DamagedRowError):
+            found: dict[int, NDArray[np.float32]] = {}
+            for seq in range(first, last + 1):
+                try:
+                    found |= {seq: self._checked(row) for seq, *row in database.execute(query, (seq, seq))}
+                except (sqlite3.DatabaseError, DamagedRowError):
+                    continue
+            return found
+
+    def _checked(self, row: list[bytes]) -> NDArray[np.float32]:
+        mean = read_mean(row)
+        if len(mean) != self.dim:
+            raise DamagedRowError("the mean feature has another dimension")
+        return mean
+
+    def _drop_removed(self, database: sqlite3.Connection) -> None:
+        stored = np.array([seq for (seq,) in database.execute("SELECT seq FROM tracklets ORDER BY seq")], np.int64)
+        blocks = []
+        for block in self._blocks:
+            keep = np.isin(block.seqs, stored)
+            blocks.append(block if keep.all() else block.kept(keep))
+        self._blocks = tuple(block for block in blocks if len(block.seqs))
+        self._unreadable = len(stored) - sum(len(block.seqs) for block in self._blocks)
+
+    @property
+    def unreadable(self) -> int:
+        """Number of stored tracklets whose mean is damaged, so that no search finds them."""
+        return self._unreadable
+
+
+def _joined(blocks: list[Block]) -> tuple[Block, ...]:
     """Join the last blocks while they are small, so that many small additions do not make many blocks."""
     while len(blocks) > 1 and len(blocks[-1].seqs) + len(blocks[-2].seqs) <= _BLOCK:
         last, before = blocks.pop(), blocks.pop()
         blocks.append(
-            _Block(
+            Block(
                 np.concatenate([before.seqs, last.seqs]),
                 before.ids + last.ids,
                 np.concatenate([before.values, last.values]),

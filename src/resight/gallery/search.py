@@ -14,6 +14,7 @@ from resight.gallery.contract import GalleryStore
 from resight.gallery.describe import unit_mean
 from resight.gallery.types import Filter, StoredTracklet
 from resight.models.aggregators import Aggregator
+from resight.scoring.bounds import bound_similarities
 from resight.scoring.search import search_exactly
 
 _BLOCK = 512
@@ -35,10 +36,31 @@ class Candidates:
     Attributes:
         best: The best, best first.
         scored: Number of tracklets that were compared by their clip pairs.
+        searched: Number of tracklets that meet the conditions; None if they were not counted.
+        shards: Number of shards that answered, and of all shards; None if the gallery is not divided.
     """
 
     best: tuple[Candidate, ...]
     scored: int
+    searched: int | None = None
+    shards: tuple[int, int] | None = None
+
+
+class Floor:
+    """The k-th best similarity so far: what is less similar cannot be among the k best.
+
+    Args:
+        k: Number of answers.
+    """
+
+    def __init__(self, k: int) -> None:
+        self._k = k
+        self._best: list[float] = []
+
+    def raise_by(self, similarities: Sequence[float]) -> float:
+        """Take further similarities into account, and return the floor; minus infinity if there are less than k."""
+        self._best = sorted([*self._best, *similarities], reverse=True)[: self._k]
+        return self._best[-1] if len(self._best) == self._k else -np.inf
 
 
 def pooled(references: Sequence[StoredTracklet]) -> NDArray[np.float32]:
@@ -72,17 +94,50 @@ def search_store(
             compares all, and skips those that cannot be among the best by a proven bound.
         compute: Device and precision.
     """
-    if shortlist is not None:
-        ids, _ = store.nearest(unit_mean(query)[None], max(shortlist, k), where)[0]
-        # Unlike fetch, this leaves out what is damaged, or was removed a moment ago.
-        listed = [tracklet for block in store.scan(Filter(ids=frozenset(ids))) for tracklet in block]
-        return score_tracklets(query, listed, aggregator, k, compute)
-    best = Candidates((), 0)
+    if shortlist is None:
+        return search_all(store, query, aggregator, k, where, compute, Floor(k))
+    ids, _ = store.nearest(unit_mean(query)[None], max(shortlist, k), where)[0]
+    return search_listed(store, query, ids, aggregator, k, compute)
+
+
+def search_listed(
+    store: GalleryStore, query: NDArray[np.float32], ids: Sequence[str], aggregator: Aggregator, k: int,
+    compute: Compute,
+) -> Candidates:  # fmt: skip
+    """Return the k most similar of some stored tracklets, see `search_store`."""
+    # Unlike fetch, this leaves out what is damaged, or was removed a moment ago.
+    listed = [tracklet for block in store.scan(Filter(ids=frozenset(ids))) for tracklet in block]
+    return score_tracklets(query, listed, aggregator, k, compute)
+
+
+def search_all(
+    store: GalleryStore, query: NDArray[np.float32], aggregator: Aggregator, k: int, where: Filter, compute: Compute,
+    floor: Floor,
+) -> Candidates:  # fmt: skip
+    """Return the k most similar of all stored tracklets, see `search_store`.
+
+    Args:
+        floor: It is told all similarities that can be among the best, and rules out tracklets whose bound is below it.
+    """
+    best, lowest = Candidates((), 0), -np.inf
     for block in store.scan(where, _BLOCK):
-        found = score_tracklets(query, block, aggregator, k, compute)
+        found = score_tracklets(query, _not_below(lowest, query, block, aggregator, compute), aggregator, k, compute)
+        lowest = floor.raise_by([candidate.similarity for candidate in found.best])
         both = sorted((*best.best, *found.best), key=lambda candidate: -candidate.similarity)  # stable: oldest first
         best = Candidates(tuple(both[:k]), best.scored + found.scored)
     return best
+
+
+def _not_below(
+    lowest: float, query: NDArray[np.float32], tracklets: Sequence[StoredTracklet], aggregator: Aggregator,
+    compute: Compute,
+) -> Sequence[StoredTracklet]:  # fmt: skip
+    """Return the tracklets whose similarity can be `lowest` or more."""
+    if lowest == -np.inf or not aggregator.bounded_by_cosines or not tracklets:
+        return tracklets
+    gallery = as_features([item.features for item in tracklets], [item.id for item in tracklets])
+    upper = bound_similarities(query[None].astype(np.float32), gallery.values, compute=compute).upper[0]
+    return [tracklets[place] for place in np.flatnonzero(upper >= lowest).tolist()]
 
 
 def score_tracklets(
