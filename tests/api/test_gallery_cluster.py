@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.api.conftest import MakeModel
+from tests.ray_cluster import local_cluster
 
 from resight.api.gallery import Gallery
-from resight.cluster import HEALTH_CHECKS
 from resight.errors import ClusterError
 from resight.tracklet import Dataset, Tracklet
 
-os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 ray = pytest.importorskip("ray", reason="needs the extra `cluster`")
 MakeTracklets = Callable[..., list[Tracklet]]
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
@@ -24,21 +22,8 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """Two nodes of one core each, and a head without cores, all of this machine."""
-    from ray.cluster_utils import Cluster
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "src") + os.pathsep + str(Path(__file__).parents[2]))
-        started: Any = Cluster(
-            initialize_head=True,
-            head_node_args={"num_cpus": 0, "include_dashboard": False, "_system_config": HEALTH_CHECKS},
-        )
-        nodes = [started.add_node(num_cpus=1) for _ in range(2)]
-        ray.init(address=started.address, log_to_driver=False, logging_level="ERROR")
-        started.lose = lambda: started.remove_node(nodes.pop(), allow_graceful=False)
+    with local_cluster(nodes=2) as started:
         yield started
-        ray.shutdown()
-        started.shutdown()
 
 
 def test_a_node_that_is_lost_costs_only_its_unfinished_blocks(

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,26 @@ def test_a_reader_of_an_erased_version_reads_the_latest(place: str) -> None:
     store.remove(["t2"])
     assert [t.id for block in blocks for t in block] == ["t3"]
     assert other.means()[0] == ["t0", "t1", "t3"] and other.verify() == []
+
+
+def test_who_has_not_seen_an_erasure_tries_again(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = LanceStore(place, HEADER)
+    store.add([stored(n) for n in range(6)])
+    calls: list[tuple[Callable[[LanceStore], Any], Any]] = [
+        (lambda other: other.means()[0], ["t1", "t2", "t3", "t4", "t5"]),
+        (lambda other: other.count(), 4),
+        (lambda other: other.remove(["t3"]), ["t3"]),
+        (lambda other: other.add([stored(9)]), ["t9"]),
+        (lambda other: [t.id for block in other.scan() for t in block], ["t5", "t9"]),
+    ]
+    for number, (call, expected) in enumerate(calls):
+        other = LanceStore(place)
+        stale, latest = [other._table.latest()], other._table.latest
+        store.remove([f"t{number}"])
+        with monkeypatch.context() as patch:
+            patch.setattr(other._table, "latest", lambda stale=stale, latest=latest: stale.pop() if stale else latest())
+            assert call(other) == expected and not stale
+    assert store.verify() == []
 
 
 def test_a_lost_reply_to_a_commit_does_not_store_twice(place: str, monkeypatch: pytest.MonkeyPatch) -> None:

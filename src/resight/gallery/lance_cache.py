@@ -6,7 +6,6 @@ Parts of the table never change, so what was read of a part stays valid, and onl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -17,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from resight.gallery.lance_rows import EVENT, FACTS, MEAN, read_events, read_means, schema_of
-from resight.gallery.lance_table import Part, Version
+from resight.gallery.lance_table import STORAGE_ERRORS, Part, Version
 from resight.gallery.means import Block, MeanBlocks
 from resight.gallery.types import EVERYTHING, Filter
 
@@ -134,28 +133,34 @@ class LanceCache:
         return self._facts
 
     def means(self, version: Version, dim: int) -> tuple[MeanBlocks, int]:
-        """Return the means of a version, and how many of them are damaged."""
+        """Return the means of a version, and how many of them cannot be read."""
         self.facts(version)
         parts = version.of("tracklets")
         self._blocks = _kept(self._blocks, parts)
         missing = [part for part in parts if part.path not in self._blocks and part.path in self._rows]
         missing = [part for part in missing if self._rows[part.path][0].num_rows]
-        for part, rows in self._own_means(version, missing):
+        lost: list[Part] = []
+        for part, rows in self._own_means(version, missing, lost):
             kept = self._rows[part.path][0]
             values, readable = read_means(rows, dim)
             block = Block(kept["number"].to_numpy(), tuple(kept["id"].to_pylist()), values)
             self._blocks[part.path] = block.kept(readable), int((~readable).sum())
         blocks = sorted((b for b, _ in self._blocks.values() if len(b.seqs)), key=lambda block: int(block.seqs[0]))
-        return MeanBlocks(dim, _in_order(blocks)), sum(damaged for _, damaged in self._blocks.values())
+        damaged = [damaged for _, damaged in self._blocks.values()] + [len(self._rows[part.path][1]) for part in lost]
+        return MeanBlocks(dim, _in_order(blocks)), sum(damaged)
 
-    def _own_means(self, version: Version, parts: Sequence[Part]) -> Iterator[tuple[Part, pa.Table]]:
+    def _own_means(self, version: Version, parts: Sequence[Part], lost: list[Part]) -> Iterator[tuple[Part, pa.Table]]:
         if self._mine is None:
-            yield from _read(version, parts, MEAN, [])
+            yield from _read(version, parts, MEAN, lost)
             return
         for part in parts:  # most of the rows belong to other shards
             positions = part.start + self._rows[part.path][1]
-            with suppress(OSError, ValueError):
-                yield part, version.dataset.take(positions.tolist(), columns=MEAN)
+            try:
+                rows = version.dataset.take(positions.tolist(), columns=MEAN)
+            except STORAGE_ERRORS:
+                lost.append(part)
+                continue
+            yield part, rows
 
 
 def _in_order(blocks: list[Block]) -> tuple[Block, ...]:
@@ -182,11 +187,11 @@ def _read(
         group = parts[start : start + _GROUP]
         try:
             rows = version.read(group, columns)
-        except (OSError, ValueError):
+        except STORAGE_ERRORS:
             for part in group:
                 try:
                     yield part, version.read([part], columns)
-                except (OSError, ValueError):
+                except STORAGE_ERRORS:
                     lost.append(part)
             continue
         ends = np.cumsum([0, *(part.rows for part in group)]).tolist()

@@ -15,7 +15,7 @@ from resight.errors import DamagedError
 from resight.gallery.checks import check_features
 from resight.gallery.lance_cache import Facts
 from resight.gallery.lance_rows import COLUMNS, EVENT, tracklet_rows
-from resight.gallery.lance_table import FORMAT, Change, Part
+from resight.gallery.lance_table import FORMAT, STORAGE_ERRORS, Change, Part
 from resight.gallery.types import Header, StoredTracklet, distinct_id
 
 MANY = 16
@@ -140,7 +140,7 @@ def _rewrite(change: Change, part: Part, keep: NDArray[np.bool_]) -> None:
         return
     try:
         change.add(change.version.read([part], COLUMNS[part.kind]).filter(pa.array(keep)))
-    except (OSError, ValueError, RuntimeError) as error:
+    except STORAGE_ERRORS as error:
         readable = [change.version.readable(part.start + place) for place in np.flatnonzero(keep).tolist()]
         if None in readable:
             raise DamagedError(

@@ -307,6 +307,7 @@ class LanceStore:
 
     def _facts(self, version: Version) -> Facts:
         facts = self._cache.facts(version)
+        self._check_latest(version, facts.lost)
         for part in facts.lost:
             self._leave_out(f"a part of {part.rows} rows ({part.path})")
         return facts
@@ -318,6 +319,7 @@ class LanceStore:
 
     def _means(self, facts: Facts) -> MeanBlocks:
         means, damaged = self._cache.means(facts.version, facts.version.head["header"]["dim"])
+        self._check_latest(facts.version, damaged)
         if damaged > self._damaged:
             self._tell(
                 f"{damaged} tracklets of the gallery {self.address} are damaged and not searched; see `resight gallery "
@@ -336,9 +338,13 @@ class LanceStore:
     def _rows(self, facts: Facts, places: Sequence[int]) -> list[list[Any] | None]:
         """Return the rows of tracklets; None for those that cannot be read."""
         rows = facts.version.tracklets(facts.positions[places].tolist())
-        if None in rows and not self._table.is_latest(facts.version):
-            raise OSError("files were deleted meanwhile")
+        self._check_latest(facts.version, None in rows)
         return rows
+
+    def _check_latest(self, version: Version, missing: object) -> None:
+        """Raise an error, after which the latest version is read, if something is missing that others have erased."""
+        if missing and not self._table.is_latest(version):
+            raise OSError("files were deleted meanwhile")
 
     def _next(
         self, facts: Facts, where: Filter, last: int, block: int

@@ -51,6 +51,9 @@ HEAD_PART = 0
 _NEWEST = 2**64 - 1
 """Minus its version, this is the name of a version's file."""
 
+STORAGE_ERRORS = (OSError, ValueError, RuntimeError)
+"""What Lance raises if a file cannot be read or written."""
+
 _READ_AGAIN = 5
 """How often to read the latest version, if files of the version that was read are deleted meanwhile."""
 
@@ -108,7 +111,7 @@ class Version:
         """
         try:
             return list(read_tracklets(self.dataset.take(list(positions), columns=TRACKLET)))
-        except (OSError, ValueError, RuntimeError):
+        except STORAGE_ERRORS:
             tables = [self.readable(position) for position in positions]
             return [None if table is None else read_tracklets(table)[0] for table in tables]
 
@@ -116,7 +119,7 @@ class Version:
         """Return the row of one tracklet by its position; None if it cannot be read."""
         try:
             row: pa.Table = self.dataset.take([position], columns=TRACKLET)
-        except (OSError, ValueError, RuntimeError):
+        except STORAGE_ERRORS:
             return None
         return row
 
@@ -195,7 +198,7 @@ class LanceTable:
             yield
         except GalleryError:
             raise
-        except (OSError, ValueError, RuntimeError, KeyError, pa.ArrowException) as error:
+        except (*STORAGE_ERRORS, pa.ArrowException) as error:
             raise explained(error, self.address, doing) from error
 
     def latest(self) -> Version:
@@ -206,7 +209,7 @@ class LanceTable:
                     newest = self._version.dataset.latest_version
                     self._version = self._read(self._version.dataset.checkout_version(newest))
                     break
-                except (OSError, ValueError):
+                except STORAGE_ERRORS:
                     if attempt == _READ_AGAIN - 1:
                         raise
         return self._version
@@ -222,7 +225,7 @@ class LanceTable:
                 version = self.latest()
                 try:
                     return read(version)
-                except (OSError, ValueError, RuntimeError):
+                except STORAGE_ERRORS:
                     if self.is_latest(version):
                         raise
             return read(self.latest())
@@ -247,16 +250,18 @@ class LanceTable:
                     result = prepare(change)
                     # Erasing commits in any case: otherwise, others could still commit the files in `before`.
                     head = self._write_head(change) if erase or not change.empty else None
-                except BaseException:
+                except BaseException as error:
                     self._discard(change)
-                    raise
-                if head is None or self._commit(change, head):
-                    if erase:
-                        self._erase(before)
-                    return result
-                self._discard(change)
-            if once:
-                return result
+                    if not isinstance(error, STORAGE_ERRORS) or self.is_latest(change.version):
+                        raise
+                else:
+                    if head is None or self._commit(change, head):
+                        if erase:
+                            self._erase(before)
+                        return result
+                    self._discard(change)
+                    if once:
+                        return result
             if time.monotonic() > until:
                 raise GalleryError(f"others are writing the gallery {self.address} all the time: try again later")
             attempt += 1
