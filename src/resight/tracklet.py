@@ -15,6 +15,19 @@ DISTRACTOR = 0
 
 
 @dataclass(frozen=True, slots=True)
+class Recording:
+    """Where in a recording a tracklet begins.
+
+    Attributes:
+        file: The video file, or of a folder of pictures the picture, that shows the first frame.
+        seconds: Time of the first frame since the first picture of that file; 0 for a picture.
+    """
+
+    file: Path
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Tracklet:
     """The frames of one person under one camera, in temporal order.
 
@@ -28,6 +41,7 @@ class Tracklet:
         start: Time of the first frame in seconds, since 1970 if it was given as a date, otherwise as in the data set;
             None if unknown.
         end: Time of the last frame, as `start`.
+        recording: What it was cut from; None if unknown. The file need not exist any more.
     """
 
     id: str
@@ -38,6 +52,7 @@ class Tracklet:
     camera_name: str = ""
     start: float | None = None
     end: float | None = None
+    recording: Recording | None = None
 
     def __len__(self) -> int:
         """Return the number of frames."""

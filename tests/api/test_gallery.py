@@ -19,6 +19,7 @@ from resight.data.frames import read_frame
 from resight.errors import GalleryError, RecipeError
 from resight.features.extract import extract_clip_features
 from resight.gallery.types import Event
+from resight.tracklet import Recording
 
 
 @pytest.fixture
@@ -43,6 +44,17 @@ def test_what_is_added_is_found(gallery: Gallery, manifest: Path) -> None:
     assert np.allclose(stored.features, features.values[0], rtol=1e-3, atol=1e-3)
     assert np.array_equal(stored.frame_numbers, features.frame_numbers[0])
     assert stored.folder == str(tracklet.folder.resolve()) and stored.names == tracklet.names
+
+
+def test_the_recording_is_kept(gallery: Gallery, manifest: Path, make_model: MakeModel) -> None:
+    dataset = resight.read_dataset(f"manifest:{manifest}")
+    known = replace(dataset.gallery[0], recording=Recording(manifest / "x" / ".." / "door.mp4", 2.5))
+    gallery.remove([known.id])
+    gallery.add([known])
+    for _ in range(2):
+        stored, other = gallery.store.fetch([known.id, dataset.gallery[1].id])
+        assert stored.recording == Recording(manifest.resolve() / "door.mp4", 2.5) and other.recording is None
+        gallery.rebuild(make_model(seed=2, name="other"))
 
 
 def test_frames_are_known_again_under_another_name(gallery: Gallery, manifest: Path, tmp_path: Path) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from resight.gallery.types import Entry, Header, StoredTracklet
+from resight.tracklet import Recording
 
 DIM = 16
 HEADER = Header("encoder-1", {"length": 4, "count": 3}, DIM, "open")
@@ -27,13 +29,14 @@ def stored(number: int, **facts: Any) -> StoredTracklet:
         replace(entry, **facts), hashlib.sha256(str(number).encode()).digest(), features,
         mean / np.linalg.norm(mean), rng.integers(0, 12, (3, 4), np.int32),
         tuple(rng.bytes(40) for _ in range(3)), f"/crops/t{number}", ("000.jpg", "001.jpg"),
+        Recording(Path(f"/videos/camera-{number % 3}.mp4"), 1.5 * number) if number % 2 else None,
     )  # fmt: skip
 
 
 def same(first: StoredTracklet, second: StoredTracklet) -> bool:
     """Return whether two tracklets are equal in every value."""
     arrays = ("features", "mean", "frame_numbers")
-    others = ("entry", "key", "strip", "folder", "names")
+    others = ("entry", "key", "strip", "folder", "names", "recording")
     return all(getattr(first, n) == getattr(second, n) for n in others) and all(
         np.array_equal(getattr(first, n), getattr(second, n)) and getattr(first, n).dtype == getattr(second, n).dtype
         for n in arrays

@@ -54,11 +54,21 @@ def test_the_manifest_has_no_persons_and_reads_as_the_same_tracklets(door: Sourc
     assert lines[0] == {
         "id": "door-0001/door/0001", "person": None, "camera": "door", "start": "2024-05-01T10:00:00.000+00:00",
         "end": "2024-05-01T10:00:01.160+00:00", "frames": "door-0001/door/0001", "count": 30,
+        "recording": "../door/1.png", "recording_time": 0.0,
     }  # fmt: skip
     by_manifest, by_folder = read_manifest(tmp_path / "out"), read_folder(tmp_path / "out")
     assert [(t.id, t.names) for t in by_manifest.gallery] == [(t.id, t.names) for t in by_folder.gallery]
     assert {t.person for t in by_manifest.gallery} == {-1}
     assert [t.person for t in by_folder.gallery] == [1, 2]
+
+
+def test_the_manifest_names_the_recording(make_video: MakeVideo, tmp_path: Path) -> None:
+    videos = (make_video("a.mp4", count=10), make_video("b.mp4", count=20))
+    (tmp_path / "two.txt").write_text(tracks_text(range(13, 28)))
+    ingest([Source("two", videos, tmp_path / "two.txt", first_frame=1)], tmp_path / "out")
+    recordings = [tracklet.recording for tracklet in read_manifest(tmp_path / "out").gallery]
+    assert all(recording is not None and recording.seconds == 0.12 for recording in recordings)
+    assert {recording.file.resolve() for recording in recordings if recording is not None} == {videos[1]}
 
 
 def test_a_tracklet_has_a_thumbnail_strip_that_readers_ignore(door: Source, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,17 +120,19 @@ def _stored(item: Keyed, features: NDArray[np.float32], height: int) -> StoredTr
         read = {number: read_frame(tracklet.frame(number)) for number in set(middles)}
         start, end, folder, names = tracklet.start, tracklet.end, str(tracklet.folder.resolve()), tracklet.names
         person = str(tracklet.person) if tracklet.person > DISTRACTOR else None
+        recording = tracklet.recording and replace(tracklet.recording, file=tracklet.recording.file.resolve())
     else:
         read = {number: tracklet.frames[number] for number in set(middles)}
-        start, end, folder, names, person = None, None, "", (), None
+        start, end, folder, names, person, recording = None, None, "", (), None, None
     frames = [read[number] for number in middles]
     pictures = small_pictures(frames)
     values = storable(features)
     quality = quality_of([len(frame) for frame in frames], pictures, values, height)
     entry = Entry(item.id, item.camera, start, end, item.source, person, len(tracklet), round(quality, 4), time.time())
     return StoredTracklet(
-        entry, item.key, values, unit_mean(values), item.numbers.astype(np.int32), as_strip(pictures), folder, names
-    )
+        entry, item.key, values, unit_mean(values), item.numbers.astype(np.int32), as_strip(pictures), folder, names,
+        recording,
+    )  # fmt: skip
 
 
 def tracklets_of(dataset: Dataset) -> list[Tracklet]:

@@ -183,7 +183,8 @@ def _keyed(model: Model, old: StoredTracklet) -> Keyed:
 
 
 def _tracklet(old: StoredTracklet) -> Tracklet:
-    return Tracklet(old.id, JUNK, 0, Path(old.folder), old.names, old.entry.camera, old.entry.start, old.entry.end)
+    e = old.entry
+    return Tracklet(old.id, JUNK, 0, Path(old.folder), old.names, e.camera, e.start, e.end, old.recording)
 
 
 def _unchanged(old: StoredTracklet) -> bool:

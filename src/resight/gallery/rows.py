@@ -7,12 +7,14 @@ import json
 import struct
 import zlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resight.gallery.types import Entry, Event, StoredTracklet
+from resight.tracklet import Recording
 
 ENTRY_COLUMNS = 'id, key, camera, start, "end", source, person, frames, quality, added, checksum'
 CONTENT_COLUMNS = "clips, features, frame_numbers, strip, files, checksum"
@@ -76,10 +78,10 @@ def read_mean(row: Sequence[Any]) -> NDArray[np.float32]:
 
 def content_row(tracklet: StoredTracklet) -> tuple[Any, ...]:
     """Return the values of `CONTENT_COLUMNS`."""
-    files = json.dumps([tracklet.folder, *tracklet.names], ensure_ascii=True).encode()
+    files = _pack_files(tracklet)
     values = (
         len(tracklet.features), np.ascontiguousarray(tracklet.features, np.float16).tobytes(),
-        np.ascontiguousarray(tracklet.frame_numbers, np.int32).tobytes(), _pack(tracklet.strip), zlib.compress(files),
+        np.ascontiguousarray(tracklet.frame_numbers, np.int32).tobytes(), _pack(tracklet.strip), files,
     )  # fmt: skip
     return (*values, checksum(tracklet.key, *values))
 
@@ -94,11 +96,28 @@ def read_content(entry: Entry, key: bytes, mean: NDArray[np.float32], row: Seque
     if found != checksum(key, *values):
         raise DamagedRowError(f"the features of {entry.id!r} do not match their checksum")
     clips, features, numbers, strip, files = values
-    folder, *names = json.loads(zlib.decompress(files))
+    folder, names, recording = _unpack_files(files)
     return StoredTracklet(
         entry, key, np.frombuffer(features, np.float16).reshape(clips, -1), mean,
-        np.frombuffer(numbers, np.int32).reshape(clips, -1), _unpack(strip), folder, tuple(names),
+        np.frombuffer(numbers, np.int32).reshape(clips, -1), _unpack(strip), folder, names, recording,
     )  # fmt: skip
+
+
+def _pack_files(tracklet: StoredTracklet) -> bytes:
+    """Return folder and names, and if the recording is known, also its path and time, compressed."""
+    files: Any = [tracklet.folder, *tracklet.names]
+    if (recording := tracklet.recording) is not None:
+        files = {"files": files, "recording": [str(recording.file), recording.seconds]}
+    return zlib.compress(json.dumps(files, ensure_ascii=True).encode())
+
+
+def _unpack_files(packed: bytes) -> tuple[str, tuple[str, ...], Recording | None]:
+    values = json.loads(zlib.decompress(packed))
+    recording = None
+    if isinstance(values, dict):
+        file, seconds = values["recording"]
+        values, recording = values["files"], Recording(Path(file), seconds)
+    return values[0], tuple(values[1:]), recording
 
 
 def event_row(event: Event) -> tuple[Any, ...]:

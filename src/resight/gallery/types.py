@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from resight.tracklet import Recording
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -60,6 +62,7 @@ class StoredTracklet:
         strip: JPEG bytes of one small picture per clip, its middle frame.
         folder: Folder of the frames when they were added; empty for arrays.
         names: File names in `folder`, in the order of the frames; empty for arrays.
+        recording: What the tracklet was cut from, with an absolute path; None if unknown.
     """
 
     entry: Entry
@@ -70,6 +73,7 @@ class StoredTracklet:
     strip: tuple[bytes, ...]
     folder: str = ""
     names: tuple[str, ...] = ()
+    recording: Recording | None = None
 
     @property
     def id(self) -> str:

@@ -16,6 +16,7 @@ from resight.data.readers.listing import list_folder, list_names
 from resight.errors import DatasetError, FrameError
 from resight.ingest.numbering import numbers_of_names
 from resight.ingest.video import DEFAULT_RATE, Footage, Video
+from resight.tracklet import Recording
 
 VIDEOS = (
     ".3gp", ".264", ".265", ".asf", ".avi", ".dav", ".flv", ".h264", ".h265", ".hevc", ".m2ts", ".m4v", ".mjpeg",
@@ -153,6 +154,10 @@ class ImageFolder:
         known[[index for index, _ in damaged]] = known[known.any(axis=1)][0]
         self.sizes = known
 
+    def place(self, index: int) -> Recording:
+        """Return the image at an index."""
+        return Recording(self._paths[index])
+
     def decode(self, indices: Sequence[int]) -> Iterator[tuple[int, Pixels | None]]:
         """Yield the images at the given indices; see `Footage.decode`."""
         for index in indices:
@@ -179,6 +184,11 @@ class Segments:
         self.times: NDArray[np.float64] = np.concatenate(times)
         self.sizes: NDArray[np.int64] = np.concatenate([part.sizes for part in parts])
         self.lost: int = sum(part.lost for part in parts)
+
+    def place(self, index: int) -> Recording:
+        """Return the video that holds a video frame, and the time of the frame since the first one of that video."""
+        part = int(np.searchsorted(self._starts, index, "right")) - 1
+        return self._parts[part].place(index - int(self._starts[part]))
 
     def decode(self, indices: Sequence[int]) -> Iterator[tuple[int, Pixels | None]]:
         """Yield the video frames at the given indices; see `Footage.decode`."""

@@ -226,7 +226,8 @@ def _ingest_camera(
     for plan in planned:
         folder = records.out / plan.id
         if folder.is_dir():
-            line = manifest_line(plan, source, sum(1 for _ in folder.iterdir()))
+            count, recording = sum(1 for _ in folder.iterdir()), footage.place(int(plan.indices[0]))
+            line = manifest_line(plan, source, count, recording, records.out)
             tracklets.append(line | {"person": plan.person} if settings.same_ids else line)
     kept, note = before.apply(tracklets)
     report = _report(replace(job, usable=usable, notes=(*job.notes, *note)), kept)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import glob
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
@@ -24,6 +25,7 @@ from resight.ingest.crops import PlannedTracklet
 from resight.ingest.settings import IngestSettings
 from resight.ingest.skipped import Skipped
 from resight.outputs import replace_file
+from resight.tracklet import Recording
 from resight.words import counted
 
 HIDDEN = ".ingest"
@@ -305,7 +307,7 @@ class Records:
         return self.hidden / f"camera-{name}.json"
 
 
-def manifest_line(plan: PlannedTracklet, source: Source, count: int) -> dict[str, Any]:
+def manifest_line(plan: PlannedTracklet, source: Source, count: int, recording: Recording, out: Path) -> dict[str, Any]:
     """Return the manifest line of a tracklet.
 
     Times are ISO 8601 if the start time of the camera is known, and seconds since its first video frame if not.
@@ -314,6 +316,8 @@ def manifest_line(plan: PlannedTracklet, source: Source, count: int) -> dict[str
         plan: The tracklet.
         source: Its camera.
         count: Number of frames that were written.
+        recording: File and time of its first frame.
+        out: Folder of the manifest, to which the path of the recording is relative.
     """
     times: list[str | float] = [round(plan.start, 3), round(plan.end, 3)]
     if source.start is not None:
@@ -323,8 +327,16 @@ def manifest_line(plan: PlannedTracklet, source: Source, count: int) -> dict[str
         ]
     return {
         "id": plan.id, "person": None, "camera": plan.camera, "start": times[0], "end": times[1], "frames": plan.id,
-        "count": count,
+        "count": count, "recording": _relative(recording.file, out), "recording_time": round(recording.seconds, 3),
     }  # fmt: skip
+
+
+def _relative(file: Path, folder: Path) -> str:
+    """Return the path of a file seen from a folder; the absolute path if they are on different drives."""
+    try:
+        return Path(os.path.relpath(file.resolve(), folder.resolve())).as_posix()
+    except ValueError:
+        return str(file.resolve())
 
 
 def _shared(settings: IngestSettings) -> dict[str, Any]:

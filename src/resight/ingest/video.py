@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.data.frames import Pixels
 from resight.errors import DatasetError
+from resight.tracklet import Recording
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame, VideoStream
     from av.container import InputContainer
+
+    from resight.data.frames import Pixels
 
 DEFAULT_RATE = 25.0
 """Frame rate in frames per second, assumed for a folder of images and for video without time stamps."""
@@ -39,6 +41,9 @@ class Footage(Protocol):
     sizes: NDArray[np.int64]
     numbers: NDArray[np.int64] | None
     lost: int
+
+    def place(self, index: int) -> Recording:
+        """Return the file that holds a video frame, and the time of the frame in it."""
 
     def decode(self, indices: Sequence[int]) -> Iterator[tuple[int, Pixels | None]]:
         """Yield the video frames at the given indices.
@@ -65,10 +70,11 @@ class Video:
         self._path = path
         stamps: list[int | None] = []
         sizes: list[tuple[int, int]] = []
-        with _open(path) as container:
+        with open_container(path) as container:
             stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
             packets: list[tuple[int | None, bool]] = []
-            for frame in _frames(container, stream, packets):
+            for frame in decoded_frames(container, stream, packets):
                 stamps.append(frame.pts)
                 upright = round(frame.rotation / 90) % 2 == 0
                 sizes.append((frame.height, frame.width) if upright else (frame.width, frame.height))
@@ -80,6 +86,10 @@ class Video:
         self.sizes: NDArray[np.int64] = np.array(sizes, np.int64)
         self.lost: int = _count_lost(packets, stamps)
 
+    def place(self, index: int) -> Recording:
+        """Return the file, and the time of a video frame since the first one."""
+        return Recording(self._path, float(self.times[index]))
+
     def decode(self, indices: Sequence[int]) -> Iterator[tuple[int, Pixels | None]]:
         """Yield the video frames at the given indices; see `Footage.decode`.
 
@@ -89,21 +99,30 @@ class Video:
         index = next(wanted, None)
         if index is None:
             return
-        with _open(self._path) as container:
-            for number, frame in enumerate(_frames(container, container.streams.video[0])):
+        with open_container(self._path) as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            for number, frame in enumerate(decoded_frames(container, stream)):
                 if index is None:
                     return
                 if number == index:
-                    pixels = np.asarray(frame.to_ndarray(format="rgb24"))
-                    # Phones store portrait video as landscape frames with a rotation, which trackers apply.
-                    yield index, np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
+                    yield index, upright(frame)
                     index = next(wanted, None)
         while index is not None:
             yield index, None
             index = next(wanted, None)
 
 
-def _frames(
+def upright(frame: VideoFrame) -> Pixels:
+    """Return a decoded picture as (h, w, 3) RGB uint8, upright.
+
+    Phones store portrait video as landscape frames with a rotation, which trackers apply.
+    """
+    pixels = np.asarray(frame.to_ndarray(format="rgb24"))
+    return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
+
+
+def decoded_frames(
     container: InputContainer, stream: VideoStream, packets: list[tuple[int | None, bool]] | None = None
 ) -> Iterator[VideoFrame]:
     """Yield what the decoder returns, in its order; damaged packets are skipped.
@@ -115,7 +134,6 @@ def _frames(
     """
     from av.error import FFmpegError
 
-    stream.thread_type = "AUTO"
     for packet in _packets(container, stream):
         try:
             frames, accepted = packet.decode(), True
@@ -170,7 +188,16 @@ def _count_lost(packets: Sequence[tuple[int | None, bool]], stamps: Sequence[int
     return (leading // 2 if are_fields else leading) + damaged
 
 
-def _open(path: Path) -> InputContainer:
+def open_container(path: Path, file: BinaryIO | None = None) -> InputContainer:
+    """Open a video file that has a video stream.
+
+    Args:
+        path: The file.
+        file: The same file, open. FFmpeg then reads nothing else, even if the file names other files or addresses.
+
+    Raises:
+        DatasetError: If PyAV is missing, or this is no video.
+    """
     try:
         import av
     except ImportError as error:
@@ -178,7 +205,8 @@ def _open(path: Path) -> InputContainer:
             f"reading the video {path} needs PyAV: pip install 'resight[video]', or use a folder of images instead"
         ) from error
     try:
-        container = av.open(str(path))
+        options = {"protocol_whitelist": "none"} if file else {}
+        container = av.open(file or str(path), "r", options=options)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise DatasetError(f"{path} is not a video that can be opened ({error}); copy or record it again") from error
     if not container.streams.video:

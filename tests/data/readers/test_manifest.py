@@ -9,7 +9,7 @@ import pytest
 from resight.data.readers import read_dataset
 from resight.data.readers.manifest import read_manifest
 from resight.errors import DatasetError
-from resight.tracklet import JUNK
+from resight.tracklet import JUNK, Recording
 
 
 @pytest.fixture
@@ -57,6 +57,14 @@ def test_times_are_seconds_or_dates(pictures: Path) -> None:
     )
     assert [(t.start, t.end) for t in dataset.gallery] == [(1714557600, 1714557605), (4.5, 7)]
     assert {t.camera_name for t in dataset.gallery} == {""}
+
+
+def test_the_recording_may_be_missing_but_must_be_a_path(pictures: Path) -> None:
+    line = {"frames": "anna/gate", "id": "a", "recording": "videos/gate.mp4", "recording_time": "12.5"}
+    dataset = read_manifest(write(pictures, line, {"frames": "x", "id": "b"}))
+    assert [t.recording for t in dataset.gallery] == [Recording(pictures / "videos/gate.mp4", 12.5), None]
+    with pytest.raises(DatasetError, match="expected recording to be a path"):
+        read_manifest(write(pictures, line | {"recording": "a\0b"}))
 
 
 def test_a_line_per_frame(pictures: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from resight.data.readers.manifest_lines import FORM, ManifestEntry, parse_entry
 from resight.data.readers.names import describe_special, find_alike, number_persons, numbered, one_spelling
 from resight.data.readers.own_splits import apply_own_splits
 from resight.errors import DatasetError
-from resight.tracklet import DISTRACTOR, JUNK, Dataset, Tracklet
+from resight.tracklet import DISTRACTOR, JUNK, Dataset, Recording, Tracklet
 
 NAMES = ("manifest.jsonl", "manifest.csv", "manifest.tsv")
 """File names that are searched for in a folder."""
@@ -37,12 +37,15 @@ class _Row:
     frames: list[str] = field(default_factory=list)
     start: float | None = None
     end: float | None = None
+    recording: Recording | None = None
 
     def add(self, entry: ManifestEntry) -> None:
         """Add the frames and times of a line."""
         self.frames += entry.frames
         known = [time for time in (self.start, self.end, entry.start, entry.end) if time is not None]
         self.start, self.end = min(known, default=None), max(known, default=None)
+        if entry.recording and self.recording is None:
+            self.recording = Recording(Path(entry.recording), entry.recording_time)
 
 
 def read_manifest(root: Path) -> Dataset:
@@ -64,6 +67,9 @@ def read_manifest(root: Path) -> Dataset:
     * ``mark`` is ``junk`` (neither correct nor wrong) or ``distractor`` (wrong for every query). Persons named
       ``junk`` or ``distractors``, or as in MARS, are marked in this way.
     * ``start`` and ``end`` are each a date and time in ISO 8601 form, or seconds. `resight adapt` uses them.
+    * ``recording`` is the video file, or the picture, that shows the first frame, and ``recording_time`` the seconds
+      from the beginning of the video to it. `resight ingest` writes them, and `resight serve` shows the recording. The
+      file need not exist any more.
 
     Args:
         root: The folder of the manifest, or the manifest itself with any name that ends in .jsonl or .csv.
@@ -91,7 +97,8 @@ def read_manifest(root: Path) -> Dataset:
         person = persons.get(one_spelling(row.mark or row.person), JUNK)
         folder, names = _find_frames(root, row)
         name = one_spelling(row.camera) if row.camera else ""
-        tracklets.append(Tracklet(id_, person, camera, folder, names, name, row.start, row.end))
+        recording = replace(row.recording, file=root / row.recording.file) if row.recording else None
+        tracklets.append(Tracklet(id_, person, camera, folder, names, name, row.start, row.end, recording))
     all_ = tuple(tracklets)
     notes = tuple(_notes(rows, ignored))
     return Dataset("manifest", root, all_, all_, all_, notes, camera_names=tuple(cameras))

@@ -44,6 +44,8 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "start": ("start", "starttime"),
         "end": ("end", "endtime"),
         "mark": ("mark",),
+        "recording": ("recording",),
+        "recording_time": ("recordingtime",),
     }
 )
 """Column → accepted names, best first: lower case, without blanks and punctuation."""
@@ -83,6 +85,8 @@ class ManifestEntry:
         mark: ``junk`` or ``distractor``; empty for a person.
         start: Time of the first frame in seconds, since 1970 if it was given as a date; None if unknown.
         end: Time of the last frame.
+        recording: Path of the video or picture that shows the first frame, relative to the manifest; empty if unknown.
+        recording_time: Seconds from its first picture to the first frame.
     """
 
     id: str
@@ -93,6 +97,8 @@ class ManifestEntry:
     mark: str = ""
     start: float | None = None
     end: float | None = None
+    recording: str = ""
+    recording_time: float = 0.0
 
 
 def parse_lines(text: str, suffix: str) -> Iterator[ManifestLine]:
@@ -194,6 +200,10 @@ def parse_entry(values: dict[str, Any], where: str) -> ManifestEntry:
     start, end = (_time(values, key, where) for key in ("start", "end"))
     if start is not None and end is not None and end < start:
         raise DatasetError(f"{where}: expected end not before start, found {values['start']!r} to {values['end']!r}")
+    recording = _name(values, "recording", where)
+    if "\0" in recording:
+        raise DatasetError(f"{where}: expected recording to be a path, found {recording[:60]!r}")
+    at = (recording, _time(values, "recording_time", where) or 0.0)
     frames, frame = values.get("frames"), values.get("frame")
     if frames and not frame:
         paths = [frames] if isinstance(frames, str) else frames
@@ -201,12 +211,12 @@ def parse_entry(values: dict[str, Any], where: str) -> ManifestEntry:
             raise DatasetError(f"{where}: expected frames to be a folder or a list of pictures, found {frames!r}")
         slashes = paths[0].replace("\\", "/")
         id_ = id_ or (slashes if isinstance(frames, str) else str(Path(slashes).parent))
-        return ManifestEntry(id_, person, camera, tuple(paths), True, mark.lower(), start, end)
+        return ManifestEntry(id_, person, camera, tuple(paths), True, mark.lower(), start, end, *at)
     id_ = _name(values, "tracklet", where) or id_
     if not isinstance(frame, str) or not _is_path(frame) or frames or not id_:
         columns = sorted(key for key, value in values.items() if value)
         raise DatasetError(f"{where}: {FORM}; found {columns}")
-    return ManifestEntry(id_, person, camera, (frame,), False, mark.lower(), start, end)
+    return ManifestEntry(id_, person, camera, (frame,), False, mark.lower(), start, end, *at)
 
 
 def _is_path(text: str) -> bool:
