@@ -222,7 +222,8 @@ class SqliteStore:
         # Few tracklets are left out of nearly every search: without them in SQL, most searches need no SQL at all.
         without = where.without or frozenset()
         with self._open("read"):
-            return self._current_means().nearest(queries, k, self._seqs(replace(where, without=None)), without)
+            means, seqs = self._current_means(), self._seqs(replace(where, without=None))
+        return means.nearest(queries, k, seqs, without)  # several threads can search at once
 
     def scan(self, where: Filter = EVERYTHING, block: int = 256) -> Iterator[list[StoredTracklet]]:
         """See `GalleryStore.scan`."""
