@@ -10,15 +10,18 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.service.conftest import PERSONS, RATES, figure, jpeg, served
+from tests.service.conftest import PERSONS, RATES, figure, jpeg, served, stored
+from tests.service.test_recordings import write_video
 
 from resight.api.gallery import Gallery
 from resight.service.service import Service
 from resight.service.settings import ServiceSettings
+from resight.tracklet import Recording
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'resight[dev]'")
 axe = pytest.importorskip(
@@ -271,8 +274,11 @@ def test_upload_with_a_box(tour: Tour) -> None:
     page.get_by_role("button", name="Search").click()
     page.get_by_role("heading", name="Your pictures").wait_for()
     assert page.locator(".answer").count() == TOTAL
-    assert page.get_by_role("button", name="Confirm").count() == 0
     tour.check("uploaded")
+    press(page, "j", "c")
+    page.get_by_role("heading", name="picture-").wait_for()
+    assert page.get_by_text("confirmed: same person").count() == 1
+    assert page.get_by_role("button", name="Add and confirm").count() == 0
     page.get_by_label("Pictures of one person").set_input_files(
         {"name": "no.jpg", "mimeType": "image/jpeg", "buffer": b"no picture"}
     )
@@ -280,6 +286,59 @@ def test_upload_with_a_box(tour: Tour) -> None:
     page.get_by_text("is not a JPEG, PNG or WebP file").wait_for()
     tour.check("problem")
     tour.reports = [report for report in tour.reports if "415" not in report]
+
+
+@pytest.mark.parametrize("tour", SETTINGS, indirect=True, ids=lambda setting: f"{setting[0]}-{setting[1]}")
+def test_box_in_a_recording(tour: Tour, gallery: Gallery, tmp_path: Path) -> None:
+    begins = Recording(write_video(tmp_path / "door.mp4"), 1.2)
+    gallery.store.add([replace(stored(30, gallery.store.header.dim), recording=begins)])
+    page = tour.page
+    page.goto("/tracklet?id=door/0030")
+    page.get_by_role("link", name="Open the recording").wait_for()
+    page.keyboard.press("o")
+    canvas = page.locator("canvas")
+    canvas.wait_for()
+    page.get_by_text("0:00:01.2 of").first.wait_for()
+    press(page, ".", ".")
+    page.wait_for_url(re.compile(r"at=1\.[34]$"))
+    page.keyboard.press(",")
+    page.wait_for_url(re.compile(r"at=1\.[23]$"))
+    page.get_by_role("link", name="next picture").click()
+    page.get_by_label("Second").fill("2")
+    page.get_by_role("button", name="Go").click()
+    page.get_by_text("0:00:02.0 of").first.wait_for()
+    canvas.wait_for()
+    canvas.focus()
+    press(page, "ArrowRight", "ArrowUp", "Shift+ArrowDown")
+    edges = [float(page.get_by_label(name, exact=True).input_value()) for name in ("Left", "Top", "Right", "Bottom")]
+    assert edges == [41, 24, 61, 75]
+    area = canvas.bounding_box()
+    assert area is not None
+    page.mouse.move(area["x"] + 0.3 * area["width"], area["y"] + 0.15 * area["height"])
+    page.mouse.down()
+    page.mouse.move(area["x"] + 0.65 * area["width"], area["y"] + 0.97 * area["height"], steps=3)
+    page.mouse.up()
+    tour.check("recording")
+    page.get_by_role("button", name="Search for the person in the box").click()
+    page.get_by_role("heading", name="door.mp4, 0:00:02.0").wait_for()
+    assert page.locator(".answer").count() > 0
+    tour.check("boxed")
+    page.go_back()
+    page.locator("canvas").wait_for()
+    page.get_by_text("0:00:02.0 of").first.wait_for()
+
+
+def test_a_deletion_clears_the_cache(tour: Tour) -> None:
+    page = tour.page
+    page.goto("/tracklet?id=yard/0017")
+    film = str(page.locator(".player img").get_attribute("src"))
+    fetch = "async (film) => (await fetch(film, { cache: 'force-cache' })).status"
+    assert page.evaluate(fetch, film) == 200
+    page.get_by_label("Erase the features").check()
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_text(f"{TOTAL - 1} tracklets in the gallery").wait_for()
+    assert page.evaluate(fetch, film) == 404
+    tour.reports = [report for report in tour.reports if "404" not in report]
 
 
 @pytest.mark.skipif("RESIGHT_DOCS_GALLERY" not in os.environ, reason="writes docs/images/ from RESIGHT_DOCS_GALLERY")

@@ -15,17 +15,9 @@ import jinja2
 import pytest
 from jinja2 import nodes
 
-from resight.service import contexts, replies, timeline
-from resight.service.contexts import (
-    CasePage,
-    ExplainPage,
-    LogPage,
-    PersonsPage,
-    SearchPage,
-    SuggestionsPage,
-    TrackletPage,
-    TrackletsPage,
-)
+from resight.service import contexts, label_contexts, replies, timeline
+from resight.service.contexts import ExplainPage, RecordingPage, SearchPage, TrackletPage, TrackletsPage
+from resight.service.label_contexts import CasePage, LogPage, PersonsPage, SuggestionsPage
 from resight.service.rendering import Frame
 from resight.service.replies import LabelResult, LoginPage, Problem
 
@@ -33,6 +25,7 @@ TEMPLATES = files("resight.service").joinpath("templates")
 PAGES: dict[str, type] = {
     "tracklets.html": TrackletsPage,
     "tracklet.html": TrackletPage,
+    "recording.html": RecordingPage,
     "search.html": SearchPage,
     "explain.html": ExplainPage,
     "persons.html": PersonsPage,
@@ -49,7 +42,7 @@ PARTS = "parts.html"
 
 
 def described() -> list[type]:
-    modules = (contexts, replies, timeline)
+    modules = (contexts, label_contexts, replies, timeline)
     return [
         value
         for module in modules
@@ -175,7 +168,7 @@ def test_templates_read_only_fields_that_exist(read: Templates) -> None:
 
 def test_templates_read_every_field_but_those_for_programs(read: Templates) -> None:
     expected = {field for context in described() for field in fields_of(context)}
-    for of_no_page in (replies.Deleted, timeline.Appearance):
+    for of_no_page in (replies.Deleted, replies.Kept, timeline.Appearance):
         expected -= set(fields_of(of_no_page))
     assert expected - read.used == FOR_PROGRAMS
 

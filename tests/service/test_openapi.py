@@ -1,6 +1,7 @@
 """Random requests against the documented API: no fault, and no answer outside of the schema.
 
-RESIGHT_FUZZ_EXAMPLES sets the number of requests for each operation; the ordinary test run sends few.
+RESIGHT_FUZZ_EXAMPLES sets the number of requests for each operation, and RESIGHT_FUZZ_SEED which ones; the ordinary
+test run sends few.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from tests.service.conftest import RATES
 
 from resight.api.gallery import Gallery
@@ -24,6 +25,7 @@ from resight.service.settings import ServiceSettings
 
 schemathesis: Any = pytest.importorskip("schemathesis", reason="needs schemathesis: pip install 'resight[dev]'")
 EXAMPLES = int(os.environ.get("RESIGHT_FUZZ_EXAMPLES", "5"))
+SEED = int(os.environ.get("RESIGHT_FUZZ_SEED", "0"))
 ALL = list(HealthCheck)
 
 
@@ -48,7 +50,8 @@ def test_no_request_causes_a_fault(schema: Any) -> None:
     for found in schema.get_all_operations():
         operation = found.ok()
 
-        @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=ALL)
+        @seed(SEED)
+        @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=ALL)
         @given(case=operation.as_strategy())
         def send(case: Any) -> None:
             case.call_and_validate(checks=wanted)
@@ -63,7 +66,17 @@ def test_the_schema_lists_every_page_twice(model: Model, filled_gallery: Path) -
     with Gallery(filled_gallery, model) as gallery:
         paths = create_api(Service(gallery, ServiceSettings())).openapi()["paths"]
     pages = {path.removesuffix(".json") for path in paths if path.endswith(".json")}
-    assert pages == {"/tracklets", "/tracklet", "/search", "/explain", "/persons", "/case", "/suggestions", "/log"}
+    assert pages == {
+        "/tracklets",
+        "/tracklet",
+        "/recording",
+        "/search",
+        "/explain",
+        "/persons",
+        "/case",
+        "/suggestions",
+        "/log",
+    }
     assert pages <= paths.keys()
     body = paths["/search"]["post"]["requestBody"]["content"]
     assert list(body) == ["multipart/form-data"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 from tests.service.conftest import CAMERAS, CLIPS, PERSONS, csrf_of, figure, jpeg
 
+from resight.service.pictures import Films
 from resight.service.service import Service
 
 PAGES = (
@@ -189,3 +191,62 @@ def test_pictures_of_clips(program: TestClient) -> None:
     assert film.size == (64 * CLIPS, 128)
     assert Image.open(io.BytesIO(program.get("/picture?id=hall/0001&clip=2").content)).size == (64, 128)
     assert program.get(f"/picture?id=hall/0001&clip={CLIPS + 1}").status_code == 404
+
+
+def test_an_uploaded_query_is_added_when_an_answer_is_labelled(program: TestClient, service: Service) -> None:
+    page = program.post("/search", files={"pictures": ("a.jpg", jpeg(figure(1)), "image/jpeg")}).json()
+    answer = page["answers"][0]["tracklet"]["id"]
+    form = {"upload": page["upload"], "kind": "confirm", "answer": answer}
+    assert program.post("/keep", data=form | {"answer": "nobody"}).status_code == 404
+    assert len(service.gallery) == 3 * PERSONS
+    kept = program.post("/keep", data=form).json()
+    assert kept == {"id": kept["id"], "added": True, "identity": "confirmed"} and kept["id"].startswith("picture-")
+    assert program.post("/keep", data=form | {"kind": ""}).json() == {
+        "id": kept["id"],
+        "added": False,
+        "identity": None,
+    }
+    assert program.post("/keep", data=form | {"kind": "reject"}).status_code == 409
+    answers = program.get("/search.json", params={"id": kept["id"]}).json()["answers"]
+    assert {a["identity"] for a in answers if a["tracklet"]["id"] == answer} == {"confirmed"}
+    (stored,) = service.gallery.store.fetch([kept["id"]])
+    assert stored.entry.source == "upload:Your pictures" and stored.entry.frames == 1
+    actions = [entry["action"] for entry in program.get("/log.json").json()["entries"]]
+    assert actions.count("add") == 1 and "confirm" in actions
+    assert program.post("/delete", data={"id": kept["id"], "sure": "yes"}).status_code == 200
+    assert len(service.gallery) == 3 * PERSONS and program.get("/persons.json").json()["total"] == 0
+
+
+def test_adding_an_uploaded_query_keeps_the_filters_of_the_page(browser: TestClient) -> None:
+    form = {"csrf": csrf_of(browser)}
+    files = {"pictures": ("a.jpg", jpeg(figure(1)), "image/jpeg")}
+    shown = browser.post("/search", data=form | {"camera": ["door", "hall"], "k": "3"}, files=files).headers["location"]
+    assert "Add and confirm" in browser.get(shown).text
+    upload = shown.partition("upload=")[2].partition("&")[0]
+    to = browser.post("/keep", data=form | {"upload": upload, "next": shown})
+    assert to.status_code == 303 and to.headers["location"].startswith("/search?id=picture-")
+    assert to.headers["location"].endswith("&camera=door&camera=hall&k=3")
+
+
+def test_browsers_keep_pictures_until_a_deletion(program: TestClient, browser: TestClient, service: Service) -> None:
+    film = program.get("/tracklet.json?id=hall/0001").json()["tracklet"]["film"]
+    first = program.get(film)
+    assert first.headers["cache-control"] == "private, max-age=3600, immutable" and first.headers["etag"][0] == '"'
+    known = program.get(film, headers={"if-none-match": first.headers["etag"]})
+    assert (known.status_code, known.content) == (304, b"") and known.headers["etag"] == first.headers["etag"]
+    assert program.get(film, headers={"if-none-match": '"other"'}).content == first.content
+    assert program.get("/film?id=hall/0001").headers["cache-control"] == "private, no-cache"
+    assert program.get("/film?id=hall/0001&v=old").headers["cache-control"] == "private, no-cache"
+    (before,) = service.gallery.store.fetch(["hall/0001"])
+    erased = browser.post("/delete", data={"csrf": csrf_of(browser), "id": "hall/0001", "sure": "yes"})
+    assert erased.headers["clear-site-data"] == '"cache"' and program.get(film).status_code == 404
+    service.gallery.store.add([replace(before, entry=replace(before.entry, added=before.entry.added + 1))])
+    assert program.get("/tracklet.json?id=hall/0001").json()["tracklet"]["film"] != film
+
+
+def test_the_films_in_memory_are_bounded() -> None:
+    films = Films(most=50_000)
+    for number in range(40):
+        films.add(str(number), [jpeg(figure(number))] * 4)
+    kept = [film for number in range(40) if (film := films.get(str(number)))]
+    assert 2 < len(kept) < 40 and sum(map(len, kept)) <= 50_000 and films.get("39")

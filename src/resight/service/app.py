@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from resight.errors import ResightError
-from resight.service import browsing, cases, explaining, labelling, logging_in, searching
+from resight.service import browsing, cases, explaining, keeping, labelling, logging_in, searching, showing
 from resight.service.bodies import BodyLimits
 from resight.service.guard import Guard
 from resight.service.problems import RefusedError, refused
@@ -50,7 +50,7 @@ def create_api(service: Service) -> FastAPI:
         redoc_url=None,
     )
     api.state.sessions = service.sessions
-    for module in (browsing, searching, explaining, labelling, cases, logging_in):
+    for module in (browsing, showing, searching, explaining, labelling, keeping, cases, logging_in):
         api.include_router(module.routes(service))
     contents = {name: files("resight.service").joinpath(f"static/{name}").read_bytes() for name in _STATIC}
     contents["page.css"] = page_style().encode()

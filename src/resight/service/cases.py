@@ -19,7 +19,7 @@ from resight.explanation.report import write_report
 from resight.explanation.strips import Tile
 from resight.gallery.labels import Groups
 from resight.gallery.types import Entry
-from resight.service.contexts import CasePage, PersonCard, PersonsPage
+from resight.service.label_contexts import CasePage, PersonCard, PersonsPage
 from resight.service.problems import RefusedError
 from resight.service.rendering import address
 from resight.service.routing import HTML, PROBLEMS, Viewer, add_page

@@ -21,7 +21,7 @@ class Card:
 
     Attributes:
         id: Id of the tracklet; of an uploaded query, a name for it.
-        camera: Name of the camera; empty for an uploaded query.
+        camera: Name of the camera; empty if unknown.
         start: Seconds since 1970, or since the start of the recording; None if unknown.
         end: The same for the last frame.
         duration: Seconds from first to last frame; None if unknown.
@@ -103,12 +103,59 @@ class TrackletPage:
         clips: Addresses of the pictures of its clips.
         hints: What may be wrong with the track, in sentences.
         added: When it was added, seconds since 1970.
+        recording: Address of the recording where the tracklet begins, or else of the frames of the tracklet; None if
+            none of these files is there.
     """
 
     tracklet: Card
     clips: tuple[str, ...]
     hints: tuple[str, ...]
     added: float
+    recording: str | None
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step forwards or backwards in a recording.
+
+    Attributes:
+        label: What it is, such as ``+1 s``.
+        link: Address of the page there.
+        key: Key that leads there; empty if none does.
+    """
+
+    label: str
+    link: str
+    key: str
+
+
+@dataclass(frozen=True)
+class RecordingPage:
+    """One picture of the recording of a tracklet, to draw a box on: ``/recording``.
+
+    Attributes:
+        tracklet: The tracklet that the recording is known by.
+        name: Name of the video file, or of the picture.
+        video: Whether it is a video; otherwise, it is a folder of pictures, or the frames of the tracklet.
+        at: Place of the picture: seconds since the beginning of the video, or its number, counted from 0.
+        begin: Place where the tracklet begins.
+        length: Length of the video in seconds, or number of pictures; None if unknown.
+        place: Where the picture is in the recording, in words.
+        time: When it was recorded, as the times of tracklets; None if unknown.
+        picture: Address of the picture as JPEG.
+        steps: Where to go from here, from far back to far ahead.
+    """
+
+    tracklet: Card
+    name: str
+    video: bool
+    at: float
+    begin: float
+    length: float | None
+    place: str
+    time: float | None
+    picture: str
+    steps: tuple[Step, ...]
 
 
 @dataclass(frozen=True)
@@ -199,7 +246,7 @@ class ExplainPage:
         similarity: Higher is better, at most 1.
         identity: What a person has said about this pair.
         label: Number of the label that says so; None if none, or if it follows from several.
-        label_first: Id of the query for a label; empty for an uploaded query, which cannot be labelled.
+        label_first: Id of the query for a label; empty for an uploaded query, which is not in the gallery.
         sentences: Summary.
         hints: What may be wrong with either track.
         query_clips: M clips of the query.
@@ -224,128 +271,3 @@ class ExplainPage:
     weight: tuple[tuple[float, ...], ...]
     cosine: tuple[tuple[float, ...], ...]
     contribution: tuple[tuple[float, ...], ...]
-
-
-@dataclass(frozen=True)
-class PersonCard:
-    """One person or unknown group.
-
-    Attributes:
-        id: Stable id.
-        size: Number of tracklets.
-        cameras: Cameras that saw the person.
-        start: Earliest time, or None.
-        end: Latest time, or None.
-        cover: One tracklet.
-        link: Address of the case.
-    """
-
-    id: str
-    size: int
-    cameras: tuple[str, ...]
-    start: float | None
-    end: float | None
-    cover: Card
-    link: str
-
-
-@dataclass(frozen=True)
-class PersonsPage:
-    """Persons put together by labels: ``/persons``.
-
-    Attributes:
-        persons: Persons of this page.
-        total: Number of persons.
-        contradictions: Labels that contradict each other, in sentences.
-        next: Address of the next page; None on the last.
-    """
-
-    persons: tuple[PersonCard, ...]
-    total: int
-    contradictions: tuple[str, ...]
-    next: str | None
-
-
-@dataclass(frozen=True)
-class CasePage:
-    """One person with all confirmed appearances: ``/case``.
-
-    Attributes:
-        person: The person.
-        tracklets: Confirmed appearances by time.
-        timeline: The same by camera and time.
-        search: Address of a search for more appearances.
-        html: Address of the export as one HTML file.
-        csv: Address of the export as CSV.
-    """
-
-    person: PersonCard
-    tracklets: tuple[Card, ...]
-    timeline: Timeline
-    search: str
-    html: str
-    csv: str
-
-
-@dataclass(frozen=True)
-class Suggestion:
-    """Two tracklets or groups that are probably the same person.
-
-    Attributes:
-        first: A tracklet.
-        second: The other tracklet.
-        similarity: Higher is better, at most 1.
-        probability: Calibrated probability; None without a calibration.
-        explain: Address of the explanation.
-    """
-
-    first: Card
-    second: Card
-    similarity: float
-    probability: float | None
-    explain: str
-
-
-@dataclass(frozen=True)
-class SuggestionsPage:
-    """Likely merges: ``/suggestions``.
-
-    Attributes:
-        suggestions: Most probable first.
-    """
-
-    suggestions: tuple[Suggestion, ...]
-
-
-@dataclass(frozen=True)
-class LogEntry:
-    """One line of the audit log.
-
-    Attributes:
-        number: Number of the entry, ascending.
-        time: Seconds since 1970.
-        author: Who did it.
-        action: What was done, such as ``view``, ``search``, ``same``, ``delete``.
-        subject: What it was done to.
-        undo: Number of the entry if it is a label that can be undone, else None.
-    """
-
-    number: int
-    time: float
-    author: str
-    action: str
-    subject: str
-    undo: int | None
-
-
-@dataclass(frozen=True)
-class LogPage:
-    """The audit log, latest first: ``/log``.
-
-    Attributes:
-        entries: Entries of this page.
-        next: Address of the next page; None on the last.
-    """
-
-    entries: tuple[LogEntry, ...]
-    next: str | None

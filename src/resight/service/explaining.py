@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from resight.explanation.match_numbers import HIGH_SHARE, LOW_SHARE
 from resight.service.browsing import Upload
 from resight.service.contexts import ClipShare, ExplainPage
+from resight.service.pictures import version_of
 from resight.service.problems import RefusedError
 from resight.service.rendering import address
 from resight.service.routing import Viewer, add_page
@@ -35,7 +36,8 @@ def routes(service: Service) -> APIRouter:
         with service.turn():
             evidence = service.gallery.explain(stored[0] if query else service.upload(upload).tracklet, stored[-1])
         service.record("explain", session, [query, answer] if query else [answer])
-        source = {"id": query, "upload": upload}
+        versions = [version_of(entry) for entry in entries]
+        source = {"id": query, "v": versions[0]} if query else {"upload": upload}
         identity, label = service.said(groups, query, answer) if query else (None, None)
         hints = [f"{entry.id}: {hint}" for entry in entries for hint in service.hints(entry)]
         scored = evidence.scored
@@ -49,7 +51,7 @@ def routes(service: Service) -> APIRouter:
             sentences=evidence.in_words()[1:],
             hints=tuple(hints),
             query_clips=_clips(evidence.query_shares, source),
-            answer_clips=_clips(evidence.gallery_shares, {"id": answer}),
+            answer_clips=_clips(evidence.gallery_shares, {"id": answer, "v": versions[-1]}),
             importance=_rows(scored.importance),
             weight=_rows(evidence.shares),
             cosine=_rows(scored.cosine),

@@ -16,7 +16,7 @@ from resight.service.settings import ServiceSettings
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _PUBLIC = frozenset({"/login", "/static/page.css", "/static/service.css"})
 """What is served without a login: the login page and its style sheets."""
-_EXPENSIVE = ("/search", "/explain", "/suggestions")
+_EXPENSIVE = ("/search", "/explain", "/suggestions", "/recording", "/frame")
 _BURST_SECONDS = 10
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "

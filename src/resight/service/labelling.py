@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from resight.errors import GalleryError, RecipeError
 from resight.gallery.contract import GalleryStore
 from resight.gallery.types import Event
-from resight.service.contexts import LogEntry, LogPage, Suggestion, SuggestionsPage
+from resight.service.label_contexts import LogEntry, LogPage, Suggestion, SuggestionsPage
 from resight.service.problems import RefusedError
 from resight.service.rendering import address
 from resight.service.replies import LabelResult

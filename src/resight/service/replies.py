@@ -40,6 +40,21 @@ class Deleted:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """An uploaded query that is in the gallery now.
+
+    Attributes:
+        id: Id of the tracklet.
+        added: Whether it was added now; otherwise, the same pictures were in the gallery before.
+        identity: What is now said about the answer that was labelled with it; None if none was.
+    """
+
+    id: str
+    added: bool
+    identity: Label | None
+
+
+@dataclass(frozen=True)
 class LoginPage:
     """The form to log in: ``/login``.
 

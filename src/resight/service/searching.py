@@ -1,9 +1,10 @@
-"""Routes of the search: by tracklets of the gallery, or by uploaded pictures."""
+"""Routes of the search: by tracklets of the gallery, by uploaded pictures, or by a box in a recording."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Query, Request, UploadFile
@@ -19,11 +20,14 @@ from resight.service.contexts import AnswerCard, Card, SearchPage
 from resight.service.decoder import Box, decode_pictures
 from resight.service.filtering import Cameras, Chosen, Text
 from resight.service.problems import RefusedError
+from resight.service.recordings import read_scene
 from resight.service.rendering import address
 from resight.service.routing import PROBLEMS, Editor, Viewer, add_page, from_page
 from resight.service.service import Service
 from resight.service.sessions import Session
+from resight.service.showing import LONGEST, recorded_of, time_of
 from resight.service.timeline import Appearance, BarTone, lay_out
+from resight.service.times import show_time
 from resight.service.uploads import Upload as KeptUpload
 from resight.words import counted
 
@@ -70,16 +74,20 @@ def routes(service: Service) -> APIRouter:
         before: Annotated[str, Form(max_length=100)] = "",
         shortest: Annotated[str, Form(max_length=100)] = "",
         k: Annotated[int, Form(ge=1, le=_MOST)] = _ANSWERS,
+        recording: Annotated[str, Form(max_length=300, description="Id of a tracklet whose recording shows it.")] = "",
+        at: Annotated[float, Form(ge=0, le=LONGEST, allow_inf_nan=False, description="Where in the recording.")] = 0,
         left: Edge = 0, top: Edge = 0, right: Edge = 100, bottom: Edge = 100,
     ) -> Response | SearchPage:  # fmt: skip
-        """Search the gallery by a reference: ids of tracklets, or pictures, with cameras, time range and k."""
+        """Search by ids of tracklets, pictures, or a box in a recording, with cameras, time range and k."""
         chosen = Chosen(tuple(camera), after, before, shortest)
-        box = None if (left, top, right, bottom) == (0, 0, 100, 100) else (left, top, right, bottom)
-        if bool(pictures) == bool(id):
-            raise RefusedError(400, "a search needs either pictures or ids of tracklets")
+        box = _checked_box(left, top, right, bottom)
+        if bool(pictures) + bool(id) + bool(recording) != 1:
+            raise RefusedError(400, "a search needs one of these: pictures, ids of tracklets, a recording")
         name = ""
         if pictures:
             name = _receive(service, [file.file.read() for file in pictures], box).name
+        elif recording:
+            name = _cut(service, session, recording, at, box).name
         if from_page(request):
             asked = {name_: value for name_, value in chosen.query().items() if name_ not in ("person", "labelled")}
             return RedirectResponse(address("/search", id=id, upload=name, **asked, k=k), status_code=303)
@@ -88,28 +96,51 @@ def routes(service: Service) -> APIRouter:
     return router
 
 
+def _checked_box(left: float, top: float, right: float, bottom: float) -> Box | None:
+    """Return a box given in percent; None if it is the whole picture.
+
+    Raises:
+        RecipeError: If it has no area.
+    """
+    if left >= right or top >= bottom:
+        raise RecipeError("the box has no area: left must be less than right, and top less than bottom")
+    return (
+        None if (left, top, right, bottom) == (0, 0, 100, 100) else (left / 100, top / 100, right / 100, bottom / 100)
+    )
+
+
 def _receive(service: Service, files: Sequence[bytes], box: Box | None) -> KeptUpload:
     """Decode and encode pictures, and keep the query that they make.
 
     Raises:
         RefusedError: If there are too many.
         FrameError: If one of them cannot be used.
-        RecipeError: If the box has no area.
     """
-    limits = service.settings
-    if len(files) > limits.pictures:
-        raise RefusedError(413, f"{len(files)} pictures, expected at most {limits.pictures}")
-    if box is not None:
-        left, upper, right, lower = box
-        if left >= right or upper >= lower:
-            raise RecipeError("the box has no area: left must be less than right, and top less than bottom")
-        box = (left / 100, upper / 100, right / 100, lower / 100)
+    most = service.settings.pictures
+    if len(files) > most:
+        raise RefusedError(413, f"{len(files)} pictures, expected at most {most}")
     with service.turn():
-        frames = decode_pictures(
-            files, box, pixels=limits.picture_pixels, seconds=limits.decode_seconds, memory=limits.decode_bytes
-        )
+        frames = decode_pictures(files, service.settings.decoding, box)
         (tracklet,) = service.gallery.references(frames)
     return service.uploads.add(tracklet, len(frames))
+
+
+def _cut(service: Service, session: Session, id_: str, at: float, box: Box | None) -> KeptUpload:
+    """Cut a person from the recording of a tracklet, and keep the query with its camera and time.
+
+    Raises:
+        RefusedError: If there is no such recording.
+        FrameError: If its picture cannot be decoded.
+    """
+    known, recorded = recorded_of(service, id_)
+    with service.turn():
+        still, name = read_scene(recorded, at, service.settings.decoding, box)
+        (tracklet,) = service.gallery.references([still.pixels])
+    service.record("box", session, [id_], recording=name, at=still.seconds)
+    time = time_of(known.entry, recorded, still.seconds)
+    entry = replace(tracklet.entry, camera=known.entry.camera, start=time, end=time)
+    title = f"{name}, {show_time(still.seconds)}" if recorded.video else name
+    return service.uploads.add(replace(tracklet, entry=entry), 1, title)
 
 
 def _search(
@@ -117,7 +148,7 @@ def _search(
 ) -> SearchPage:
     gallery = service.gallery
     groups = service.groups()
-    filters = chosen.shown(tuple(gallery.store.cameras()))
+    filters = chosen.shown(service.cameras())
     if not ids and not upload:
         return SearchPage((), (), "", filters, k, (), None, "", 0, 0.0, lay_out(()))
     where = chosen.filter(groups)
@@ -142,7 +173,12 @@ def _search(
         verdict=_verdict(cards, answers.judged),
         searched=answers.searched,
         milliseconds=round(milliseconds, 1),
-        timeline=lay_out([*(_appearance(card, "query", "query") for card in query if not upload), *map(_drawn, cards)]),
+        timeline=lay_out(
+            [
+                *(_appearance(card, "query", "query") for card in query if card.start is not None or not upload),
+                *map(_drawn, cards),
+            ]
+        ),
     )
 
 

@@ -14,7 +14,9 @@ from resight.errors import GalleryError
 from resight.gallery.labels import JOINING, Groups
 from resight.gallery.types import Entry, Event, StoredTracklet
 from resight.service.contexts import Card, Label
+from resight.service.pictures import Films, version_of
 from resight.service.problems import RefusedError
+from resight.service.recordings import Scenes
 from resight.service.rendering import address
 from resight.service.sessions import Session, Sessions
 from resight.service.settings import ServiceSettings
@@ -23,6 +25,7 @@ from resight.words import counted
 
 LOW_QUALITY = 0.5
 SHORT = 8
+_CAMERA_SECONDS = 5.0
 _PATIENCE = 30
 """Seconds that a search waits for others before it is refused."""
 
@@ -41,6 +44,9 @@ class Service:
         self.sessions = Sessions(settings.token, settings.session_hours)
         self.groups = gallery.groups
         self.uploads = Uploads()
+        self.films = Films()
+        self.scenes = Scenes(settings.decoding)
+        self._cameras: tuple[float, tuple[str, ...]] = (float("-inf"), ())
         self._turns = threading.BoundedSemaphore(max(os.cpu_count() or 1, 1))
 
     @contextmanager
@@ -56,6 +62,14 @@ class Service:
             yield
         finally:
             self._turns.release()
+
+    def cameras(self) -> tuple[str, ...]:
+        """Return the cameras of the gallery, as of the last few seconds: counting them reads every row."""
+        read, found = self._cameras
+        if time.monotonic() - read > _CAMERA_SECONDS:
+            found = tuple(self.gallery.store.cameras())
+            self._cameras = time.monotonic(), found
+        return found
 
     @cached_property
     def clips(self) -> int:
@@ -78,6 +92,11 @@ class Service:
         """
         self.entries(ids)
         return tuple(self.gallery.store.fetch(list(ids)))
+
+    def forget_pictures(self) -> None:
+        """Forget the pictures in memory, after a deletion."""
+        self.films.clear()
+        self.scenes.clear()
 
     def hints(self, entry: Entry) -> tuple[str, ...]:
         """Return what may be wrong with a track, in sentences."""
@@ -128,10 +147,14 @@ class Service:
             person=entry.person,
             group=groups.group(entry.id),
             clips=self.clips,
-            film=address("/film", id=entry.id),
+            film=address("/film", id=entry.id, v=version_of(entry)),
             link=address("/tracklet", id=entry.id),
             search=address("/search", id=entry.id),
         )
+
+    def picture(self, entry: Entry, clip: int) -> str:
+        """Return the address of the picture of a clip, counted from 1."""
+        return address("/picture", id=entry.id, clip=clip, v=version_of(entry))
 
     def cards(self, ids: Sequence[str], groups: Groups) -> tuple[Card, ...]:
         """Return what pages show of several tracklets."""
@@ -139,11 +162,12 @@ class Service:
 
     def upload_card(self, upload: Upload) -> Card:
         """Return what pages show of an uploaded query."""
+        entry = upload.tracklet.entry
         return Card(
-            id="your pictures",
-            camera="",
-            start=None,
-            end=None,
+            id=upload.title,
+            camera=entry.camera,
+            start=entry.start,
+            end=entry.end,
             duration=None,
             frames=upload.pictures,
             quality=1.0,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resight.errors import OutputError, RecipeError
+from resight.service.decoder import Limits
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 TOKEN_BYTES = 32
@@ -30,8 +31,8 @@ class ServiceSettings:
         form_bytes: Largest request body without pictures.
         upload_seconds: Longest time to receive a request body.
         pictures: Largest number of pictures of one search.
-        picture_pixels: Largest number of pixels of one picture.
-        decode_seconds: Longest time to decode the pictures of one search.
+        picture_pixels: Largest number of pixels of one picture, also of a recording.
+        decode_seconds: Longest time to decode the pictures of one search, or a picture of a recording.
         decode_bytes: Address space of the process that decodes them.
         requests_per_second: Sustained rate of requests of one client; bursts of ten seconds' worth are allowed.
         searches_per_second: The same for searches and explanations.
@@ -65,6 +66,11 @@ class ServiceSettings:
             raise RecipeError(f"{self.host} can be reached from other machines: a token is needed to listen there")
         if self.token is not None and len(self.token) < 2 * TOKEN_BYTES:
             raise RecipeError(f"the token has {len(self.token)} characters, expected at least {2 * TOKEN_BYTES}")
+
+    @property
+    def decoding(self) -> Limits:
+        """What decoding one request may cost."""
+        return Limits(self.picture_pixels, self.decode_seconds, self.decode_bytes, self.upload_bytes)
 
     @property
     def allowed_names(self) -> frozenset[str]:

@@ -20,12 +20,14 @@ class Upload:
 
     Attributes:
         name: Random name.
+        title: What it is, for people.
         tracklet: The pictures as a tracklet with features, which is not in the gallery.
         pictures: Number of pictures that were uploaded.
         created: Time of the upload, as `time.monotonic` counts it.
     """
 
     name: str
+    title: str
     tracklet: StoredTracklet
     pictures: int
     created: float
@@ -38,9 +40,9 @@ class Uploads:
         self._kept: OrderedDict[str, Upload] = OrderedDict()
         self._lock = threading.Lock()
 
-    def add(self, tracklet: StoredTracklet, pictures: int) -> Upload:
+    def add(self, tracklet: StoredTracklet, pictures: int, title: str = "Your pictures") -> Upload:
         """Keep a query, and return it with its name."""
-        upload = Upload(secrets.token_urlsafe(16), tracklet, pictures, time.monotonic())
+        upload = Upload(secrets.token_urlsafe(16), title, tracklet, pictures, time.monotonic())
         with self._lock:
             self._kept[upload.name] = upload
             self._forget()

@@ -32,6 +32,9 @@ const SHORTCUTS = {
   c: () => press("[data-confirm]"),
   r: () => press("[data-reject]"),
   u: () => press("[data-undo]"),
+  o: () => press("[data-recording]"),
+  ",": () => document.querySelector('[data-step=","]')?.click(),
+  ".": () => document.querySelector('[data-step="."]')?.click(),
   "/": () => document.querySelector(".filters input:not([type=hidden])")?.focus(),
   "?": () => document.getElementById("keys").showModal(),
 };
@@ -64,61 +67,92 @@ document.addEventListener("htmx:afterSwap", (event) => {
 // A page that replaces the one before it starts at its content, as a loaded page would.
 document.addEventListener("htmx:pushedIntoHistory", () => document.getElementById("main")?.focus({ preventScroll: true }));
 
+// The box around a person on a picture.
+const EDGES = ["left", "top", "right", "bottom"];
 let picture = null;
+let corner = null;
+
+const field = (edge) => document.querySelector(`[data-edge=${edge}]`);
+const edges = () => (EDGES.every((edge) => field(edge).value !== "") ? EDGES.map((edge) => Number(field(edge).value)) : null);
+
+function setBox(values) {
+  EDGES.forEach((edge, i) => { field(edge).value = Math.min(Math.max(values[i], 0), 100).toFixed(1); });
+  draw();
+}
 
 function draw() {
   const canvas = document.querySelector("[data-canvas]");
   if (!canvas || !picture) return;
   const context = canvas.getContext("2d");
   context.drawImage(picture, 0, 0, canvas.width, canvas.height);
-  const [left, top, right, bottom] = ["left", "top", "right", "bottom"].map(
-    (edge, i) => (document.querySelector(`[data-edge=${edge}]`).value / 100) * (i % 2 ? canvas.height : canvas.width),
-  );
+  const box = edges();
+  if (!box) return;
+  const [left, top, right, bottom] = box.map((value, i) => (value / 100) * (i % 2 ? canvas.height : canvas.width));
   context.fillStyle = "rgb(0 0 0 / .45)";
   context.beginPath();
   context.rect(0, 0, canvas.width, canvas.height);
   context.rect(left, top, right - left, bottom - top);
   context.fill("evenodd");
   context.strokeStyle = "#fff";
-  context.lineWidth = 2;
+  context.lineWidth = Math.max(2, canvas.width / 400);
   context.strokeRect(left, top, right - left, bottom - top);
+}
+
+function show(image, most) {
+  picture = image;
+  const canvas = document.querySelector("[data-canvas]");
+  const scale = Math.min(1, most / image.naturalWidth, most / image.naturalHeight);
+  canvas.width = Math.round(image.naturalWidth * scale);
+  canvas.height = Math.round(image.naturalHeight * scale);
+  document.querySelector("[data-boxes]").hidden = false;
+  draw();
 }
 
 document.addEventListener("change", (event) => {
   if (!event.target.matches("[data-pictures]")) return;
   const file = event.target.files[0];
-  const boxes = document.querySelector("[data-boxes]");
-  boxes.hidden = true;
+  document.querySelector("[data-boxes]").hidden = true;
   if (!file) return;
   const image = new Image();
   image.onload = () => {
     URL.revokeObjectURL(image.src);
-    picture = image;
-    const canvas = document.querySelector("[data-canvas]");
-    const scale = Math.min(1, 480 / image.naturalWidth, 480 / image.naturalHeight);
-    canvas.width = Math.round(image.naturalWidth * scale);
-    canvas.height = Math.round(image.naturalHeight * scale);
-    boxes.hidden = false;
-    draw();
+    show(image, 480);
   };
   image.src = URL.createObjectURL(file);
 });
+
+// A picture of a recording becomes a canvas that can be drawn on.
+async function showScene() {
+  const image = document.querySelector("[data-scene]:not([hidden])");
+  if (!image) return;
+  await image.decode().catch(() => {});
+  if (!image.isConnected || !image.naturalWidth) return;
+  image.hidden = true;
+  show(image, 1600);
+}
+document.addEventListener("DOMContentLoaded", showScene);
+document.addEventListener("htmx:afterSettle", showScene);
 
 document.addEventListener("input", (event) => {
   if (event.target.matches("[data-edge]")) draw();
 });
 
-let corner = null;
+document.addEventListener("keydown", (event) => {
+  const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+  if (!step || !event.target.matches?.("[data-canvas]") || event.ctrlKey || event.metaKey || event.altKey) return;
+  event.preventDefault();
+  const whole = edges()?.every((value, i) => value === (i < 2 ? 0 : 100));
+  const [left, top, right, bottom] = (!whole && edges()) || [40, 25, 60, 75];
+  const [x, y] = event.shiftKey ? step : [Math.min(Math.max(step[0], -left), 100 - right), Math.min(Math.max(step[1], -top), 100 - bottom)];
+  setBox(event.shiftKey ? [left, top, Math.max(right + x, left + 1), Math.max(bottom + y, top + 1)] : [left + x, top + y, right + x, bottom + y]);
+});
 
 function drag(event) {
   const canvas = document.querySelector("[data-canvas]");
   const area = canvas.getBoundingClientRect();
-  const share = (value, start, size) => Math.min(Math.max(((value - start) / size) * 100, 0), 100);
-  const at = [share(event.clientX, area.left, area.width), share(event.clientY, area.top, area.height)];
+  const at = [((event.clientX - area.left) / area.width) * 100, ((event.clientY - area.top) / area.height) * 100];
   corner ??= at;
-  const edges = { left: Math.min(corner[0], at[0]), right: Math.max(corner[0], at[0]), top: Math.min(corner[1], at[1]), bottom: Math.max(corner[1], at[1]) };
-  for (const [edge, value] of Object.entries(edges)) document.querySelector(`[data-edge=${edge}]`).value = value.toFixed(1);
-  draw();
+  setBox([Math.min(corner[0], at[0]), Math.min(corner[1], at[1]), Math.max(corner[0], at[0]), Math.max(corner[1], at[1])]);
 }
 
 document.addEventListener("pointerdown", (event) => {
