@@ -47,6 +47,12 @@ def browser_program() -> Iterator[Browser]:
         browser.close()
 
 
+def show_all_pictures(page: Page) -> None:
+    """Load and decode also the pictures outside of the window."""
+    page.evaluate("document.querySelectorAll('img').forEach((image) => { image.loading = 'eager'; })")
+    page.evaluate("Promise.all([...document.images].map((image) => image.decode().catch(() => {})))")
+
+
 class Tour:
     """A page of the service, with checks of what it loads, reports and offers to everybody."""
 
@@ -71,8 +77,7 @@ class Tour:
         violations = self.violations()
         assert not violations, f"{name}: {violations}"
         if folder := os.environ.get("RESIGHT_SCREENSHOTS"):
-            page.evaluate("document.querySelectorAll('img').forEach((image) => { image.loading = 'eager'; })")
-            page.wait_for_load_state("networkidle")
+            show_all_pictures(page)
             page.screenshot(path=Path(folder) / f"{name}-{self.name}.png", full_page=True)
 
     def violations(self) -> list[str]:
@@ -343,18 +348,19 @@ def test_a_deletion_clears_the_cache(tour: Tour) -> None:
 
 @pytest.mark.skipif("RESIGHT_DOCS_GALLERY" not in os.environ, reason="writes docs/images/ from RESIGHT_DOCS_GALLERY")
 def test_pictures_of_the_documentation(browser_program: Browser, tmp_path: Path) -> None:
-    """Write the pictures of docs/serve.md, from a gallery of synthetic people with times and the model open."""
+    """Write the pictures of docs/serve.md, from a gallery of synthetic people with videos and the model open."""
     folder = tmp_path / "gallery"
     shutil.copytree(os.environ["RESIGHT_DOCS_GALLERY"], folder)
     images = Path(__file__).parents[2] / "docs" / "images"
-    query = os.environ.get("RESIGHT_DOCS_QUERY", "gate-0045")
+    query = os.environ["RESIGHT_DOCS_QUERY"]
+    box = os.environ["RESIGHT_DOCS_BOX"].split()  # of the person in the first picture of the query, in percent
     with Gallery(folder) as gallery, served(Service(gallery, ServiceSettings(**RATES))) as address:
         tour = Tour(browser_program, address, 1200, "light")
         page = tour.page
 
         def picture(name: str, height: int) -> None:
-            page.evaluate("document.querySelectorAll('img').forEach((image) => { image.loading = 'eager'; })")
-            page.wait_for_load_state("networkidle")
+            show_all_pictures(page)
+            page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
             page.set_viewport_size({"width": 1200, "height": height})
             page.screenshot(path=images / f"serve-{name}.jpg", type="jpeg", quality=82)
 
@@ -373,4 +379,9 @@ def test_pictures_of_the_documentation(browser_program: Browser, tmp_path: Path)
         page.locator(".tile a").first.click()
         page.get_by_role("heading", name="Where and when").wait_for()
         picture("case", 820)
+        page.goto(f"/recording?id={query}")
+        page.locator("canvas").wait_for()
+        for name, edge in zip(("Left", "Top", "Right", "Bottom"), box, strict=True):
+            page.get_by_label(name, exact=True).fill(edge)
+        picture("recording", 900)
         tour.close()

@@ -110,7 +110,7 @@ def _steps(id_: str, recorded: Recorded, scene: Scene) -> tuple[Step, ...]:
     steps = [
         Step(label, address("/recording", id=id_, at=_plain(max(scene.at + by, 0))), key)
         for label, by, key in (*back, ("previous picture", -picture, ","), ("next picture", picture, "."), *ahead)
-        if (scene.at > 0 if by < 0 else scene.at + by <= last)
+        if (scene.at + by <= last if by > 0 else scene.at + by >= 0 or (key and scene.at > 0))
     ]
     if abs(scene.at - recorded.begin) >= picture:
         steps.append(Step("beginning of the tracklet", address("/recording", id=id_), ""))

@@ -98,10 +98,10 @@ function draw() {
   context.strokeRect(left, top, right - left, bottom - top);
 }
 
-function show(image, most) {
+function show(image, most, enlarge = 1) {
   picture = image;
   const canvas = document.querySelector("[data-canvas]");
-  const scale = Math.min(1, most / image.naturalWidth, most / image.naturalHeight);
+  const scale = Math.min(enlarge, most / image.naturalWidth, most / image.naturalHeight);
   canvas.width = Math.round(image.naturalWidth * scale);
   canvas.height = Math.round(image.naturalHeight * scale);
   document.querySelector("[data-boxes]").hidden = false;
@@ -128,7 +128,7 @@ async function showScene() {
   await image.decode().catch(() => {});
   if (!image.isConnected || !image.naturalWidth) return;
   image.hidden = true;
-  show(image, 1600);
+  show(image, 1600, 2);
 }
 document.addEventListener("DOMContentLoaded", showScene);
 document.addEventListener("htmx:afterSettle", showScene);
