@@ -140,7 +140,10 @@ def test_headers_confine_every_answer(program: TestClient, browser: TestClient) 
             headers = client.get(address).headers
             assert headers["content-security-policy"] == CONTENT_SECURITY_POLICY
             assert headers["x-content-type-options"] == "nosniff"
-            assert ("no-store" in headers["cache-control"]) == (not address.startswith("/static"))
+            kept = address.startswith(("/static", "/film"))
+            assert ("no-store" in headers["cache-control"]) is not kept and (
+                "private" in headers["cache-control"]
+            ) is kept
     assert "unsafe" not in CONTENT_SECURITY_POLICY and "http" not in CONTENT_SECURITY_POLICY
     refused = program.get("/tracklets", headers={"host": "evil.example"})
     assert refused.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
