@@ -11,6 +11,7 @@ from cyclopts import run
 
 from benchmarks import (
     all_pairs,
+    cluster,
     distinct,
     encoder,
     feature_store,
@@ -42,6 +43,7 @@ TOPICS: dict[str, Callable[[int], Iterable[Row]]] = {
     "gallery": gallery.bench,
     "open-model": open_model.bench,
     "packs": packs.bench,
+    "cluster": cluster.bench,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,14 @@ tracklets = 2
 """
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_workers_in_training() -> Iterator[None]:
+    """Decode frames of training in this process: a process of its own takes longer to start than these take."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("resight.cli.train.WORKERS", 0)
+        yield
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("synth") / "world"
@@ -66,8 +75,6 @@ def run(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             str(out),
             "--recipe",
             str(folder / "small.toml"),
-            "--workers",
-            "0",
             "--json",
         ]
     )
@@ -93,9 +100,20 @@ def test_train_writes_a_model_and_its_log(run: Path) -> None:
 def test_training_again_changes_nothing(world: Path, run: Path) -> None:
     before, header = read_tensors(run / "model.safetensors", MODEL_KIND)
     recipe = str(run.parent / "small.toml")
-    main(["train", f"mars:{world}", "--out", str(run), "--recipe", recipe, "--workers", "0", "--json"])
+    main(["train", f"mars:{world}", "--out", str(run), "--recipe", recipe, "--json"])
     after, again = read_tensors(run / "model.safetensors", MODEL_KIND)
     assert again == header and all(after[name].equal(tensor) for name, tensor in before.items())
+
+
+def test_precision_of_training_replaces_that_of_the_recipe(
+    world: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", f"mars:{world}", "--recipe", str(run.parent / "small.toml"), "--precision", "half"]
+    main([*command, "--out", str(tmp_path / "half")])
+    assert load_checkpoint(tmp_path / "half" / "model.safetensors").recipe.precision == "half"
+    with pytest.raises(SystemExit):
+        main([*command, "--out", str(run)])
+    assert "another" in capsys.readouterr().err
 
 
 def test_extract(world: Path, run: Path, tmp_path: Path) -> None:
@@ -154,7 +172,7 @@ def test_importance_is_trained_on_the_encoder_of_another_model(
 ) -> None:
     (tmp_path / "stage2.toml").write_text(RECIPE.replace("height = 32", "height = 64").replace('base = "demo"', ""))
     model, out = str(run / "model.safetensors"), tmp_path / "run"
-    command = ["train", f"mars:{world}", "--out", str(out), "--recipe", str(tmp_path / "stage2.toml"), "--workers", "0"]
+    command = ["train", f"mars:{world}", "--out", str(out), "--recipe", str(tmp_path / "stage2.toml")]
     values = ask(capsys, *command, "--encoder", model)
     assert values.keys() == {"model", "stage 2 mAP"}
     trained, source = load_checkpoint(out / "model.safetensors"), load_checkpoint(run / "model.safetensors")

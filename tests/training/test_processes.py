@@ -20,7 +20,7 @@ import resight
 from resight.data.transforms import prepare_clips
 from resight.errors import RecipeError, TrainingError
 from resight.models.aggregators import Learned
-from resight.models.shared_norms import SharedBatchNorm
+from resight.models.norm_calls import SharedBatchNorm
 from resight.processes import ONE_PROCESS, Processes, joined_processes
 from resight.recipe import ClipSpec, Optimisation, Recipe, Stage1, Stage2
 from resight.tensor_files import read_tensors

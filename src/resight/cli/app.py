@@ -22,7 +22,8 @@ app = App(
     version=__version__,
     result_action="return_value",
 )
-WORKERS = os.cpu_count() or 1
+WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+"""Cores that this process may use."""
 
 DatasetName = Annotated[
     str,

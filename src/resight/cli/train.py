@@ -28,13 +28,14 @@ from resight.outputs import check_output_file
 def train(
     dataset: DatasetName, *, out: Path, recipe: str = "paper", stage: Literal["both", "1", "2"] = "both",
     encoder: Path | None = None, init: Path | None = None, validate_on: str | None = None, seed: int | None = None,
-    device: Annotated[str, Parameter(name=("--device", "--devices"))] = "auto", workers: Workers = WORKERS,
+    device: Annotated[str, Parameter(name=("--device", "--devices"))] = "auto",
+    precision: Annotated[Literal["float32", "half"] | None, Parameter(show_default=False)] = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Train the clip encoder (stage 1) and the importance network (stage 2) on the training persons of a data set.
 
-    Interrupt it at any time: the same command continues from the last checkpoint, to the same losses. On several
-    machines, start it with torchrun: docs/scale.md.
+    Interrupt it at any time: the same command continues from the last checkpoint, to the same losses. Frames are
+    decoded on all cores that this process may use. On several machines, start it with torchrun: docs/scale.md.
 
     Args:
         out: Folder of the training run, for model.safetensors, logs and checkpoints.
@@ -48,13 +49,16 @@ def train(
         seed: Seed to use instead of that of the recipe.
         device: cpu, cuda or cuda:N; auto uses a GPU if there is one. 4xcuda trains on four GPUs and 2xcpu in two
             processes, to the losses of one up to rounding.
+        precision: half trains with 16-bit matrix products (mixed precision): faster and in less memory where the
+            machine has them. By default that of the recipe.
     """
     from resight.api.train import train as run
     from resight.processes import is_first_process
 
     model = run(
         dataset, recipe, out=out, stage=stage, encoder=encoder, init=init, validate_on=validate_on, seed=seed,
-        device=device, workers=workers, progress=not as_json, say=lambda text: print(text, file=sys.stderr),
+        device=device, precision=precision, workers=WORKERS, progress=not as_json,
+        say=lambda text: print(text, file=sys.stderr),
     )  # fmt: skip
     if not is_first_process():
         return

@@ -6,19 +6,17 @@ same batch again, but its running statistics are updated only once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
 
-from resight.models.shared_norms import active_norms
+from resight.models.norm_calls import FixedStatistics, active_norms
 
 _SHARE = 0.7
 """Share of the free memory that activations may use before they are computed again. The rest is for gradients, the
@@ -117,40 +115,10 @@ def _unchanged(network: nn.Module) -> Iterator[None]:
     counters = [norm.num_batches_tracked for norm in network.modules() if isinstance(norm, _BatchNorm)]
     before = [None if counter is None else counter.clone() for counter in counters]
     try:
-        with _FixedStatistics():
+        with FixedStatistics():
             yield
     finally:
         with torch.no_grad():
             for counter, value in zip(counters, before, strict=True):
                 if counter is not None and value is not None:
                     counter.copy_(value)
-
-
-class _FixedStatistics(TorchFunctionMode):
-    """Calls `batch_norm` in training with a copy of the running statistics, so that it does not update them."""
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        if func is F.batch_norm:
-            return _with_copies(*args, **(kwargs or {}))
-        return func(*args, **(kwargs or {}))
-
-
-def _with_copies(
-    x: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
-    if training and running_mean is not None and running_var is not None:
-        running_mean, running_var = running_mean.clone(), running_var.clone()  # which are updated and thrown away
-    return F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)

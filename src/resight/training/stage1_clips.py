@@ -19,7 +19,7 @@ from resight.features.shared import extract_together
 from resight.models.aggregators import MeanPair
 from resight.models.checkpointed import recompute_blocks, recompute_if_needed
 from resight.models.encoders import ClipEncoder, NeckedEncoder
-from resight.models.shared_norms import SharedBatchNorm
+from resight.models.norm_calls import SharedBatchNorm
 from resight.progress import note
 from resight.recipe import ClipSpec, Recipe, Stage2, TripletFeatures
 from resight.tracklet import fingerprint

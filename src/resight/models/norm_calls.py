@@ -1,18 +1,20 @@
-"""BatchNorm with the statistics of all processes, for every layer of a network and without changing it.
+"""BatchNorm of every layer of a network replaced while it runs, without changing its modules.
 
 Legend: N rows of the batch in this process, C channels, ... any further axes.
 
-DistributedDataParallel leaves BatchNorm to each process. With 16 of 32 clips it would normalise by other statistics,
-and two processes would train another network than one. torch.nn.SyncBatchNorm works on GPUs only and replaces modules.
-Here, calls of `torch.nn.functional.batch_norm` are replaced while a network runs. This covers all networks, and their
-modules stay as they are.
+All networks call `torch.nn.functional.batch_norm`. Within a context of this module, these calls go to it:
+
+* `SharedBatchNorm` uses the statistics of all processes. DistributedDataParallel leaves BatchNorm to each process. With
+  16 of 32 clips it would normalise by other statistics, and two processes would train another network than one.
+  torch.nn.SyncBatchNorm works on GPUs only and replaces modules.
+* `FixedStatistics` normalises as usual, but does not update the running statistics.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -25,11 +27,54 @@ _ACTIVE: list[SharedBatchNorm] = []
 
 
 def active_norms() -> AbstractContextManager[object]:
-    """Return the context that is active now, to enter it again in the backward pass, where it is not active."""
+    """Return the `SharedBatchNorm` that is active now, to enter it again in the backward pass, where it is not."""
     return _ACTIVE[-1] if _ACTIVE else nullcontext()
 
 
-class SharedBatchNorm(TorchFunctionMode):
+class NormCall(NamedTuple):
+    """The arguments of a call of `torch.nn.functional.batch_norm`, with input (N, C, ...)."""
+
+    input: Tensor
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    weight: Tensor | None = None
+    bias: Tensor | None = None
+    training: bool = False
+    momentum: float = 0.1
+    eps: float = 1e-5
+
+
+class NormMode(TorchFunctionMode):
+    """Context in which `batch_norm` is called instead of `torch.nn.functional.batch_norm`."""
+
+    def batch_norm(self, call: NormCall) -> Tensor:
+        """Return the normalised input, (N, C, ...)."""
+        raise NotImplementedError
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Replace calls of `batch_norm`."""
+        if func is F.batch_norm:
+            return self.batch_norm(NormCall(*args, **(kwargs or {})))
+        return func(*args, **(kwargs or {}))
+
+
+class FixedStatistics(NormMode):
+    """Within this context, BatchNorm in training does not update its running statistics."""
+
+    def batch_norm(self, call: NormCall) -> Tensor:
+        """Normalise with copies of the running statistics, which are updated and thrown away."""
+        if call.training and call.running_mean is not None and call.running_var is not None:
+            call = call._replace(running_mean=call.running_mean.clone(), running_var=call.running_var.clone())
+        return F.batch_norm(*call)
+
+
+class SharedBatchNorm(NormMode):
     """Within this context, BatchNorm in training normalises by the mean and variance of all processes' rows.
 
     Running statistics are updated with the same mean and variance in every process. Results equal those of one process
@@ -52,34 +97,12 @@ class SharedBatchNorm(TorchFunctionMode):
         _ACTIVE.pop()
         super().__exit__(*exception)  # type: ignore[no-untyped-call]
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Replace calls of `batch_norm`."""
-        if func is F.batch_norm:
-            return self._batch_norm(*args, **(kwargs or {}))
-        return func(*args, **(kwargs or {}))
-
-    def _batch_norm(
-        self,
-        x: Tensor,
-        running_mean: Tensor | None,
-        running_var: Tensor | None,
-        weight: Tensor | None = None,
-        bias: Tensor | None = None,
-        training: bool = False,
-        momentum: float = 0.1,
-        eps: float = 1e-5,
-    ) -> Tensor:
-        """As `torch.nn.functional.batch_norm`, for x (N, C, ...)."""
-        if not training:
-            return F.batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
+    def batch_norm(self, call: NormCall) -> Tensor:
+        """Normalise by the statistics of all processes in training, else as usual."""
+        if not call.training:
+            return F.batch_norm(*call)
         y: Tensor = _SharedNorm.apply(  # type: ignore[no-untyped-call]
-            x, running_mean, running_var, weight, bias, momentum, eps, self._processes
+            *call[:5], call.momentum, call.eps, self._processes
         )
         return y
 
