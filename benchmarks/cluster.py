@@ -25,7 +25,7 @@ def bench(repeats: int) -> list[Row]:
     model = load_model(keep_features=False)
     aggregator, dim = model.checkpoint.aggregator, model.dim
     wanted = Wanted(random_features("q", QUERIES, dim), random_features("g", GALLERY, dim), PROTOCOLS["standard"])
-    small = Wanted(wanted.query.rows(range(2)), wanted.gallery.rows(range(4)), wanted.protocol)
+    small = Wanted(wanted.query.rows(range(2)), wanted.gallery.rows(range(16)), wanted.protocol)
     begun = time.perf_counter()
     with connected(LOCAL) as (ray, workers):
         started = time.perf_counter() - begun

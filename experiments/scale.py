@@ -8,12 +8,12 @@
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -120,11 +120,11 @@ def filled(text: str, results: dict[str, object]) -> str:
         "curves": curve_table(results, units), "shortlists": shortlist_table(results),
     }  # fmt: skip
     for name, table in tables.items():
-        pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
-        content = table.to_markdown().strip()
-        text, count = re.subn(pattern, lambda match, c=content: f"{match[1]}\n{c}\n\n{match[2]}", text, flags=re.DOTALL)
-        if count != 1:
-            raise ValueError(f"the page has {count} places for the table {name}, expected 1")
+        begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        if text.count(begin) != 1 or text.count(end) != 1:
+            raise ValueError(f"{PAGE} has no single place for the table {name}, between {begin.strip()} and {end}")
+        before, rest = text.split(begin)
+        text = f"{before}{begin}\n{table.to_markdown().strip()}\n\n{end}{rest.split(end)[1]}"
     return text
 
 
@@ -165,7 +165,7 @@ def cost_table(units: Units, prices: Prices) -> Table:
 
 def choice_table(units: Units) -> Table:
     """Return what changes at 10⁸ tracklets with fewer clips, int8 and smaller means."""
-    choices = (
+    choices: tuple[tuple[str, dict[str, Any]], ...] = (
         ("as a gallery is: 8 clips, float16, means float32", {}),
         ("4 clips", {"clips": 4}),
         ("2 clips", {"clips": 2}),
@@ -176,7 +176,7 @@ def choice_table(units: Units) -> Table:
     )
     rows = []
     for name, options in choices:
-        cost = units.cost(10**8, **options)  # type: ignore[arg-type]
+        cost = units.cost(10**8, **options)
         rows.append(Row(name, (duration(cost.encode_s), size(cost.storage), size(cost.memory), duration(cost.query_s))))
     columns = ("encoding on one core", "storage", "means in memory", "a query on one core")
     return Table("", columns, tuple(rows), "10⁸ tracklets")
