@@ -15,7 +15,7 @@ from resight.progress import note
 from resight.words import counted
 
 LOCAL = "local"
-"""Instead of an address: start workers on this machine only."""
+"""Instead of an address, here and for Ray: start workers on this machine only."""
 
 AHEAD = 2
 """Jobs that a worker has at once: one that it does, and one that waits. No further result is kept, however slowly the
@@ -230,6 +230,7 @@ def _start_local(ray: Any, workers: int | None) -> None:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             ray.init(
+                address=LOCAL,  # else Ray connects to any cluster that it finds on this machine
                 num_cpus=workers, include_dashboard=False, _node_ip_address="127.0.0.1", log_to_driver=False,
                 logging_level=logging.CRITICAL, _system_config=HEALTH_CHECKS,
             )  # fmt: skip
