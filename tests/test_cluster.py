@@ -46,12 +46,30 @@ def fake_ray(most: list[int]) -> Any:
     def get(call: Any) -> Any:
         return [get(each) for each in call] if isinstance(call, list) else call()
 
+    def start(kind: type, *arguments: Any) -> Any:
+        try:
+            return Handle(kind(*arguments))
+        except GalleryError as error:
+            message = f"The actor died in its creation task\n  File ...\nresight.errors.GalleryError: {error}\n"
+            return SimpleNamespace(__ray_ready__=SimpleNamespace(remote=lambda: lambda: lose(message)))
+
     def remote(**options: Any) -> Any:
-        return lambda kind: SimpleNamespace(remote=lambda *arguments: Handle(kind(*arguments)))
+        return lambda kind: SimpleNamespace(remote=lambda *arguments: start(kind, *arguments))
 
     return SimpleNamespace(
         remote=remote, wait=wait, get=get, exceptions=SimpleNamespace(RayError=RayError, RayTaskError=RayTaskError)
     )
+
+
+def lose(message: str) -> None:
+    raise RayError(message)
+
+
+class Unwilling:
+    """A worker that cannot start."""
+
+    def __init__(self) -> None:
+        raise GalleryError("another model")
 
 
 class Doubler:
@@ -102,6 +120,11 @@ def test_errors_of_a_worker_are_raised() -> None:
         workers = Workers(fake_ray([]), Doubler, ([],), 1)
         with pytest.raises(expected, match=str(cause)):
             list(workers.do([Job(0, "fail", (cause,))]))
+
+
+def test_a_worker_that_cannot_start_says_why() -> None:
+    with pytest.raises(ClusterError, match=r"^a worker cannot start: resight\.errors\.GalleryError: another model$"):
+        Workers(fake_ray([]), Unwilling, (), 2)
 
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,7 +85,6 @@ class Workers:
 
     Raises:
         ClusterError: If no worker can be started.
-        ResightError: What the constructor raised.
     """
 
     def __init__(self, ray: Any, kind: type, arguments: tuple[Any, ...], count: int, gpu: bool = False) -> None:
@@ -169,13 +168,10 @@ class Workers:
             )
         try:
             self._ray.get(done)
-        except self._ray.exceptions.RayTaskError as error:
-            raise _own(error) from error
         except self._ray.exceptions.RayError as error:
-            cause = getattr(error, "cause", None)
-            if isinstance(cause, ResightError):
-                raise cause from error
-            raise ClusterError(f"a worker cannot start: {_first_line(error)}") from error
+            # The last line names what the constructor raised; the others are where.
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            raise ClusterError(f"a worker cannot start: {lines[-1] if lines else type(error).__name__}") from error
         return started
 
 

@@ -101,8 +101,8 @@ def encode_on_cluster(
         workers: Number of workers.
 
     Raises:
-        ClusterError: If Ray is not installed, the cluster cannot be reached, or no worker can be started.
-        GalleryError: If workers have another model.
+        ClusterError: If Ray is not installed, the cluster cannot be reached, or no worker can be started, such as one
+            that has another model.
     """
     gpu = model.compute.device.startswith("cuda")
 
