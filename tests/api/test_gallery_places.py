@@ -76,6 +76,8 @@ def test_commands_take_addresses(
         assert json.loads(capsys.readouterr().out)["tracklets"] == 8
     main(["gallery", "search", address, "door-0001", "--device", "cpu"])
     assert "hall-0001" in capsys.readouterr().out
+    main(["gallery", "merge", f"{address}-copy", address, "--json"])
+    assert len(json.loads(capsys.readouterr().out)["added"]) == 8
     main(["gallery", "remove", address, "door-0001"])
     main(["gallery", "verify", address])
     with pytest.raises(SystemExit):

@@ -226,12 +226,16 @@ def adapt_gallery(
 
 @gallery.command
 def merge(folder: Folder, other: str, *, as_json: Json = False) -> None:
-    """Add the tracklets and labels of another gallery of the same model.
+    """Add the tracklets and labels of another gallery of the same model. A missing gallery is made, as a copy.
 
     Args:
         other: Folder or address of the other gallery, which is not changed.
     """
-    result = open_gallery(folder).merge(other, progress=not as_json)
+    from resight.gallery.open_store import open_store
+
+    with open_gallery(other) as source:
+        open_store(folder, source.store.header).close()
+        result = open_gallery(folder).merge(source, progress=not as_json)
     print_result(result.to_json(), result.to_text(), as_json)
 
 

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 class GalleryStore(Protocol):
     """Where tracklets, labels and settings of one gallery are kept.
 
-    Several processes can read while up to two write. What a method has written is on the disk when it returns, and
-    survives a crash of the process or of the machine. A process that is killed leaves each call done or not done.
+    Several processes can read while up to two write. What a method has written is on the disk when it returns, or
+    object storage has acknowledged it, and survives a crash of the process or of the machine. A process that is killed
+    leaves each call done or not done.
 
     Every method raises `GalleryError` if the storage cannot be used: damaged, full, read-only or locked.
     """
@@ -50,7 +51,7 @@ class GalleryStore(Protocol):
         """Erase tracklets with their features, strips, and the events that name them, all or none.
 
         What the erased labels say about the other tracklets of these persons is kept, see `Groups.without`. The bytes
-        are overwritten in every file of the gallery when this returns.
+        are in no file of the gallery when this returns.
 
         Returns:
             The ids that were stored, and are not any more.

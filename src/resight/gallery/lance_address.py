@@ -99,7 +99,7 @@ def no_gallery(address: str) -> GalleryError:
 
 def explained(error: Exception, address: str, doing: str) -> GalleryError:
     """Return the error of a gallery for one of Lance, whose messages end with places in its source code."""
-    text = re.split(r", /\S+\.rs:|\n", str(error))[0].strip()
+    text = re.split(r", /\S+\.rs:|: <\?xml|\n", str(error))[0].strip()
     hint = "check the address, the credentials in the environment (AWS_…) and the connection"
     if local_folder(address) is not None:
         hint = "check the folder, its permissions and the free space"
