@@ -74,6 +74,10 @@ class Facts:
         mask: NDArray[np.bool_] = accepted.to_numpy()
         return mask
 
+    def selected(self, where: Filter) -> NDArray[np.int64] | None:
+        """Return the numbers of the tracklets that a filter accepts; None if it has no conditions."""
+        return None if where == EVERYTHING else self.numbers[self.chosen(where)]
+
     def places(self, ids: Sequence[str]) -> dict[str, int]:
         """Return the place of each of some tracklets that is stored, in the order of adding."""
         places = np.flatnonzero(_is_in(self.rows["id"], ids).to_numpy())

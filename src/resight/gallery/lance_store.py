@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -203,13 +204,16 @@ class LanceStore:
 
     def means(self, where: Filter = EVERYTHING) -> tuple[list[str], NDArray[np.float32]]:
         """See `GalleryStore.means`."""
-        return self._read(lambda facts: self._means(facts).chosen(_numbers(facts, where)))
+        return self._read(lambda facts: self._means(facts).chosen(facts.selected(where)))
 
     def nearest(
         self, queries: NDArray[np.float32], k: int, where: Filter = EVERYTHING
     ) -> list[tuple[list[str], NDArray[np.float32]]]:
         """See `GalleryStore.nearest`."""
-        return self._read(lambda facts: self._means(facts).nearest(queries, k, _numbers(facts, where), frozenset()))
+        # Few tracklets are left out of nearly every search, most of which need no conditions without them.
+        others = replace(where, without=None)
+        means, numbers = self._read(lambda facts: (self._means(facts), facts.selected(others)))
+        return means.nearest(queries, k, numbers, where.without or frozenset())
 
     def scan(self, where: Filter = EVERYTHING, block: int = 256) -> Iterator[list[StoredTracklet]]:
         """See `GalleryStore.scan`."""
@@ -391,9 +395,3 @@ def _open(address: str, header: Header | None) -> LanceTable:
         check_new(address)
         return LanceTable(address, uri, new_head(header))
     return LanceTable(address, uri)
-
-
-def _numbers(facts: Facts, where: Filter) -> NDArray[np.int64] | None:
-    if where == EVERYTHING:
-        return None
-    return facts.numbers[facts.chosen(where)]
