@@ -112,6 +112,15 @@ class Contract:
         with pytest.raises(GalleryError, match="not a cursor"):
             store.page(cursor="x")
 
+    def test_spaced_means_are_a_sample_in_order(self, store: GalleryStore) -> None:
+        assert store.spaced_means(3).shape == (0, DIM)
+        for first in range(0, 20, 5):
+            store.add([stored(n) for n in range(first, first + 5)])
+        store.remove(["t19"])
+        means = store.means()[1]
+        assert np.array_equal(store.spaced_means(4), means[[0, 6, 12, 18]])
+        assert np.array_equal(store.spaced_means(50), means)
+
     def test_a_position_is_where_later_tracklets_begin(self, store: GalleryStore) -> None:
         first = store.position()
         store.add([stored(n) for n in range(3)])

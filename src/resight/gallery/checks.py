@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from resight.errors import GalleryError
+from resight.errors import DamagedError, GalleryError
 from resight.gallery.types import Header, StoredTracklet
 
 
@@ -24,6 +24,15 @@ def check_features(tracklets: Sequence[StoredTracklet], dim: int) -> None:
             )
         if not (np.isfinite(tracklet.features).all() and np.isfinite(tracklet.mean).all()):
             raise GalleryError(f"{tracklet.id!r} has features that are not finite numbers: check the model")
+
+
+def damaged_tracklets(place: Path | str, ids: Sequence[str]) -> DamagedError:
+    """Return the error that stored tracklets do not match their checksums."""
+    return DamagedError(
+        f"{ids[0]!r} in the gallery {place} is damaged: remove it and add it again, or restore the gallery from a "
+        "copy; `resight gallery verify` lists all damage",
+        tuple(ids),
+    )
 
 
 def not_stored(folder: Path | str, id_: str) -> GalleryError:

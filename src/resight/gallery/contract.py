@@ -130,6 +130,13 @@ class GalleryStore(Protocol):
         """
         ...
 
+    def spaced_means(self, count: int) -> NDArray[np.float32]:
+        """Return the means of at most `count` tracklets, evenly spaced in the order of adding, (n, D).
+
+        Unlike `means`, this takes no time and memory for the others.
+        """
+        ...
+
     def nearest(
         self, queries: NDArray[np.float32], k: int, where: Filter = EVERYTHING
     ) -> list[tuple[list[str], NDArray[np.float32]]]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from resight.evaluation.threshold import Threshold
 from resight.gallery.calibration import Calibration, shipped
 from resight.gallery.contract import GalleryStore
-from resight.gallery.levels import adjustment, cohort, levels
+from resight.gallery.levels import COHORT, adjustment, levels
 
 SETTING = "calibration"
 """Name of the setting with the calibration."""
@@ -74,5 +74,5 @@ def judge_of(store: GalleryStore, threshold: Threshold | None) -> Judge | None:
     if saved is not None:
         values = dict(saved)
         typical = float(values.pop("typical"))
-        return Judge(Calibration.from_json(values), True, typical, cohort(store.means()[1]), gallery)
+        return Judge(Calibration.from_json(values), True, typical, store.spaced_means(COHORT), gallery)
     return None if threshold is None else Judge(shipped(threshold), False, 0.0, None, gallery)

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from resight.errors import DamagedError, GalleryError
-from resight.gallery.checks import check_features, not_stored, other_model
+from resight.errors import GalleryError
+from resight.gallery.checks import check_features, damaged_tracklets, not_stored, other_model
 from resight.gallery.labels import Groups
 from resight.gallery.lance_address import as_address, check_new, no_gallery, table_exists, table_of
 from resight.gallery.lance_cache import Facts, LanceCache
@@ -206,6 +206,10 @@ class LanceStore:
         """See `GalleryStore.means`."""
         return self._read(lambda facts: self._means(facts).chosen(facts.selected(where)))
 
+    def spaced_means(self, count: int) -> NDArray[np.float32]:
+        """See `GalleryStore.spaced_means`."""
+        return self._read(lambda facts: self._means(facts).spaced(count))
+
     def nearest(
         self, queries: NDArray[np.float32], k: int, where: Filter = EVERYTHING
     ) -> list[tuple[list[str], NDArray[np.float32]]]:
@@ -368,11 +372,7 @@ class LanceStore:
             except DamagedRowError:
                 damaged.append(id_)
         if damaged:
-            raise DamagedError(
-                f"{damaged[0]!r} in the gallery {self.address} is damaged: remove it and add it again, or restore the "
-                "gallery from a copy; `resight gallery verify` lists all damage",
-                tuple(damaged),
-            )
+            raise damaged_tracklets(self.address, damaged)
         return found
 
     def _leave_out(self, name: str) -> None:

@@ -23,23 +23,12 @@ FACTOR = 0.85
 """How much a similarity grows with the level of both tracklets: measured 0.8 to 0.95."""
 
 
-def cohort(means: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return a sample of mean features, evenly spaced in the order of adding.
-
-    Args:
-        means: (n, D) mean features of length 1 of the whole gallery.
-    """
-    rows = np.unique(np.linspace(0, len(means) - 1, min(len(means), COHORT)).round().astype(int))
-    sample: NDArray[np.float32] = means[rows]
-    return sample
-
-
 def levels(means: NDArray[np.float32], sample: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the level of each tracklet.
 
     Args:
         means: (n, D) mean features of length 1.
-        sample: (C, D) those of the sample, see `cohort`.
+        sample: (C, D) those of the sample: `COHORT` tracklets of the gallery, evenly spaced in the order of adding.
     """
     return level_of(np.asarray(means, np.float64) @ sample.T)
 

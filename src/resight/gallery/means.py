@@ -60,6 +60,17 @@ class MeanBlocks:
             return ids, values[0]
         return ids, np.concatenate(values) if values else np.zeros((0, self.dim), np.float32)
 
+    def spaced(self, count: int) -> NDArray[np.float32]:
+        """Return at most `count` means, evenly spaced in the order of adding."""
+        total = sum(len(block.seqs) for block in self._blocks)
+        places = np.unique(np.linspace(0, total - 1, min(total, count)).round().astype(int))
+        chosen, first = [np.zeros((0, self.dim), np.float32)], 0
+        for block in self._blocks:
+            end = first + len(block.seqs)
+            chosen.append(block.values[places[(places >= first) & (places < end)] - first])
+            first = end
+        return np.concatenate(chosen)
+
     def nearest(
         self, queries: NDArray[np.float32], k: int, seqs: NDArray[np.int64] | None, without: frozenset[str]
     ) -> list[tuple[list[str], NDArray[np.float32]]]:

@@ -12,7 +12,7 @@ from resight.gallery.calibration import Similarities
 from resight.gallery.contract import GalleryStore
 from resight.gallery.facts import half_length, one_camera, together
 from resight.gallery.labels import JOINING, Groups
-from resight.gallery.levels import adjustment, cohort, levels
+from resight.gallery.levels import COHORT, adjustment, levels
 from resight.gallery.lifecycle import all_entries
 from resight.gallery.types import Entry, StoredTracklet
 from resight.models.aggregators import Aggregator
@@ -43,7 +43,7 @@ def measure(
         nothing = np.zeros(0)
         return Similarities(nothing, nothing, nothing, nothing, np.zeros((0, 2)), len(tracklets), total), 0.0
     features = _features(tracklets)
-    sample = cohort(store.means()[1])
+    sample = store.spaced_means(COHORT)
     level = levels(_means(tracklets), sample)
     typical = float(np.median(level))
     scores = score_all_pairs(features, features, aggregator, compute=compute)

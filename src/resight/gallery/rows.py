@@ -19,6 +19,14 @@ from resight.tracklet import Recording
 ENTRY_COLUMNS = 'id, key, camera, start, "end", source, person, frames, quality, added, checksum'
 CONTENT_COLUMNS = "clips, features, frame_numbers, strip, files, checksum"
 EVENT_COLUMNS = "number, kind, author, time, ids, data, checksum"
+WHOLE = f"""
+SELECT {", ".join("t." + name.strip() for name in ENTRY_COLUMNS.split(","))}, m.mean, m.checksum,
+       {", ".join("c." + name.strip() for name in CONTENT_COLUMNS.split(","))}
+FROM tracklets t LEFT JOIN means m USING (seq) LEFT JOIN contents c USING (seq)
+"""
+"""Query for everything of tracklets, see `read_whole`."""
+
+_AFTER_ENTRY = len(ENTRY_COLUMNS.split(","))
 
 
 class DamagedRowError(ValueError):
@@ -118,6 +126,17 @@ def _unpack_files(packed: bytes) -> tuple[str, tuple[str, ...], Recording | None
         file, seconds = values["recording"]
         values, recording = values["files"], Recording(Path(file), seconds)
     return values[0], tuple(values[1:]), recording
+
+
+def read_whole(row: Sequence[Any]) -> StoredTracklet:
+    """Return the tracklet of a row of `WHOLE`.
+
+    Raises:
+        DamagedRowError: If a part of the row does not match its checksum.
+    """
+    entry, key = read_entry(row[:_AFTER_ENTRY])
+    mean = read_mean(row[_AFTER_ENTRY : _AFTER_ENTRY + 2])
+    return read_content(entry, key, mean, row[_AFTER_ENTRY + 2 :])
 
 
 def event_row(event: Event) -> tuple[Any, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -155,6 +156,22 @@ def snapshot(database: sqlite3.Connection) -> Iterator[None]:
     finally:
         with suppress(sqlite3.Error):  # the file is damaged, and the block has said so
             database.execute("ROLLBACK")
+
+
+def empty_log(database: sqlite3.Connection, folder: Path) -> None:
+    """Remove what was deleted from the write-ahead log; SQLite has overwritten it in the file itself.
+
+    Raises:
+        GalleryError: If another process reads for more than a minute.
+    """
+    until = time.monotonic() + BUSY_SECONDS
+    while database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+        if time.monotonic() > until:
+            raise GalleryError(
+                f"the tracklets are removed from {folder}, but their bytes stay in its write-ahead log while another "
+                "process reads: close it, and remove any tracklet again or close the gallery"
+            )
+        time.sleep(0.05)
 
 
 def _migrate(database: sqlite3.Connection, migrations: Sequence[str]) -> None:

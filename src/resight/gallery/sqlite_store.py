@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.errors import DamagedError, GalleryError
-from resight.gallery.checks import check_features, not_stored, other_model
+from resight.errors import GalleryError
+from resight.gallery.checks import check_features, damaged_tracklets, not_stored, other_model
 from resight.gallery.conditions import sql_conditions
 from resight.gallery.labels import Groups
 from resight.gallery.log_table import LogTable
@@ -24,15 +23,15 @@ from resight.gallery.means import MeanCache
 from resight.gallery.rows import (
     CONTENT_COLUMNS,
     ENTRY_COLUMNS,
+    WHOLE,
     DamagedRowError,
     content_row,
     entry_row,
     mean_row,
-    read_content,
     read_entry,
-    read_mean,
+    read_whole,
 )
-from resight.gallery.schema import BUSY_SECONDS, FILE, connect, gallery_errors, transaction
+from resight.gallery.schema import FILE, connect, empty_log, gallery_errors, transaction
 from resight.gallery.types import (
     EVERYTHING,
     Entry,
@@ -48,12 +47,6 @@ from resight.gallery.verify import verify_tables
 from resight.progress import note
 
 _HEADER = "header"
-_WHOLE = f"""
-SELECT {", ".join("t." + name.strip() for name in ENTRY_COLUMNS.split(","))}, m.mean, m.checksum,
-       {", ".join("c." + name.strip() for name in CONTENT_COLUMNS.split(","))}
-FROM tracklets t LEFT JOIN means m USING (seq) LEFT JOIN contents c USING (seq)
-"""
-_AFTER_ENTRY = len(ENTRY_COLUMNS.split(","))
 
 
 class SqliteStore:
@@ -89,6 +82,7 @@ class SqliteStore:
             if header is not None and not self.header.fits(header):
                 raise other_model(folder, self.header, header)
             self._means = MeanCache(self.header)
+            self._counted: tuple[int, int] | None = None  # version of the file, and tracklets in it
             self._log = LogTable(self._database, folder, self._leave_out)
         except BaseException:
             self._database.close()
@@ -114,7 +108,7 @@ class SqliteStore:
         check_features(tracklets, self.header.dim)
         with self._open("write"), transaction(self._database):
             added = [self._insert(tracklet) for tracklet in tracklets]
-            self._means.invalidate()
+            self._changed()
             return added
 
     def remove(self, ids: Iterable[str]) -> list[str]:
@@ -129,9 +123,9 @@ class SqliteStore:
                 for seq in places.values():
                     for table in ("contents", "means", "tracklets"):
                         self._database.execute(f"DELETE FROM {table} WHERE seq = ?", (seq,))
-                self._means.invalidate()
+                self._changed()
             if removed:
-                self._overwrite()
+                empty_log(self._database, self.folder)
         return removed
 
     def replace(self, header: Header, tracklets: Iterable[StoredTracklet], accounted: Collection[str]) -> int:
@@ -152,8 +146,9 @@ class SqliteStore:
                         del before[tracklet.id]
                 self._erase_labels(list(before))
                 (count,) = self._database.execute("SELECT count(*) FROM tracklets").fetchone()
+            self._changed()
             self._means = MeanCache(header)
-            self._overwrite()
+            empty_log(self._database, self.folder)
         return int(count)
 
     def entries(self, ids: Sequence[str]) -> list[Entry]:
@@ -165,8 +160,8 @@ class SqliteStore:
     def fetch(self, ids: Sequence[str]) -> list[StoredTracklet]:
         """See `GalleryStore.fetch`."""
         with self._open("read"):
-            query = f"{_WHOLE} WHERE t.id = ?"
-            return self._each(ids, lambda id_: _read_whole(self._found(id_, self._one(query, id_))))
+            query = f"{WHOLE} WHERE t.id = ?"
+            return self._each(ids, lambda id_: read_whole(self._found(id_, self._one(query, id_))))
 
     def page(
         self, where: Filter = EVERYTHING, cursor: str | None = None, limit: int = 100, *, newest: bool = False
@@ -202,7 +197,7 @@ class SqliteStore:
         query, without = f"SELECT count(*) FROM tracklets WHERE {conditions}", json.dumps(sorted(where.without or ()))
         with self._open("read"):
             left_out = self._one(f"{query} AND id IN (SELECT value FROM json_each(?))", *values, without)[0]
-            return int(self._one(query, *values)[0] - left_out)
+            return int((self._one(query, *values)[0] if values else self._total()) - left_out)
 
     def cameras(self) -> dict[str, int]:
         """See `GalleryStore.cameras`."""
@@ -214,6 +209,11 @@ class SqliteStore:
         """See `GalleryStore.means`."""
         with self._open("read"):
             return self._current_means().chosen(self._seqs(where))
+
+    def spaced_means(self, count: int) -> NDArray[np.float32]:
+        """See `GalleryStore.spaced_means`."""
+        with self._open("read"):
+            return self._current_means().spaced(count)
 
     def nearest(
         self, queries: NDArray[np.float32], k: int, where: Filter = EVERYTHING
@@ -240,7 +240,7 @@ class SqliteStore:
                 last, tracklets = rows[-1][0], []
                 for seq, id_ in rows:
                     try:
-                        tracklets.append(_read_whole(self._one(f"{_WHOLE} WHERE seq = ?", seq)))
+                        tracklets.append(read_whole(self._one(f"{WHOLE} WHERE seq = ?", seq)))
                     except (DamagedRowError, sqlite3.DatabaseError):
                         self._leave_out(id_)
             yield tracklets
@@ -336,6 +336,18 @@ class SqliteStore:
             self._log.append(event)
         self._log.erase(ids)
 
+    def _changed(self) -> None:
+        """Have what is kept in memory read again: SQLite tells only what other connections have changed."""
+        self._means.invalidate()
+        self._counted = None
+
+    def _total(self) -> int:
+        """Return the number of tracklets. SQLite counts them one by one, which each search would wait for."""
+        version = self._one("PRAGMA data_version")[0]
+        if self._counted is None or self._counted[0] != version:
+            self._counted = version, int(self._one("SELECT count(*) FROM tracklets")[0])
+        return self._counted[1]
+
     def _found(self, id_: str, row: Any) -> Any:
         if row is None:
             raise not_stored(self.folder, id_)
@@ -351,11 +363,7 @@ class SqliteStore:
                     raise
                 damaged.append(id_)
         if damaged:
-            raise DamagedError(
-                f"{damaged[0]!r} in the gallery {self.folder} is damaged: remove it and add it again, or restore the "
-                "gallery from a copy; `resight gallery verify` lists all damage",
-                tuple(damaged),
-            )
+            raise damaged_tracklets(self.folder, damaged)
         return found
 
     def _leave_out(self, name: str) -> None:
@@ -381,20 +389,3 @@ class SqliteStore:
         conditions, values = sql_conditions(where)
         rows = self._database.execute(f"SELECT seq FROM tracklets WHERE {conditions}", values)
         return np.fromiter((seq for (seq,) in rows), np.int64)
-
-    def _overwrite(self) -> None:
-        """Remove what was deleted from the write-ahead log; SQLite has overwritten it in the file itself."""
-        until = time.monotonic() + BUSY_SECONDS
-        while self._one("PRAGMA wal_checkpoint(TRUNCATE)")[0]:
-            if time.monotonic() > until:
-                raise GalleryError(
-                    f"the tracklets are removed from {self.folder}, but their bytes stay in its write-ahead log while "
-                    "another process reads: close it, and remove any tracklet again or close the gallery"
-                )
-            time.sleep(0.05)
-
-
-def _read_whole(row: Sequence[Any]) -> StoredTracklet:
-    entry, key = read_entry(row[:_AFTER_ENTRY])
-    mean = read_mean(row[_AFTER_ENTRY : _AFTER_ENTRY + 2])
-    return read_content(entry, key, mean, row[_AFTER_ENTRY + 2 :])

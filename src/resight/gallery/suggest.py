@@ -67,8 +67,8 @@ def suggest(
         k: Most pairs, 1 or more.
         compute: Device and precision.
     """
-    ids, means = store.means()
-    ids, means = ids[-MOST_TRACKLETS:], means[-MOST_TRACKLETS:]
+    last = store.page(limit=MOST_TRACKLETS, newest=True).entries
+    ids, means = store.means(Filter(ids=frozenset(entry.id for entry in last)))
     if len(ids) < 2:
         return []
     near = store.nearest(means, NEIGHBOURS + 1, Filter(ids=frozenset(ids)))
