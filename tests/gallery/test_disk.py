@@ -233,12 +233,21 @@ def test_a_full_disk_keeps_what_was_acknowledged(folder: Path) -> None:
         with pytest.raises(GalleryError, match=r"cannot write the gallery .*acknowledged so far is kept") as error:
             for number in range(1, 40):
                 store.add([replace(stored(number), strip=(bytes(100_000),))])
+        count = store.count()
+        with pytest.raises(GalleryError, match="acknowledged so far is kept"):
+            for _ in range(1000):
+                store.append_log([Event("same", ("t0", "t1"), "ana" * 1000)])
+        with pytest.raises(GalleryError, match="acknowledged so far is kept"):
+            store.remove(["t0", "t1"])
+        assert store.nearest(stored(1).mean[None], 1)[0][0] == ["t1"] and len(store.means()[0]) == count
+        assert store.groups().members("unknown-0001") in ((), ("t0", "t1")) and store.verify() == []
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         signal.signal(signal.SIGXFSZ, handler)
     assert "\n" not in str(error.value)
-    assert 1 < store.count() < 40 and store.verify() == []
+    assert 1 < store.count() == count < 40 and store.verify() == []
     store.add([stored(100)])
+    assert store.remove(["t0", "t1"]) == ["t0", "t1"] and not store.read_log()
     store.close()
 
 
