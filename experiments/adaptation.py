@@ -192,6 +192,7 @@ def step_rows(
             own = strip_labels(with_times(dataset.train, seed))
             started = time.process_time()
             adapted, report = adapt_in_steps(model, own, divide(own), seed, options, TRIALS[name])
+            _forget_training(options.folder)
             seconds = time.process_time() - started
             tried = [step for step in report.steps.values() if step.tried is not None]
             forced = tried[-1].tried if tried and len(report.steps) == 1 else adapted
@@ -230,6 +231,7 @@ def damage_rows(model: Checkpoint, dataset: Dataset, seeds: int, options: RunOpt
     for seed in range(seeds):
         own = strip_labels(with_times(dataset.train, seed))
         step = adapt_in_steps(model, own, divide(own), seed, options, (IMPORTANCE,))[1].steps[IMPORTANCE]
+        _forget_training(options.folder)
         assert step.tried is not None
         kept.append(step.kept)
         values.append(scores(step.tried.aggregator))
@@ -275,6 +277,12 @@ def few_of_each_camera(tracklets: Sequence[Tracklet], number: int, seed: int) ->
     for place in order:
         chosen.setdefault(tracklets[place].camera, []).append(tracklets[place])
     return [tracklet for own in chosen.values() for tracklet in own[:number]]
+
+
+def _forget_training(folder: Path) -> None:
+    """Delete the training states of a seed; features are kept."""
+    for path in folder.glob("*.state.safetensors"):
+        path.unlink()
 
 
 def _print(title: str, columns: Sequence[str], rows: Iterator[Row]) -> None:

@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from resight.adaptation import statistics
 from resight.checkpoints import Checkpoint, make_aggregator
 from resight.models.encoders import make_encoder
 from resight.recipe import ClipSpec, Recipe, Stage1, Stage2
@@ -28,9 +27,8 @@ def model() -> Checkpoint:
 
 
 @pytest.fixture
-def tracklets(make_tracklets: Callable[..., list[Tracklet]], monkeypatch: pytest.MonkeyPatch) -> list[Tracklet]:
-    """32 tracklets of 16 persons under two cameras, four of which are there at the same time; and fewer attempts."""
-    monkeypatch.setattr(statistics, "HALVES", (80,))
+def tracklets(make_tracklets: Callable[..., list[Tracklet]]) -> list[Tracklet]:
+    """32 tracklets of 16 persons under two cameras, four of which are there at the same time."""
     made = make_tracklets(persons=16, cameras=2, frames=5)
     return [
         replace(t, start=float((t.person - 1) // 4), end=(t.person - 1) // 4 + 0.5, camera_name="ab"[t.camera - 1])

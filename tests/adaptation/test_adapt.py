@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -14,12 +13,10 @@ import resight
 from resight.adaptation import adapt as adaptation
 from resight.adaptation import encoder, importance, projection, statistics
 from resight.adaptation.adapt import DEFAULT, STEPS, Report, adapt_model
-from resight.adaptation.agreement import AUROC, BIAS, REASSOCIATION, Change
-from resight.adaptation.statistics import HALVES, LEAST, MOST, adapt_statistics, fold_encoder, in_fold, own_share
-from resight.adaptation.unlabelled import assign_folds, divide, strip_labels
+from resight.adaptation.statistics import LEAST, MOST, adapt_statistics, fold_encoder, in_fold, own_share
+from resight.adaptation.unlabelled import assign_folds, strip_labels
 from resight.checkpoints import Checkpoint, load_checkpoint
 from resight.errors import DatasetError
-from resight.evaluation.confidence import Interval
 from resight.evaluation.threshold import Threshold
 from resight.models.camera_encoder import CameraEncoder
 from resight.models.projected_encoder import ProjectedEncoder
@@ -72,7 +69,7 @@ def test_an_adapted_model_has_statistics_projection_threshold_and_card(
     card = loaded.metadata["adapted"]
     of_cameras, projected = card["steps"]["statistics"], card["steps"]["projection"]
     assert {name: camera["tracklets"] for name, camera in of_cameras["cameras"].items()} == {"a": 16, "b": 16}
-    assert {c["share"] for c in of_cameras["cameras"].values()} <= {round(own_share(16, n), 3) for n in HALVES}
+    assert {c["share"] for c in of_cameras["cameras"].values()} == {round(own_share(16), 3)}
     assert projected["tracklets"] == 32 and 0 < projected["grouped"] <= 32 and projected["constraints"]
     assert card["tracklets"] == 32 and card["frames"] == 160 and card["proven"] and card["kept"] == report.kept
     for step in (of_cameras, projected):
@@ -231,10 +228,9 @@ def test_a_model_can_be_adapted_to_more_cameras(model: Checkpoint, tracklets: li
 
 
 def test_the_share_grows_with_the_number_of_tracklets() -> None:
-    for half in HALVES:
-        shares = [own_share(n, half) for n in (0, 5, 10, 30, 100, 10_000)]
-        assert shares == sorted(shares) and shares[0] == 0 and shares[-1] == MOST
-    assert [own_share(20, half) for half in (80, 20, 1)] == [0.2, 0.5, 0.5]
+    shares = [own_share(n) for n in (0, 5, 10, 20, 100, 10_000)]
+    assert shares == sorted(shares) and shares[0] == 0 and shares[-1] == MOST
+    assert shares[1:4] == pytest.approx([5 / 85, 10 / 90, 0.2])
 
 
 def test_a_fold_has_the_statistics_of_the_other(model: Checkpoint, tracklets: list[Tracklet], tmp_path: Path) -> None:
@@ -243,37 +239,8 @@ def test_a_fold_has_the_statistics_of_the_other(model: Checkpoint, tracklets: li
     assert sorted(folds.values()) == [0] * 8 + [1] * 8
     by_time = [folds[t.id] for t in sorted(own, key=lambda t: (t.start or 0, t.id))]
     assert by_time == [0] * 4 + [1] * 4 + [0] * 4 + [1] * 4
-    exchanged = fold_encoder(model.encoder, own, model.recipe.clips, tmp_path, half=20)
+    exchanged = fold_encoder(model.encoder, own, model.recipe.clips, tmp_path)
     assert sorted(exchanged.cameras) == ["a, fold 0", "a, fold 1"]
     first = [tracklet for tracklet in own if folds[tracklet.id] == 0]
-    alone, _ = adapt_statistics(model.encoder, first, model.recipe.clips, tmp_path, half=20)
+    alone, _ = adapt_statistics(model.encoder, first, model.recipe.clips, tmp_path)
     assert exchanged.identity(in_fold(own[0], 1).camera_label) == alone.identity("a")
-
-
-@pytest.mark.parametrize(("limit", "expected"), [(0, 160), (2, 80), (9, 10)])
-def test_shares_grow_until_the_cameras_matter_more(
-    model: Checkpoint,
-    tracklets: list[Tracklet],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    limit: int,
-    expected: int,
-) -> None:
-    tried = []
-
-    def compare(*_: object) -> dict[str, Change]:
-        tried.append(0)
-        same = Change(50, 50, Interval(0, -1, 1))
-        bias = 1.0 if len(tried) > limit else -1.0
-        return {REASSOCIATION: same, AUROC: same, BIAS: Change(50, 50 + bias, Interval(bias, -2, 2))}
-
-    monkeypatch.setattr(statistics, "HALVES", HALVES)
-    monkeypatch.setattr(statistics, "compare_agreement", compare)
-    monkeypatch.setattr(statistics, "part_similarities", lambda *_: np.zeros((32, 32)))
-    own = strip_labels(tracklets)
-    (tmp_path / "run").mkdir()
-    _, step = statistics.try_statistics(model, own, divide(own), 0, RunOptions(tmp_path / "run"))
-    assert len(tried) == min(limit + 1, len(HALVES))
-    assert step.kept == (limit > 0)
-    shares = {camera["share"] for camera in step.values["cameras"].values()}
-    assert shares == ({round(own_share(16, expected), 3)} if limit else set())

@@ -53,7 +53,6 @@ def site(make_tracklets: Callable[..., list[Tracklet]], tmp_path: Path) -> Path:
 def test_the_command_writes_a_model_that_knows_the_cameras(
     model_file: Path, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(statistics, "HALVES", (80,))
     monkeypatch.setattr(statistics, "helped", lambda _: True)
     monkeypatch.setattr(projection, "helped_across_cameras", lambda _: True)
     before = file_hash(model_file)

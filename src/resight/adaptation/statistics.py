@@ -13,16 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resight.adaptation.agreement import (
-    AUROC,
-    REASSOCIATION,
-    Change,
-    agreement_table,
-    bias_change,
-    cameras_text,
-    compare_agreement,
-    helped,
-)
+from resight.adaptation.agreement import agreement_table, cameras_text, compare_agreement, helped
 from resight.adaptation.steps import Step, note_on, part_similarities
 from resight.adaptation.unlabelled import Parts, assign_folds, folds_of
 from resight.checkpoints import Checkpoint
@@ -39,14 +30,8 @@ from resight.tensor_files import content_hash, read_tensors, write_tensors
 from resight.tracklet import Tracklet
 from resight.training.loop import RunOptions
 
-HALVES = (160, 80, 40, 20, 10)
-"""Numbers of tracklets at which a camera gets half of its own statistics, from cautious to bold."""
-
-CAREFUL = 80
-"""The one of `HALVES` that is used where the influence of cameras cannot be measured: with a single camera."""
-
-MOST = 0.5
-"""Largest share of a camera's own statistics."""
+HALF, MOST = 80, 0.2
+"""Of n tracklets, a camera gets the share n / (n + `HALF`) of its own statistics, at most `MOST`."""
 
 LEAST = 5
 """Fewest tracklets of a camera that gets statistics of its own."""
@@ -62,16 +47,12 @@ _BATCH, _BATCH_PIXELS = 64, 2**22
 _KIND = "resight camera statistics"
 
 
-def own_share(n_tracklets: int, half: int) -> float:
+def own_share(n_tracklets: int) -> float:
     """Return the share of its own statistics that a camera with that many tracklets gets, 0 … `MOST`.
 
     Few tracklets show few persons, whose clothes would be taken for the camera.
-
-    Args:
-        n_tracklets: n.
-        half: Number of tracklets at which the share would be one half, without its limit.
     """
-    return min(MOST, n_tracklets / (n_tracklets + half))
+    return min(MOST, n_tracklets / (n_tracklets + HALF))
 
 
 def without_statistics(encoder: ClipEncoder) -> str:
@@ -87,7 +68,6 @@ def adapt_statistics(
     spec: ClipSpec,
     folder: Path,
     *,
-    half: int = CAREFUL,
     least: int = LEAST,
     compute: Compute = Compute(),
     progress: Progress | None = None,
@@ -100,7 +80,6 @@ def adapt_statistics(
         tracklets: Tracklets without labels, see `strip_labels`.
         spec: How they are cut into clips.
         folder: Where the statistics of each camera are kept, so that an interrupted call continues.
-        half: See `own_share`.
         least: Fewest tracklets of a camera.
         compute: Where the encoder runs.
         progress: Called with (cameras done, all).
@@ -121,7 +100,7 @@ def adapt_statistics(
     if is_frame_wise(trained):  # the frames of its clips are normalised alone, and the same ones are in several clips
         spec = replace(spec, length=1)
     for done, (camera, own) in enumerate(enough.items(), 1):
-        share = own_share(len(own), half)
+        share = own_share(len(own))
         key = hashlib.sha256(repr((identity, spec, share, [t.id for t in own])).encode()).hexdigest()[:32]
         path = folder / f"camera-{key}.safetensors"
         if not path.is_file():
@@ -130,9 +109,7 @@ def adapt_statistics(
         known[camera] = read_tensors(path, _KIND)[0]["values"]
         if progress is not None:
             progress(done, len(enough))
-    report = {
-        camera: {"tracklets": len(own), "share": round(own_share(len(own), half), 3)} for camera, own in enough.items()
-    }
+    report = {camera: {"tracklets": len(own), "share": round(own_share(len(own)), 3)} for camera, own in enough.items()}
     return CameraEncoder(trained, known).eval(), report
 
 
@@ -142,7 +119,6 @@ def fold_encoder(
     spec: ClipSpec,
     folder: Path,
     *,
-    half: int,
     compute: Compute = Compute(),
     progress: Progress | None = None,
 ) -> CameraEncoder:
@@ -154,9 +130,9 @@ def fold_encoder(
     """
     folds = assign_folds(tracklets)
     exchanged = [replace(t, camera_name=_name(t, 1 - folds[t.id])) for t in tracklets]
-    return adapt_statistics(
-        encoder, exchanged, spec, folder, half=half, least=_LEAST_IN_FOLD, compute=compute, progress=progress
-    )[0]
+    return adapt_statistics(encoder, exchanged, spec, folder, least=_LEAST_IN_FOLD, compute=compute, progress=progress)[
+        0
+    ]
 
 
 def in_fold(tracklet: Tracklet, fold: int) -> Tracklet:
@@ -188,10 +164,9 @@ def _batches(tracklets: Sequence[Tracklet], spec: ClipSpec, device: torch.device
 def try_statistics(
     model: Checkpoint, own: Sequence[Tracklet], parts: Parts, seed: int, options: RunOptions
 ) -> tuple[Checkpoint, Step]:
-    """Try larger and larger shares of own statistics, until tracklets agree less or their cameras matter more.
+    """Try statistics of each camera.
 
-    Of the shares before that, the largest with at least half of the greatest reduction of the camera bias is used. For
-    the arguments see `adapt_model`.
+    Each fold of the tracklets is judged with the statistics of the other. For the arguments see `adapt_model`.
     """
     reason = without_statistics(model.encoder)
     if reason:
@@ -200,28 +175,15 @@ def try_statistics(
     fold = folds_of(parts, own)
     judged = parts.within(fold)
     first, last = (tuple(map(in_fold, side, fold.tolist())) for side in (parts.first, parts.last))
-    named = replace(judged, first=first, last=last)
+    with progress_bar("statistics", "cameras", options.progress) as progress:
+        exchanged = fold_encoder(model.encoder, own, clips, options.folder, compute=compute, progress=progress)
     before = part_similarities(model, parts, options)
-    tried: list[tuple[int, dict[str, Change]]] = []
-    for half in HALVES if parts.elsewhere.any() else (CAREFUL,):
-        with progress_bar("statistics", "cameras", options.progress) as progress:
-            encoder: ClipEncoder = fold_encoder(
-                model.encoder, own, clips, options.folder, half=half, compute=compute, progress=progress
-            )
-        after = part_similarities(replace(model, encoder=encoder), named, options)
-        changes = compare_agreement(before, after, judged, seed)
-        worse = changes[REASSOCIATION].fell or changes[AUROC].fell or bias_change(changes) > 0
-        if not worse or not tried:
-            tried.append((half, changes))
-        if worse:
-            break
-    least = min(bias_change(changes) for _, changes in tried)
-    half, changes = [
-        (half, changes) for half, changes in tried if bias_change(changes) <= least / 2 or len(tried) == 1
-    ][-1]
+    after = part_similarities(replace(model, encoder=exchanged), replace(judged, first=first, last=last), options)
+    changes = compare_agreement(before, after, judged, seed)
     table = agreement_table(changes, "Statistics of each camera, percent", note_on(judged))
-    if not helped(changes):
-        return model, Step(False, ("statistics of cameras did not help, and are not used",), table, {"cameras": {}})
-    encoder, cameras = adapt_statistics(model.encoder, own, clips, options.folder, half=half, compute=compute)
-    lines = ("statistics of cameras helped, and are used", *cameras_text(cameras))
-    return replace(model, encoder=encoder), Step(True, lines, table, {"cameras": cameras})
+    encoder, cameras = adapt_statistics(model.encoder, own, clips, options.folder, compute=compute)
+    tried = replace(model, encoder=encoder)
+    if helped(changes):
+        lines = ("statistics of cameras helped, and are used", *cameras_text(cameras))
+        return tried, Step(True, lines, table, {"cameras": cameras}, tried)
+    return model, Step(False, ("statistics of cameras did not help, and are not used",), table, {"cameras": {}}, tried)
