@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +18,7 @@ from resight.compute import Compute
 from resight.errors import GalleryError
 from resight.gallery import shards as module
 from resight.gallery.lance_store import LanceStore
-from resight.gallery.search import Candidates, search_store
+from resight.gallery.search import Candidates, Floor, search_store
 from resight.gallery.shards import Shards, belongs
 from resight.gallery.sqlite_store import SqliteStore
 from resight.gallery.types import Filter
@@ -25,7 +26,7 @@ from resight.models.aggregators import Aggregator, MeanFeature, MeanPair
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
 
-COUNT = 900
+COUNT = 1500
 WHERES = [Filter(), Filter(cameras=("camera-1",)), Filter(without=frozenset({"t7"}), after=20_000.0)]
 
 
@@ -53,6 +54,22 @@ def shards_of(store: LanceStore, aggregator: Aggregator, count: int, **options: 
     return Shards(ray, store.address, count, aggregator, Compute(device="cpu"), **options)
 
 
+def wait_for_a_loss(shards: Shards) -> None:
+    """Return when a shard has ended. On a killed node, it goes on for a moment."""
+    import ray
+
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        try:
+            ray.get([shard.load.remote() for shard in shards._shards], timeout=30)
+        except ray.exceptions.RayActorError:
+            return
+        except ray.exceptions.GetTimeoutError:
+            continue
+        time.sleep(0.2)
+    pytest.fail("no shard has ended")
+
+
 def same_answers(found: Candidates, expected: Candidates) -> None:
     assert [c.tracklet.id for c in found.best] == [c.tracklet.id for c in expected.best]
     assert np.allclose([c.similarity for c in found.best], [c.similarity for c in expected.best], atol=1e-5)
@@ -62,6 +79,12 @@ def test_every_tracklet_belongs_to_one_shard() -> None:
     numbers = np.arange(1, 5000)
     mine = np.stack([belongs(numbers, shard, 3) for shard in range(3)])
     assert (mine.sum(0) == 1).all() and np.ptp(mine.sum(1)) <= 2 * module.STRIPE
+
+
+def test_a_floor_counts_a_tracklet_once() -> None:
+    floor = Floor(2)
+    assert floor.raise_by({"a": 0.9}) == floor.raise_by({"a": 0.9}) == -np.inf
+    assert floor.raise_by({"b": 0.5}) == 0.5 and floor.raise_by({"c": 0.7, "b": 0.5}) == 0.7
 
 
 @pytest.mark.parametrize("aggregator", [MeanPair(), MeanFeature()])
@@ -99,6 +122,7 @@ def test_a_killed_node_loses_no_answer(
             asked.append(1)
             if len(asked) == 2:  # the shards have made their lists, and are asked to compare
                 cluster.lose()
+                wait_for_a_loss(shards)
             return ask(*arguments)
 
         monkeypatch.setattr(shards, "_ask", ask_and_lose_a_node)
@@ -127,11 +151,19 @@ def test_a_shard_that_does_not_come_back_is_reported(
         ray.kill(shards._shards[1])
         make = shards._make
         monkeypatch.setattr(shards, "_make", lambda number, cores: make(number, 1000))  # more cores than there are
-        shards._patience = 10.0
+        shards._patience = 20.0
+        # The lost shard had found better ones than there are; its floor must not hide answers of the other.
+        ghosts = {f"ghost-{number}": 2.0 for number in range(8)}
+        monkeypatch.setattr(shards, "_searches", iter((1000, 1001)))
+        assert ray.get(shards._floors.raise_by.remote(1000, 8, ghosts)) == 2.0
         found = shards.search(query, 8, where=Filter(), shortlist=None)
         numbers = many.numbers([c.tracklet.id for c in found.best])
         assert found.shards == (1, 2) and belongs(np.array(numbers), 0, 2).all() and len(numbers) == 8
         assert found.searched is not None and 0 < found.searched < one.count()
+        names = many.means()[0]
+        mine = belongs(np.array(many.numbers(names)), 0, 2)
+        ids = frozenset(np.array(names, object)[mine].tolist())
+        same_answers(found, search_store(one, query, MeanPair(), 8, where=Filter(ids=ids), shortlist=None))
     finally:
         shards.close()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,12 +55,17 @@ class Floor:
 
     def __init__(self, k: int) -> None:
         self._k = k
-        self._best: list[float] = []
+        self._best: dict[str, float] = {}
 
-    def raise_by(self, similarities: Sequence[float]) -> float:
-        """Take further similarities into account, and return the floor; minus infinity if there are less than k."""
-        self._best = sorted([*self._best, *similarities], reverse=True)[: self._k]
-        return self._best[-1] if len(self._best) == self._k else -np.inf
+    def raise_by(self, found: Mapping[str, float]) -> float:
+        """Take further similarities into account, and return the floor; minus infinity if there are less than k.
+
+        Args:
+            found: Similarities by id. A tracklet counts once, however often it is found.
+        """
+        best = sorted((self._best | dict(found)).items(), key=lambda item: -item[1])[: self._k]
+        self._best = dict(best)
+        return best[-1][1] if len(best) == self._k else -np.inf
 
 
 def pooled(references: Sequence[StoredTracklet]) -> NDArray[np.float32]:
@@ -122,7 +127,7 @@ def search_all(
     best, lowest = Candidates((), 0), -np.inf
     for block in store.scan(where, _BLOCK):
         found = score_tracklets(query, _not_below(lowest, query, block, aggregator, compute), aggregator, k, compute)
-        lowest = floor.raise_by([candidate.similarity for candidate in found.best])
+        lowest = floor.raise_by({candidate.tracklet.id: candidate.similarity for candidate in found.best})
         both = sorted((*best.best, *found.best), key=lambda candidate: -candidate.similarity)  # stable: oldest first
         best = Candidates(tuple(both[:k]), best.scored + found.scored)
     return best

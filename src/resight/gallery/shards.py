@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -122,11 +122,11 @@ class Floors:
     def __init__(self) -> None:
         self._floors: dict[int, Floor] = {}
 
-    def raise_by(self, search: int, k: int, similarities: Sequence[float]) -> float:
+    def raise_by(self, search: int, k: int, found: Mapping[str, float]) -> float:
         """Raise the floor of a search, see `Floor.raise_by`."""
         if search not in self._floors:
             self._floors = dict([*self._floors.items()][-_SEARCHES:])
-        return self._floors.setdefault(search, Floor(k)).raise_by(similarities)
+        return self._floors.setdefault(search, Floor(k)).raise_by(found)
 
 
 @dataclass(frozen=True)
@@ -149,17 +149,15 @@ class _OwnAndShared(Floor):
         super().__init__(shared.k)
         self._shared = shared
 
-    def raise_by(self, similarities: Sequence[float]) -> float:
+    def raise_by(self, found: Mapping[str, float]) -> float:
         import ray
 
-        own, shared = super().raise_by(similarities), self._shared
+        own, shared = super().raise_by(found), self._shared
         try:
-            found = ray.get(
-                shared.floors.raise_by.remote(shared.search, shared.k, list(similarities)), timeout=_FLOOR_PATIENCE
-            )
+            call = shared.floors.raise_by.remote(shared.search, shared.k, dict(found))
+            return max(own, float(ray.get(call, timeout=_FLOOR_PATIENCE)))
         except ray.exceptions.RayError:
             return own  # this shard compares more than it needs to
-        return max(own, float(found))
 
 
 class Shards:
@@ -205,11 +203,9 @@ class Shards:
             ResightError: What a shard raised.
         """
         if shortlist is None:
-            shared = SharedFloor(self._floors, next(self._searches), k)
-            parts = self._ask(
-                {n: lambda shard: shard.search.remote(query, where, shared) for n in range(self._count)},
-                self._patience,
-            )  # fmt: skip
+            parts = self._all(query, k, where, range(self._count))
+            if len(parts) < self._count:  # what the lost shards found may have ruled out answers of the others
+                parts = self._all(query, k, where, parts)
         else:
             parts = self._shortlisted(query, k, where, max(shortlist, k))
         best = sorted((pair for part in parts.values() for pair in part.best), key=_by_similarity)[:k]
@@ -217,6 +213,10 @@ class Shards:
             tuple(candidate for candidate, _ in best), sum(part.scored for part in parts.values()),
             sum(part.searched for part in parts.values()), (len(parts), self._count),
         )  # fmt: skip
+
+    def _all(self, query: NDArray[np.float32], k: int, where: Filter, numbers: Iterable[int]) -> dict[int, Part]:
+        shared = SharedFloor(self._floors, next(self._searches), k)
+        return self._ask({n: lambda shard: shard.search.remote(query, where, shared) for n in numbers}, self._patience)
 
     def _shortlisted(self, query: NDArray[np.float32], k: int, where: Filter, size: int) -> dict[int, Part]:
         mean = unit_mean(query)
