@@ -162,6 +162,23 @@ def percentiles(values: list[float]) -> dict[str, float]:
     return {"requests": len(values), "p50_ms": round(float(p50), 1), "p95_ms": round(float(p95), 1)}
 
 
+def measure_films(port: int, size: int, films: int = 200) -> dict[str, Any]:
+    """Return the time of a film when it is joined, when it is still in memory, and when the browser has it."""
+    seconds: dict[str, list[float]] = defaultdict(list)
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+        for number in range(films):
+            headers: dict[str, str] = {}
+            for kind in ("joined", "in memory", "not changed"):
+                started = time.perf_counter()
+                connection.request("GET", f"/film?id={name_of(number * size // films)}", headers=headers)
+                answer = connection.getresponse()
+                answer.read()
+                seconds[kind].append(time.perf_counter() - started)
+                if kind == "in memory":
+                    headers = {"if-none-match": answer.headers["etag"]}
+    return {kind: percentiles(values) for kind, values in seconds.items()}
+
+
 def measure_browser(port: int, size: int, searches: int = 20) -> dict[str, Any]:
     """Return the first paint of the list, and the time from a click on Search to the answers."""
     from playwright.sync_api import sync_playwright
@@ -185,8 +202,9 @@ def measure_browser(port: int, size: int, searches: int = 20) -> dict[str, Any]:
 
 
 def main(
-    *, size: int = 100_000, users: int = 20, seconds: float = 300, port: int = 8765, out: Path | None = None
-) -> None:
+    *, size: int = 100_000, users: int = 20, seconds: float = 300, port: int = 8765, gallery: Path | None = None,
+    out: Path | None = None,
+) -> None:  # fmt: skip
     """Measure, and print the results as JSON.
 
     Args:
@@ -194,15 +212,18 @@ def main(
         users: Simultaneous users.
         seconds: Length of the load, half of it before the kill and half after.
         port: Port of the service.
+        gallery: Folder in which the gallery is kept for the next time; its labels and log grow. It is made if missing.
         out: JSON file to write.
     """
     with tempfile.TemporaryDirectory() as root:
-        folder = Path(root) / "gallery"
-        fill(folder, size)
+        folder = gallery or Path(root) / "gallery"
+        if not folder.exists():
+            fill(folder, size)
         server = Server(folder, port)
         get(port, f"/search?id={name_of(0)}")  # reads the means of all tracklets once
         results: dict[str, Any] = {"tracklets": size, "users": users, "seconds": seconds, "cores": os.cpu_count()}
         results["browser, no other load"] = measure_browser(port, size)
+        results["films, no other load"] = measure_films(port, size)
         load = Load(port, size)
         threads = [threading.Thread(target=load.user, args=(number,), daemon=True) for number in range(users)]
         memory = []

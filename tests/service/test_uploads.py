@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
 import socket
 import struct
+import subprocess
+import sys
+import threading
 import time
+import urllib.request
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +22,7 @@ from tests.service.conftest import RATES, client_of, figure, jpeg, served
 
 from resight.api.gallery import Gallery
 from resight.errors import FrameError
-from resight.service.decoder import decode_pictures
+from resight.service.decoder import Limits, decode_pictures
 from resight.service.serve import PatientProtocol
 from resight.service.service import Service
 from resight.service.settings import ServiceSettings
@@ -109,11 +115,74 @@ def test_a_form_without_a_reference_is_refused(program: TestClient) -> None:
 
 def test_decoding_is_bounded_in_memory_and_time() -> None:
     with pytest.raises(FrameError, match=r"memory and time|cannot be decoded"):
-        decode_pictures([png(12_000, 12_000)], pixels=10**9, seconds=20, memory=300 << 20)
+        decode_pictures([png(12_000, 12_000)], Limits(10**9, 20, 300 << 20))
     started = time.perf_counter()
     with pytest.raises(FrameError, match=r"longer than 0\.05 s"):
-        decode_pictures([GOOD], pixels=10**7, seconds=0.05, memory=1 << 30)
+        decode_pictures([GOOD], Limits(10**7, 0.05, 1 << 30))
     assert time.perf_counter() - started < 5
+
+
+MEASURE = """
+import json, resource, sys
+from pathlib import Path
+from resight.errors import FrameError
+from resight.service.decoder import decode_pictures
+from resight.service.settings import ServiceSettings
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+refused = []
+for path in sorted(Path(sys.argv[1]).iterdir()):
+    try:
+        decode_pictures([path.read_bytes()], ServiceSettings(decode_seconds=60).decoding)
+    except FrameError:
+        refused.append(path.name)
+own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+print(json.dumps([refused, own // 1024, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024]))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="measures memory as Linux counts it")
+def test_hostile_pictures_take_little_memory(tmp_path: Path) -> None:
+    for name, content in HOSTILE.items():
+        (tmp_path / name).write_bytes(content)
+    command = [sys.executable, "-c", MEASURE, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    refused, own, decoder = json.loads(done.stdout)
+    assert refused == sorted(HOSTILE)
+    assert own < 16 and decoder < 150, "in MB; 12,000 x 12,000 pixels would take 432 MB"
+
+
+def peak_memory() -> int:
+    """Return the largest resident memory of this process since the peak was last cleared, in MB."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(status.split("VmHWM:")[1].split()[0]) // 1024
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="measures memory as Linux counts it")
+def test_many_slow_bodies_take_little_memory(gallery: Gallery) -> None:
+    size, clients = 8 << 20, 24
+    service = Service(gallery, ServiceSettings(upload_bytes=size, upload_seconds=2, **RATES))
+    body = bytes(size - 1000)
+
+    def send(port: int) -> None:
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+            head = f"POST /search HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {size}\r\n\r\n"
+            with suppress(OSError):  # refused before everything was sent
+                connection.sendall(head.encode())
+                connection.sendall(body)  # without a copy of it for each client
+                read_all(connection)
+
+    with served(service, http=PatientProtocol) as address:
+        threads = [threading.Thread(target=send, args=(int(address.rpartition(":")[2]),)) for _ in range(clients)]
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak is counted from here
+        before = peak_memory()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        peak = peak_memory()
+        with urllib.request.urlopen(f"{address}/tracklets.json", timeout=60) as answer:
+            assert answer.status == 200
+    assert peak - before < 110, f"in MB; all bodies together have {clients * size >> 20}"
 
 
 def test_old_queries_are_forgotten(gallery: Gallery) -> None:
@@ -172,5 +241,5 @@ def test_what_is_not_http_is_refused(listening: int) -> None:
 def test_a_picture_that_fills_a_pipe_is_decoded() -> None:
     noise = io.BytesIO()
     figure(1, size=(1200, 600)).save(noise, "PNG")
-    (picture,) = decode_pictures([noise.getvalue()], pixels=10**7, seconds=30, memory=1 << 30)
+    (picture,) = decode_pictures([noise.getvalue()], Limits(10**7, 30, 1 << 30))
     assert picture.shape == (1024, 512, 3)

@@ -11,6 +11,8 @@ from resight.service.settings import ServiceSettings
 
 UPLOAD_PATHS = frozenset({"/search"})
 _SIMULTANEOUS = 4
+_CLOSED = {"connection": "close", "retry-after": "5"}
+"""Headers of a refusal after which the rest of the body is not received."""
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -38,7 +40,7 @@ class BodyLimits:
         try:
             if scope["path"] in UPLOAD_PATHS:
                 if self._large.locked():
-                    raise RefusedError(503, "other pictures are being received; try again in a few seconds")
+                    raise RefusedError(503, "other pictures are being received; try again in a few seconds", _CLOSED)
                 async with self._large:
                     body = await self._read(scope, receive, self._settings.upload_bytes)
                     await self._app(scope, _replay(body, receive), send)
