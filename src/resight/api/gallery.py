@@ -15,19 +15,18 @@ from resight.api.gallery_adding import Added, add_tracklets
 from resight.api.gallery_answers import GalleryAnswers, explain_stored
 from resight.api.gallery_batch import BatchSummary, search_many
 from resight.api.gallery_conditions import Conditions, as_filter
-from resight.api.gallery_encoding import encode_keyed, header_of, keyed
+from resight.api.gallery_encoding import header_of
 from resight.api.gallery_labels import LabelledGallery
 from resight.api.gallery_rebuild import Rebuilt, forget_staged, rebuild_store
+from resight.api.gallery_references import find_references
 from resight.api.gallery_search import GallerySearch
 from resight.api.gallery_shards import GalleryShards
 from resight.api.model import Model, load_model
-from resight.api.sources import as_tracklets, leads_somewhere
 from resight.errors import GalleryError
 from resight.explanation.evidence import MatchEvidence
 from resight.gallery.checks import other_model
 from resight.gallery.contract import GalleryStore
 from resight.gallery.export import TableFormat, export_store
-from resight.gallery.labels import number_of
 from resight.gallery.lifecycle import GalleryInfo, describe_store, expired, merge_stores
 from resight.gallery.open_store import gallery_exists, gallery_folder, gallery_name, is_folder, open_store
 from resight.gallery.travel import TravelRules
@@ -178,31 +177,11 @@ class Gallery(LabelledGallery):
             reference: See `search`.
 
         Raises:
-            GalleryError: If a text is neither the id of a stored tracklet nor the path of a folder or picture.
-            DatasetError: If a folder or picture cannot be read.
+            GalleryError: If a text is neither the id of a stored tracklet nor the path of a folder or picture, nor
+                names a person in a video.
+            DatasetError: If a folder, picture or video cannot be read, or the video has no such person.
         """
-        if isinstance(reference, StoredTracklet):
-            return (reference,)
-        if isinstance(reference, str):
-            if reference in self:
-                return tuple(self.store.fetch([reference]))
-            if number_of(reference) is not None and (members := self.groups().members(reference)):
-                return tuple(self.store.fetch(list(members)))
-            if not (reference and leads_somewhere(reference)):
-                raise GalleryError(
-                    f"{reference[:80]!r} is neither the id of a tracklet in the gallery {self.address}, nor a folder "
-                    "of frames or a picture"
-                )
-        elif isinstance(reference, (list, tuple)):
-            several = [item for item in reference if isinstance(item, StoredTracklet) or item in self]
-            if several or (reference and all(isinstance(item, (list, tuple)) for item in reference)):
-                return tuple(found for item in reference for found in self.references(item))
-        items = [keyed(self.model, tracklet) for tracklet in as_tracklets(reference)[0]]
-        known = self.store.known([item.key for item in items])
-        return tuple(
-            self.store.fetch([known[item.key]])[0] if item.key in known else encode_keyed(self.model, [item])[0]
-            for item in items
-        )
+        return find_references(self, self.address, reference)
 
     def search(
         self, reference: Any, *, k: int = 10, exact: bool = False, shortlist: int = SHORTLIST,
@@ -214,8 +193,9 @@ class Gallery(LabelledGallery):
         person. All tracklets that are confirmed to show the person take part in the search.
 
         Args:
-            reference: The id of a stored tracklet or of a group, a folder of pictures, one picture, a list of pictures,
-                arrays, or a `Tracklet`; or a list of these that show one person, whose clips are pooled.
+            reference: The id of a stored tracklet or of a group, a folder of pictures, one picture, a person in a video
+                (``clip.mp4#120:310,80,64,170``, see docs/gallery.md), a list of pictures, arrays, or a `Tracklet`; or a
+                list of these that show one person, whose clips are pooled.
             k: Number of answers, 1 or more.
             exact: Compare all tracklets by their clip pairs, except for those that a bound rules out. By default, only
                 a shortlist is compared: those with the most similar mean features.
@@ -314,7 +294,7 @@ class Gallery(LabelledGallery):
 
         Args:
             out: Folder; it is created if necessary.
-            table: ``csv``, ``jsonl``, or ``parquet``, which needs the library pyarrow.
+            table: ``csv``, ``jsonl``, or ``parquet``, which needs the extra `parquet`.
             progress: Whether to show a progress bar.
             **conditions: See `Conditions`.
 

@@ -27,7 +27,9 @@ VIDEOS = (
 _SAMPLE = 1 << 20
 
 
-def open_footage(video: Path | Sequence[Path], rate: float | None = None, *, in_order: bool = False) -> Footage:
+def open_footage(
+    video: Path | Sequence[Path], rate: float | None = None, *, in_order: bool = False, most: int | None = None
+) -> Footage:
     """Open the pictures of a camera.
 
     Args:
@@ -36,9 +38,10 @@ def open_footage(video: Path | Sequence[Path], rate: float | None = None, *, in_
         rate: Frame rate of a folder of images in frames per second; None: `DEFAULT_RATE`. A video file's own times are
             always used instead.
         in_order: Whether images are counted in the order of their names, instead of by the numbers in their names.
+        most: Number of video frames after which the rest of each video file is ignored; None reads all of it.
 
     Returns:
-        The footage. All packets of a video file have been decoded once, so that its number of frames is known.
+        The footage. A video file has been decoded once, so that its number of frames is known.
 
     Raises:
         DatasetError: If nothing is there, it has no decodable video frame, PyAV is needed and not installed, or the
@@ -47,7 +50,7 @@ def open_footage(video: Path | Sequence[Path], rate: float | None = None, *, in_
     files = video_files(video)
     if not files:
         return ImageFolder(_paths(video)[0], rate or DEFAULT_RATE, in_order=in_order)
-    parts = [Video(path) for path in files]
+    parts = [Video(path, most) for path in files]
     return parts[0] if len(parts) == 1 else Segments(parts)
 
 

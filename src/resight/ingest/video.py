@@ -62,11 +62,15 @@ class Video:
     Video frames are those that the decoder returns, in that order, as OpenCV and FFmpeg count them. Packets before the
     first key frame, damaged packets and packets without a picture are not counted, and two fields are one video frame.
     The file is therefore decoded once when it is opened.
+
+    Args:
+        path: The file.
+        most: Number of video frames after which the rest of the file is ignored; None reads all of it.
     """
 
     numbers: NDArray[np.int64] | None = None
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, most: int | None = None):
         self._path = path
         stamps: list[int | None] = []
         sizes: list[tuple[int, int]] = []
@@ -78,6 +82,8 @@ class Video:
                 stamps.append(frame.pts)
                 upright = round(frame.rotation / 90) % 2 == 0
                 sizes.append((frame.height, frame.width) if upright else (frame.width, frame.height))
+                if len(stamps) == most:
+                    break
             step = 1 / float(stream.average_rate or DEFAULT_RATE)
             base = float(stream.time_base or 0)
         if not stamps:

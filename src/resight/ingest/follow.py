@@ -1,0 +1,131 @@
+"""Follow a person from a box in one video frame through the next ones, by the motion of the picture.
+
+Forward-backward median flow (Kalal, Mikolajczyk and Matas, ICPR 2010): points in the box are followed to the next video
+frame and back, those that do not return to their origin are left out, and the medians of the motion and of the change
+of the distances between the others move and scale the box. No weights and no detector are needed. A person is lost if
+few points return, or the box does not look like the first one any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resight.data.frames import Pixels, resize_frame
+from resight.ingest.video import Footage
+
+SECONDS = 3.0
+"""Longest time for which a person is followed. Longer, the box drifts from the person too often."""
+
+GRID = 12
+"""Points per side of the grid in the box."""
+
+INNER = 0.15
+"""Share of the box at each side that has no points, because it shows the background."""
+
+RETURN = 0.04
+"""Largest distance between a point and where it returns to, as a share of the height of the box."""
+
+LEAST_POINTS = 20
+"""Fewest points that return; with fewer, the person is lost."""
+
+GROWTH = 2.0
+"""Largest change of the size of the box while a person is followed; after it, the person is lost."""
+
+ALIKE = 0.5
+"""Least correlation of the inside of the box with that of the first; below it, the box shows something else."""
+
+_LOOK = (24, 12)
+"""Height and width to which the inside of a box is reduced to compare it."""
+
+_WINDOW = (15, 15)
+_LEVELS = 3
+_Box = NDArray[np.float64]
+
+
+def follow(footage: Footage, index: int, box: Sequence[float]) -> _Box:
+    """Return the boxes of a person from a video frame on, for at most `SECONDS`, or until the person is lost.
+
+    Args:
+        footage: The video frames.
+        index: Index of the video frame with the box.
+        box: Left, top, width and height in pixels.
+
+    Returns:
+        (n, 4) Boxes in the video frames ``index`` to ``index + n - 1``, n >= 1.
+
+    Raises:
+        ImportError: If OpenCV is not installed, or cannot be loaded.
+    """
+    import cv2
+
+    last = int(np.searchsorted(footage.times, footage.times[index] + SECONDS, side="right"))
+    boxes = [np.asarray(box, np.float64)]
+    before: tuple[NDArray[np.uint8], NDArray[np.float64]] | None = None  # the last picture, and the look of the first
+    for _, image in footage.decode(range(index, last)):
+        if image is None or not _plausible(boxes[-1], boxes[0], image):
+            break
+        picture = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
+        if before is None:
+            before = picture, _look(image, boxes[0])
+            continue
+        moved = _moved(before[0], picture, boxes[-1])
+        if moved is None or not _plausible(moved, boxes[0], image) or (_look(image, moved) * before[1]).sum() < ALIKE:
+            break
+        boxes.append(moved)
+        before = picture, before[1]
+    return np.stack(boxes)
+
+
+def _moved(before: NDArray[np.uint8], after: NDArray[np.uint8], box: _Box) -> _Box | None:
+    """Return the box in the next video frame; None if too few points return."""
+    import cv2
+
+    left, top, width, height = box
+    steps = np.linspace(INNER, 1 - INNER, GRID)
+    x, y = np.meshgrid(left + steps * width, top + steps * height)
+    points = np.stack([x.ravel(), y.ravel()], 1).astype(np.float32)[:, None]
+    there, found, _ = cv2.calcOpticalFlowPyrLK(
+        before, after, points, np.empty_like(points), winSize=_WINDOW, maxLevel=_LEVELS
+    )
+    back, returned, _ = cv2.calcOpticalFlowPyrLK(
+        after, before, there, np.empty_like(points), winSize=_WINDOW, maxLevel=_LEVELS
+    )
+    distance = np.linalg.norm((back - points)[:, 0], axis=1)
+    kept = (found[:, 0] == 1) & (returned[:, 0] == 1) & (distance <= RETURN * height)
+    if kept.sum() < LEAST_POINTS:
+        return None
+    old, new = points[kept, 0].astype(np.float64), there[kept, 0].astype(np.float64)
+    shift = np.median(new - old, axis=0)
+    first, second = np.triu_indices(len(old), 1)
+    lengths = np.linalg.norm(old[first] - old[second], axis=1)
+    far = lengths > 0.2 * height  # the ratio of short distances is mostly noise
+    scale = 1.0
+    if far.any():
+        scale = float(np.median(np.linalg.norm(new[first] - new[second], axis=1)[far] / lengths[far]))
+    size = np.array([width, height]) * scale
+    centre = np.array([left, top]) + np.array([width, height]) / 2 + shift
+    return np.concatenate([centre - size / 2, size])
+
+
+def _plausible(box: _Box, first: _Box, image: Pixels) -> bool:
+    """Return whether a box is about as large as the first, and at least half of it in the picture."""
+    growth = box[3] / first[3]
+    if not 1 / GROWTH <= growth <= GROWTH:
+        return False
+    height, width = image.shape[:2]
+    inside = np.minimum(box[:2] + box[2:], [width, height]) - np.maximum(box[:2], 0)
+    return bool((inside > 0).all() and inside.prod() >= 0.5 * box[2:].prod())
+
+
+def _look(image: Pixels, box: _Box) -> NDArray[np.float64]:
+    """Return the inside of a box as a small picture of mean 0 and length 1."""
+    left, top, width, height = box
+    low = np.floor([left + INNER * width, top + INNER * height]).astype(int).clip(0)
+    high = np.ceil([left + (1 - INNER) * width, top + (1 - INNER) * height]).astype(int)
+    inside = image[low[1] : high[1], low[0] : high[0]]
+    values = resize_frame(inside, _LOOK).astype(np.float64)
+    values -= values.mean()
+    return values / max(float(np.linalg.norm(values)), 1e-6)
