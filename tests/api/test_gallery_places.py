@@ -74,7 +74,7 @@ def test_commands_take_addresses(
     for words in (["add", address, f"manifest:{manifest}", "--model", str(path)], ["info", address]):
         main(["gallery", *words, "--json"])
         assert json.loads(capsys.readouterr().out)["tracklets"] == 8
-    main(["gallery", "search", address, "door-0001", "--device", "cpu"])
+    main(["gallery", "search", address, "door-0001"])
     assert "hall-0001" in capsys.readouterr().out
     main(["gallery", "merge", f"{address}-copy", address, "--json"])
     assert len(json.loads(capsys.readouterr().out)["added"]) == 8

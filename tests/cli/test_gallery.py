@@ -83,6 +83,24 @@ def test_batch_search(run: Run, folder: Path, tmp_path: Path) -> None:
     assert status == 1 and result["answers"] == 7 and result["failed"][0][0] == "nobody"
 
 
+def test_re_ranking_says_what_it_did(run: Run, folder: Path, tmp_path: Path) -> None:
+    plain = run("search", folder, "door-0001", "-k", "7")[1]["answers"]
+    page = tmp_path / "answers.html"
+    found = run("search", folder, "door-0001", "-k", "7", "--rerank", "--out", page)[1]["answers"]
+    places = {answer["id"]: answer["rank"] for answer in plain}
+    for answer in found:
+        (effect,) = answer["effects"]
+        old = places[answer["id"]]
+        moved = f"moved from place {old} to {answer['rank']}" if old != answer["rank"] else "in the same place"
+        assert effect["text"] == f"{moved} by shared neighbours" and effect["text"] in page.read_text()
+    assert any(answer["rank"] != places[answer["id"]] for answer in found)
+    queries = tmp_path / "queries.txt"
+    queries.write_text("door-0001\n")
+    assert run("batch", folder, queries, tmp_path / "answers.csv", "-k", "7", "--rerank")[0] == 0
+    rows = list(csv.DictReader((tmp_path / "answers.csv").read_text().splitlines()))
+    assert [row["effects"] for row in rows] == [answer["effects"][0]["text"] for answer in found]
+
+
 def test_rebuild_and_merge(run: Run, folder: Path, make_model: MakeModel, manifest: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.safetensors"
     save_checkpoint(other, make_model(seed=2).checkpoint)

@@ -20,6 +20,9 @@ from resight.gallery.types import Entry, StoredTracklet
 from resight.models.aggregators import Aggregator
 from resight.tracklet import JUNK
 
+ABOVE = "* above the threshold"
+"""What the asterisk after a probability means."""
+
 
 @dataclass(frozen=True, eq=False)
 class GalleryAnswer:
@@ -63,6 +66,11 @@ class GalleryAnswer:
     def explain(self) -> MatchEvidence:
         """Return the part of every clip pair in the similarity; ``.save(path)`` writes it as a page."""
         return explain_stored(self.answers.references, self.tracklet, self.answers.aggregator)
+
+    def in_words(self) -> str:
+        """Return probability, label and effects in words."""
+        chance = "" if self.probability is None else f"{100 * self.probability:.0f} %{' *' if self.above else ''}"
+        return "; ".join(filter(None, (chance, self.identity, *(effect.text for effect in self.effects))))
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer as plain values."""
@@ -132,9 +140,11 @@ class GalleryAnswers(Sequence[GalleryAnswer]):
         Args:
             path: ``.html`` file; its folder is created if necessary.
         """
+        judged = f"{ABOVE}: {self.judged}" if self.judged else ""
         write_search_page(
             Path(path), pictured(self.references),
-            [(pictured([answer.tracklet]), answer.similarity, "unknown") for answer in self], searched=self.searched,
+            [(pictured([a.tracklet]), a.similarity, "right" if a.identity else "unknown") for a in self],
+            searched=self.searched, judged=judged, details={answer.id: answer.in_words() for answer in self},
         )  # fmt: skip
 
     def to_text(self) -> str:
@@ -144,7 +154,7 @@ class GalleryAnswers(Sequence[GalleryAnswer]):
             lines.append("no tracklet meets the conditions")
         lines += [f"excluded {id_}: {effect.text}" for id_, effect in self.excluded]
         if self.judged:
-            lines.append(f"* above the threshold: {self.judged}")
+            lines.append(f"{ABOVE}: {self.judged}")
         lines.append(f"{self.searched:,} tracklets searched, {self.scored:,} of them compared by clip pairs")
         if self.shards is not None:
             lines.append(self.incomplete or f"{self.shards[0]} of {self.shards[1]} shards answered")

@@ -18,10 +18,10 @@ from resight.words import counted
 
 COLUMNS = (
     "query", "rank", "id", "similarity", "probability", "identity", "camera", "start", "end", "source", "person",
-    "frames", "quality", "added", "error",
+    "frames", "quality", "added", "effects", "error",
 )  # fmt: skip
-"""Columns of the table: one line per answer, or one with `error` for a query that cannot be searched for.
-Answers of only a part of the shards have an `error`, too."""
+"""Columns of the table: one line per answer, or one with `error` for a query that cannot be searched for. `effects` is
+what rules and re-ranking did, in words. Answers of only a part of the shards have an `error`, too."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def search_many(
 
 def _rows(query: str, answers: GalleryAnswers) -> Iterator[dict[str, Any]]:
     for answer in answers:
-        values = answer.to_json()
+        values = answer.to_json() | {"effects": "; ".join(effect.text for effect in answer.effects)}
         row = {"query": query, **{name: values[name] for name in COLUMNS if name in values}}
         yield row | {"error": answers.incomplete} if answers.incomplete else row
 

@@ -39,8 +39,8 @@ def find_references(gallery: LabelledGallery, address: str, reference: Any) -> t
                 return _encoded(gallery, cut_pick(pick, Path(folder)))
         if not leads:
             raise GalleryError(
-                f"{reference[:80]!r} is neither the id of a tracklet in the gallery {address}, nor a folder of frames, a "
-                f"picture, or a person in a video ({FORM})"
+                f"{reference[:80]!r} is neither the id of a tracklet in the gallery {address}, nor a folder of "
+                f"frames, a picture, or a person in a video ({FORM})"
             )
     elif isinstance(reference, (list, tuple)):
         several = any(_is_reference(gallery, item) for item in reference)

@@ -30,6 +30,14 @@ Cluster = Annotated[
     Parameter(help="Search with one worker for each core of a Ray cluster, by its address, or of this machine: local."),
 ]
 Flag = Parameter(negative=())
+Exact = Annotated[bool, Flag, Parameter(help="Compare all tracklets, not only a shortlist by mean feature.")]
+Rules = Annotated[
+    Path | None,
+    Parameter(help="TOML file with cameras of disjoint views and travel times, see docs/gallery.md."),
+]
+Rerank = Annotated[
+    bool, Flag, Parameter(help="Order the answers by the neighbours that they share with the query; similarities stay.")
+]
 
 
 @gallery.command
@@ -55,39 +63,37 @@ def add(
 @gallery.command
 def search(
     folder: Folder, query: list[str], *, k: Top = 10, cameras: Cameras = "", after: After = None,
-    before: Before = None, exact: Annotated[bool, Flag] = False, rules: Path | None = None, out: Path | None = None,
-    cluster: Cluster = None, device: Device = "auto", as_json: Json = False,
+    before: Before = None, exact: Exact = False, rules: Rules = None, rerank: Rerank = False, out: Path | None = None,
+    cluster: Cluster = None, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Find the stored tracklets that are most similar to a person.
 
     Args:
-        query: Id of a stored tracklet or of a group, a folder of frames, or a picture; several of them show one person.
-        exact: Compare all tracklets, not only a shortlist by mean feature.
-        rules: TOML file with cameras of disjoint views and travel times, see docs/gallery.md.
+        query: Id of a stored tracklet or of a group, a folder of frames, a picture, or a person in a video as
+            VIDEO#FRAME:LEFT,TOP,WIDTH,HEIGHT or VIDEO#TRACKS:ID; several of them show one person.
         out: HTML page to write, with pictures of the query and the answers.
     """
     if out is not None:
         check_output_file(out)
-    with open_gallery(folder, None, device, cluster=cluster) as opened:
+    with open_gallery(folder, cluster=cluster) as opened:
         answers = opened.search(
-            query, k=k, exact=exact, cameras=_names(cameras), after=after, before=before, rules=rules
-        )  # fmt: skip
+            query, k=k, exact=exact, cameras=_names(cameras), after=after, before=before, rules=rules, rerank=rerank
+        )
     print_search(answers, out, as_json)
 
 
 @gallery.command
 def batch(
     folder: Folder, queries: Path, out: Path, *, k: Top = 10, cameras: Cameras = "", after: After = None,
-    before: Before = None, exact: Annotated[bool, Flag] = False, cluster: Cluster = None,
+    before: Before = None, exact: Exact = False, rules: Rules = None, rerank: Rerank = False, cluster: Cluster = None,
     device: Device = "auto", as_json: Json = False,
 ) -> None:  # fmt: skip
     """Search for many persons at once, and write the answers as a table.
 
     Args:
-        queries: Text file with one query per line, or - for standard input: the id of a stored tracklet, or the path
-            of a folder or picture. Several of one person are separated by tabs.
+        queries: Text file with one query per line, as in `resight gallery search`, or - for standard input. Several
+            references of one person are separated by tabs.
         out: File to write, .jsonl or .csv: one line per answer.
-        exact: Compare all tracklets, not only a shortlist by mean feature.
     """
     from resight.api.gallery_batch import read_queries
 
@@ -95,8 +101,9 @@ def batch(
     lines = read_queries(queries)
     with open_gallery(folder, None, device, cluster=cluster) as opened:
         summary = opened.search_many(
-            lines, out, progress=not as_json, k=k, exact=exact, cameras=_names(cameras), after=after, before=before
-        )
+            lines, out, progress=not as_json, k=k, exact=exact, cameras=_names(cameras), after=after, before=before,
+            rules=rules, rerank=rerank,
+        )  # fmt: skip
     print_result(summary.to_json(), f"{summary.to_text()}\nwrote {out}", as_json)
     if summary.failed:
         raise SystemExit(1)
@@ -175,7 +182,7 @@ def export(
 
     Args:
         out: Folder to write.
-        table: Format of the table. parquet needs the library pyarrow.
+        table: Format of the table. parquet needs the extra parquet.
     """
     check_output_folder(out)
     number = open_gallery(folder).export(

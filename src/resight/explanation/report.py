@@ -35,6 +35,7 @@ def write_search_page(
     searched: int | None = None,
     judged: str = "",
     links: Mapping[str, str] | None = None,
+    details: Mapping[str, str] | None = None,
     camera_name: Callable[[int], str] = default_camera_name,
 ) -> None:
     """Write the page of one search: frames of the query, and below them the candidates, best first.
@@ -46,6 +47,7 @@ def write_search_page(
         searched: Number of gallery tracklets searched.
         judged: What the threshold says about the best match, see `Threshold.judge`.
         links: Tracklet id to the relative address of a page that explains this candidate.
+        details: Tracklet id to what else is known of this candidate.
         camera_name: Name of a camera by its number, such as `Dataset.camera_name`.
     """
     gallery = f"{searched} tracklets" if searched is not None else "the gallery"
@@ -58,7 +60,7 @@ def write_search_page(
             margin = score - ranked[1][1]
             lead += f" The second is {margin:.2f} lower." if margin >= 0.005 else " The second is equally similar."
     question = Strips("", (query_strip(query, camera_name=camera_name),))
-    candidates = Strips("", tuple(ranked_strips(ranked, links=links, camera_name=camera_name)))
+    candidates = Strips("", tuple(ranked_strips(ranked, links=links, details=details, camera_name=camera_name)))
     page = Page(
         title=f"Search for {query.id}",
         kicker="Search",

@@ -31,6 +31,7 @@ def ranked_strips(
     *,
     most: int = 8,
     links: Mapping[str, str] | None = None,
+    details: Mapping[str, str] | None = None,
     camera_name: Callable[[int], str] = default_camera_name,
 ) -> list[Strip]:
     """Return the film strips of candidates, outlined green if right, red if wrong, grey if unlabelled.
@@ -39,14 +40,16 @@ def ranked_strips(
         ranked: (Tracklet, similarity, whether it shows the right person), best first.
         most: Maximum number of frames per strip.
         links: Tracklet id to the relative address of a page that explains this candidate.
+        details: Tracklet id to what else is known of this candidate.
         camera_name: Name of a camera by its number.
     """
+    more = details or {}
     return [
         Strip(
             load_tiles(tracklet, tracklet_frames(tracklet, most)),
             verdict,
             f"{rank}. {tracklet.id}",
-            _detail(tracklet, camera_name),
+            "; ".join(filter(None, (_detail(tracklet, camera_name), more.get(tracklet.id)))),
             float(score),
             (links or {}).get(tracklet.id, ""),
         )
