@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -266,6 +267,28 @@ def test_exporting(gallery: Gallery, tmp_path: Path) -> None:
     assert (tmp_path / "part" / "log.jsonl").read_text() == ""
     with pytest.raises(RecipeError, match="'xml'"):
         gallery.export(tmp_path / "xml", table="xml")  # type: ignore[arg-type]
+
+
+def test_parquet_has_the_same_types_whatever_is_known(gallery: Gallery, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="Parquet needs pyarrow: pip install 'resight[parquet]'")
+    assert gallery.export(tmp_path / "all", table="parquet") == 8
+    table = parquet.read_table(tmp_path / "all" / "entries.parquet")
+    assert table.to_pylist() == [entry.to_json() for entry in gallery.entries().entries]
+    gallery.add([np.zeros((40, 20, 3), np.uint8)])  # without camera, times and person
+    assert gallery.export(tmp_path / "part", table="parquet", ids=[gallery.entries(newest=True).entries[0].id]) == 1
+    other = parquet.read_table(tmp_path / "part" / "entries.parquet")
+    assert other.schema.equals(table.schema) and other["start"].to_pylist() == [None]
+    assert gallery.export(tmp_path / "none", table="parquet", cameras=["nowhere"]) == 0
+    assert parquet.read_table(tmp_path / "none" / "entries.parquet").schema.equals(table.schema)
+
+
+def test_parquet_without_its_library_is_refused_before_any_work(
+    gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(RecipeError, match="pip install 'resight\\[parquet\\]'"):
+        gallery.export(tmp_path / "out", table="parquet")
+    assert not (tmp_path / "out").exists()
 
 
 def test_info(gallery: Gallery) -> None:

@@ -27,6 +27,10 @@ _SHARD = 10_000
 
 _COLUMNS = tuple(field.name for field in fields(Entry))
 
+_PARQUET = {"start": "float64", "end": "float64", "frames": "int64", "quality": "float64", "added": "float64"}
+"""Types of the columns in Parquet that are not text. Without them, a column without any value would have no type, and
+two exports could not be read as one table."""
+
 
 def export_store(
     store: GalleryStore,
@@ -114,7 +118,8 @@ def _write_table(path: Path, entries: list[Entry], table: TableFormat, parquet: 
     if table == "parquet":
         arrow = importlib.import_module("pyarrow")
         columns = {name: [row[name] for row in rows] for name in _COLUMNS}
-        parquet.write_table(arrow.table(columns), path)
+        types = arrow.schema([(name, _PARQUET.get(name, "string")) for name in _COLUMNS])
+        parquet.write_table(arrow.table(columns, schema=types), path)
     elif table == "jsonl":
         path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     else:
@@ -133,4 +138,6 @@ def _pyarrow() -> Any:
     try:
         return importlib.import_module("pyarrow.parquet")
     except ImportError as error:
-        raise RecipeError("Parquet needs the library pyarrow: pip install pyarrow, or export csv or jsonl") from error
+        raise RecipeError(
+            "Parquet needs the library pyarrow: pip install 'resight[parquet]', or export csv or jsonl"
+        ) from error
