@@ -76,7 +76,7 @@ def test_calibration(run: Run, folder: Path) -> None:
 
 def test_watching_once(run: Run, folder: Path) -> None:
     status, text = run("watch", folder, "door-0001", "--once", as_json=False)
-    assert status == 1 and "calibrate it first" in text
+    assert status == 1 and "the gallery is not calibrated: calibrate it" in text
     for wrong, said in ((("--webhook", "http://192.0.2.1/"), "another machine"), (("--every", "0"), "more than 0")):
         status, text = run("watch", folder, "door-0001", *wrong, as_json=False)
         assert status == 1 and said in text and text.count("\n") == 1

@@ -55,7 +55,8 @@ def write_search_page(
         lead = f"There are no candidates in {gallery}."
     else:
         best, score, _ = ranked[0]
-        lead = f"The best match in {gallery} is {best.id} ({camera_name(best.camera)}), similarity {score:.2f}."
+        where = best.camera_name or camera_name(best.camera)
+        lead = f"The best match in {gallery} is {best.id} ({where}), similarity {score:.2f}."
         if len(ranked) > 1:
             margin = score - ranked[1][1]
             lead += f" The second is {margin:.2f} lower." if margin >= 0.005 else " The second is equally similar."

@@ -20,10 +20,11 @@ SECONDS = 3.0
 """Longest time for which a person is followed. Longer, the box drifts from the person too often."""
 
 GRID = 12
-"""Points per side of the grid in the box."""
+"""Points per side of the grid in the core of the box."""
 
-INNER = 0.15
-"""Share of the box at each side that has no points, because it shows the background."""
+CORE = (0.3, 0.12, 0.7, 0.6)
+"""Left, top, right and bottom of the part of the box that is followed, as shares: the trunk. At the sides of a box is
+background, and legs swing."""
 
 RETURN = 0.04
 """Largest distance between a point and where it returns to, as a share of the height of the box."""
@@ -35,10 +36,11 @@ GROWTH = 2.0
 """Largest change of the size of the box while a person is followed; after it, the person is lost."""
 
 ALIKE = 0.5
-"""Least correlation of the inside of the box with that of the first; below it, the box shows something else."""
+"""Least correlation of the core of the box with that of the first; below it, the box shows something else. At 8 frames
+per second, a tenth of synthetic people were lost before this noticed it; with 0.2, four tenths."""
 
 _LOOK = (24, 12)
-"""Height and width to which the inside of a box is reduced to compare it."""
+"""Height and width to which the core of a box is reduced to compare it."""
 
 _WINDOW = (15, 15)
 _LEVELS = 3
@@ -84,8 +86,9 @@ def _moved(before: NDArray[np.uint8], after: NDArray[np.uint8], box: _Box) -> _B
     import cv2
 
     left, top, width, height = box
-    steps = np.linspace(INNER, 1 - INNER, GRID)
-    x, y = np.meshgrid(left + steps * width, top + steps * height)
+    x, y = np.meshgrid(
+        left + np.linspace(CORE[0], CORE[2], GRID) * width, top + np.linspace(CORE[1], CORE[3], GRID) * height
+    )
     points = np.stack([x.ravel(), y.ravel()], 1).astype(np.float32)[:, None]
     there, found, _ = cv2.calcOpticalFlowPyrLK(
         before, after, points, np.empty_like(points), winSize=_WINDOW, maxLevel=_LEVELS
@@ -121,10 +124,10 @@ def _plausible(box: _Box, first: _Box, image: Pixels) -> bool:
 
 
 def _look(image: Pixels, box: _Box) -> NDArray[np.float64]:
-    """Return the inside of a box as a small picture of mean 0 and length 1."""
+    """Return the core of a box as a small picture of mean 0 and length 1."""
     left, top, width, height = box
-    low = np.floor([left + INNER * width, top + INNER * height]).astype(int).clip(0)
-    high = np.ceil([left + (1 - INNER) * width, top + (1 - INNER) * height]).astype(int)
+    low = np.floor([left + CORE[0] * width, top + CORE[1] * height]).astype(int).clip(0)
+    high = np.ceil([left + CORE[2] * width, top + CORE[3] * height]).astype(int).clip(low + 1)
     inside = image[low[1] : high[1], low[0] : high[0]]
     values = resize_frame(inside, _LOOK).astype(np.float64)
     values -= values.mean()
