@@ -99,13 +99,13 @@ class World:
         return Similarities(across, within, different, halves, np.zeros((0, 2)), len(self.persons), len(self.persons))
 
 
-def main(folder: Path, *worlds: str, persons: int = 70, splits: int = 10, write: bool = True) -> None:
+def main(folder: Path, *worlds: str, persons: int = 60, splits: int = 10, write: bool = True) -> None:
     """Print the table, and write it with the figure to docs/.
 
     Args:
         folder: Folder for features and similarities.
         worlds: Data sets as KIND:PATH.
-        persons: Most persons of each world, drawn at random.
+        persons: Most persons of each world, drawn at random from the test persons, then from the training persons.
         splits: Number of times that the persons of a world are divided into gallery and impostors.
     """
     model = load_model(keep_features=False)
@@ -164,11 +164,13 @@ def slots(persons: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
 
 
 def features_of(file: Path, name: str, model: Model, persons: int) -> ClipFeatures:
-    """Return the features of the tracklets of some persons of a world."""
+    """Return the features of the tracklets of some persons of a world: test persons, then training persons."""
     if not file.is_file():
         data = read_dataset(name)
         groups = by_person({t.id: t for t in (*data.train, *data.gallery, *data.query)}.values())
-        chosen = np.random.default_rng(0).permutation(sorted(groups))[:persons].tolist()
+        test = {tracklet.person for tracklet in (*data.gallery, *data.query)}
+        random = np.random.default_rng(0).permutation(sorted(groups)).tolist()
+        chosen = sorted(random, key=lambda person: person not in test)[:persons]
         model.features([t for person in sorted(chosen) for t in groups[person]], progress=True).save(file)
     return ClipFeatures.load(file)
 

@@ -9,7 +9,16 @@ import pytest
 
 from resight.errors import GalleryError
 from resight.evaluation.threshold import Threshold
-from resight.gallery.calibration import LEAST_LABELS, LEAST_PAIRS, Calibration, Similarities, fit, shipped
+from resight.gallery.calibration import (
+    CERTAIN,
+    LEAST_LABELS,
+    LEAST_PAIRS,
+    TAIL_SHAPE,
+    Calibration,
+    Similarities,
+    fit,
+    shipped,
+)
 
 LABELS = np.zeros((0, 2))
 
@@ -62,6 +71,24 @@ def test_a_threshold_keeps_its_rate_for_any_gallery() -> None:
         assert rate == pytest.approx(0.05, abs=0.02)
 
 
+def test_few_pairs_in_the_tail_raise_the_threshold() -> None:
+    calibration = fit(replace(draw(0.1, 1.0), different=draw(0.1, 1.0, share=0.0, seed=3).across[:300]))
+    assert calibration is not None and 15 < calibration.tail_weight < 45
+    certain = replace(calibration, tail_weight=CERTAIN)
+    shapes = np.random.default_rng(0).gamma(calibration.tail_weight, 1 / calibration.tail_weight, 200_000)
+    for gallery in (20, 200):
+        threshold = calibration.threshold(0.05, gallery)
+        assert calibration.false_alarm_rate(threshold, gallery) == pytest.approx(0.05, abs=1e-6)
+        assert certain.threshold(0.05, gallery) < threshold < 1
+        # The share above it is the mean over the shapes that the pairs leave open.
+        rest = (1 - threshold) / (1 - calibration.tail_start)
+        mean = float((rest ** (calibration.tail_shape * shapes)).mean())
+        assert calibration.exceeding(threshold) == pytest.approx(calibration.tail_share * mean, rel=0.03)
+    grid = np.linspace(calibration.tail_start + 1e-3, 0.95, 400)
+    slope = -np.gradient(calibration.exceeding(grid), grid)
+    assert calibration.density_different(grid)[1:-1] == pytest.approx(slope[1:-1], rel=0.02)
+
+
 def test_thresholds_and_probabilities_are_consistent() -> None:
     calibration = fit(draw(0.1, 1.0))
     assert calibration is not None
@@ -90,7 +117,7 @@ def test_too_few_pairs_are_not_calibrated() -> None:
     known = draw(0.1, 1.0)
     assert fit(replace(known, across=known.across[: LEAST_PAIRS - 1])) is None
     few = fit(replace(known, different=known.different[:3], within=known.within[:3]))
-    assert few is not None and few.tail_shape == pytest.approx(7.5, rel=0.15) and few.within == 0
+    assert few is not None and few.tail_shape == pytest.approx(TAIL_SHAPE, rel=0.15) and few.within == 0
 
 
 def test_labels_correct_probabilities() -> None:

@@ -9,7 +9,9 @@ keep their shape. The shapes below are those of the world on which the model `op
   highest possible one: P(similarity > t) = 0.05 · ((1 - t) / (1 - start)) ** shape. The highest of G such similarities
   therefore grows more and more slowly with G, and a threshold for any gallery is below 1. The shape is estimated by
   maximum likelihood (Hill, 1975) from pairs that are known to be different, because they were seen at the same time in
-  one camera.
+  one camera. Few of them are in the tail. The share above a similarity is therefore the mean over the shapes that are
+  possible: with x = ln((1 - start) / (1 - t)), (1 + x shape / weight) ** -weight instead of exp(-x shape), which is its
+  limit for many pairs. Otherwise, thresholds would have a higher false-alarm rate than they promise.
 * The same person: normal, `SAME` scales higher.
 
 The share of pairs that show one person follows from the similarities themselves, by expectation maximisation: what the
@@ -39,17 +41,22 @@ TAIL_SHARE = 0.06
 TAIL_START = 1.85
 """Start of the tail, in scales above the location."""
 
-TAIL_SHAPE = 7.5
+TAIL_SHAPE = 5.5
 """Shape of the tail."""
 
-SAME = 3.7
+SAME = 2.8
 """Mean similarity of one person in two cameras, in scales above the location of different persons."""
 
-SAME_SCALE = 1.2
+SAME_SCALE = 1.1
 """Standard deviation of these, in the same unit."""
 
-TYPICAL_SCALE = 0.12
-"""Scale of the similarities of different persons in two cameras, if it was not estimated: measured 0.10 to 0.14."""
+CERTAIN = 1e6
+"""`Calibration.tail_weight` of a shape that is taken as known."""
+
+TYPICAL_SCALE, SHIPPED_SAME, SHIPPED_SAME_SCALE = 0.12, 3.7, 1.2
+"""Scale of the similarities of different persons in two cameras, `SAME` and `SAME_SCALE`, if nothing was estimated.
+Those of the present weights (0.15, 2.8, 1.1) would give no answer more than 25 %, because the tail that follows from a
+threshold is longer than that of most galleries."""
 
 LEAST_PAIRS = 1000
 """Fewest pairs from two cameras from which location and scale are estimated. They come from about 50 tracklets."""
@@ -116,6 +123,7 @@ class Calibration:
         slope: Factor of the log-odds, from labels.
         source: What it was estimated from, for people.
         pairs: Number of pairs by what is known of them, such as ``different``.
+        tail_weight: Number of pairs in the tail that `tail_shape` comes from, with `TAIL_PRIOR`.
     """
 
     different: float
@@ -130,6 +138,7 @@ class Calibration:
     slope: float
     source: str
     pairs: Mapping[str, int]
+    tail_weight: float = CERTAIN
 
     @property
     def tail_start(self) -> float:
@@ -140,8 +149,7 @@ class Calibration:
         """Return the share of the pairs of different persons whose similarity is at least this."""
         values = np.asarray(similarity, np.float64) - self.within * one_camera
         body = 1 - (1 - self.tail_share) * ndtr((values - self.different) / self.scale) / self._below
-        rest = np.clip((1 - values) / (1 - self.tail_start), 0, None)
-        return np.where(values < self.tail_start, body, self.tail_share * rest**self.tail_shape)
+        return np.where(values < self.tail_start, body, self.tail_share * self._above(values))
 
     def false_alarm_rate(self, threshold: float, gallery: int) -> float:
         """Return the probability that a person who is not in the gallery has an answer at or above the threshold.
@@ -169,7 +177,8 @@ class Calibration:
             )
         each = -math.expm1(math.log1p(-rate) / gallery)  # share of the pairs that may exceed it
         if each <= self.tail_share:
-            return 1 - (1 - self.tail_start) * float((each / self.tail_share) ** (1 / self.tail_shape))
+            above = self.tail_weight * math.expm1(-math.log(each / self.tail_share) / self.tail_weight)
+            return 1 - (1 - self.tail_start) * math.exp(-above / self.tail_shape)
         return self.different + self.scale * float(ndtri((1 - each) * self._below / (1 - self.tail_share)))
 
     def probability(self, similarity: ArrayLike, gallery: int, *, one_camera: ArrayLike = False) -> _Array:
@@ -199,9 +208,21 @@ class Calibration:
     def density_different(self, similarity: _Array) -> _Array:
         """Return the probability density of the similarities of different persons in two cameras."""
         body = (1 - self.tail_share) / self._below * _normal_density(similarity, self.different, self.scale)
-        rest = np.clip((1 - similarity) / (1 - self.tail_start), 1e-9, None)
-        tail = self.tail_share * self.tail_shape / (1 - self.tail_start) * rest ** (self.tail_shape - 1)
+        rest = np.clip(1 - similarity, 1e-9, None)
+        falling = 1 + self._beyond(similarity) * self.tail_shape / self.tail_weight
+        tail = self.tail_share * self.tail_shape / rest * self._above(similarity) / falling
         return np.where(similarity < self.tail_start, body, tail)
+
+    def _beyond(self, similarity: _Array) -> _Array:
+        """Return the logarithm x of how much nearer to 1 similarities are than the start of the tail."""
+        result: _Array = np.log((1 - self.tail_start) / np.clip(1 - similarity, 1e-9, None)).clip(0)
+        return result
+
+    def _above(self, similarity: _Array) -> _Array:
+        """Return the share of the tail above similarities."""
+        beyond = self._beyond(similarity) * self.tail_shape / self.tail_weight
+        result: _Array = np.exp(-self.tail_weight * np.log1p(beyond)) * (similarity < 1)
+        return result
 
     @property
     def _below(self) -> float:
@@ -240,7 +261,10 @@ def shipped(threshold: Threshold) -> Calibration:
     share = -math.expm1(math.log(0.5) / number) / TAIL_SHARE  # of the tail, above the median
     start = 1 - (1 - median) / share ** (1 / shape)
     calibration = _reference(start - TAIL_START * TYPICAL_SCALE, TYPICAL_SCALE)
-    return replace(calibration, tail_shape=shape, source=f"{threshold.persons} {threshold.source}")
+    return replace(
+        calibration, tail_shape=shape, same=calibration.different + SHIPPED_SAME * TYPICAL_SCALE,
+        same_scale=SHIPPED_SAME_SCALE * TYPICAL_SCALE, source=f"{threshold.persons} {threshold.source}",
+    )  # fmt: skip
 
 
 def _reference(different: float, scale: float) -> Calibration:
@@ -263,8 +287,8 @@ def fit(similarities: Similarities) -> Calibration | None:
     middle, low = np.quantile(across, [0.5, _LOWER])
     base = _reference(float(middle), float(max(middle - low, 1e-3)))
     within = float(np.median(similarities.within) - middle) if len(similarities.within) >= LEAST_PAIRS / 10 else 0.0
-    share, shape = _tail(np.asarray(similarities.different, np.float64) - within, base)
-    tail = replace(base, tail_share=share, tail_shape=shape)
+    tail = _with_tail(base, np.asarray(similarities.different, np.float64) - within)
+    share = tail.tail_share
     above = across[across > base.tail_start]
     same, mean, spread = _matches(above, max(len(above) - share * len(across), 1.0), tail)
     pairs = {name: len(getattr(similarities, name)) for name in _KNOWN}
@@ -317,14 +341,15 @@ def correct(calibration: Calibration, similarities: Similarities) -> Calibration
     return replace(calibration, offset=offset, slope=max(slope, 0.05))
 
 
-def _tail(different: _Array, calibration: Calibration) -> tuple[float, float]:
-    """Return share and shape of the tail, from pairs of different persons and the shipped values."""
+def _with_tail(calibration: Calibration, different: _Array) -> Calibration:
+    """Return a calibration whose tail is estimated from pairs of different persons and the shipped values."""
     start = calibration.tail_start
     above = different[different > start]
-    share = (len(above) + TAIL_PRIOR) / (len(different) + TAIL_PRIOR / TAIL_SHARE)
+    number = len(above) + TAIL_PRIOR
+    share = number / (len(different) + TAIL_PRIOR / TAIL_SHARE)
     logs = np.log((1 - start) / np.clip(1 - above, 1e-3, None))
-    shape = (len(above) + TAIL_PRIOR) / (logs.sum() + TAIL_PRIOR / TAIL_SHAPE)
-    return float(share), float(shape)
+    shape = number / (logs.sum() + TAIL_PRIOR / TAIL_SHAPE)
+    return replace(calibration, tail_share=float(share), tail_shape=float(shape), tail_weight=float(number))
 
 
 def _source(similarities: Similarities) -> str:
