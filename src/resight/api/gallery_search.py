@@ -119,13 +119,9 @@ class GallerySearch:
         above: list[bool | None] = [None] * len(best)
         probability: list[float | None] = [None] * len(best)
         if self.judge is not None and best:
-            means = np.stack([item.mean for item in person]).mean(0)[None]
             similarity = np.array([candidate.similarity for candidate in best])
-            adjusted = self.judge.adjust(similarity, means, np.stack([c.tracklet.mean for c in best]))
-            cameras = {entry.camera for entry in entries}
-            inside = [cameras == {c.tracklet.entry.camera} and "" not in cameras for c in best]
-            above = list(self.judge.above(adjusted, searched, inside))
-            probability = self.judge.probability(adjusted, inside).tolist()
+            reached, chances = self.judge.assess(person, [c.tracklet for c in best], similarity, searched)
+            above, probability = list(reached), chances.tolist()
         listed, excluded = [], []
         for candidate, reached, chance in zip(best, above, probability, strict=True):
             entry = candidate.tracklet.entry

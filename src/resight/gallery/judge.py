@@ -13,6 +13,7 @@ from resight.evaluation.threshold import Threshold
 from resight.gallery.calibration import Calibration, shipped
 from resight.gallery.contract import GalleryStore
 from resight.gallery.levels import COHORT, adjustment, levels
+from resight.gallery.types import StoredTracklet
 
 SETTING = "calibration"
 """Name of the setting with the calibration."""
@@ -47,15 +48,40 @@ class Judge:
             return np.asarray(similarity, np.float64)
         return similarity - adjustment(levels(first, self.sample), levels(second, self.sample), self.typical)
 
-    def probability(self, adjusted: NDArray[np.float64], one_camera: Sequence[bool]) -> NDArray[np.float64]:
-        """Return the probabilities of adjusted similarities."""
-        return self.calibration.probability(adjusted, self.gallery, one_camera=np.array(one_camera, bool))
+    def probability(self, adjusted: NDArray[np.float64], one_camera: Sequence[float]) -> NDArray[np.float64]:
+        """Return the probabilities of adjusted similarities.
 
-    def above(self, adjusted: NDArray[np.float64], searched: int, one_camera: Sequence[bool]) -> NDArray[np.bool_]:
+        Args:
+            adjusted: (n,) adjusted similarities.
+            one_camera: Share of the references that are from the camera of each tracklet, 0 ... 1.
+        """
+        return self.calibration.probability(adjusted, self.gallery, one_camera=np.array(one_camera, np.float64))
+
+    def above(self, adjusted: NDArray[np.float64], searched: int, one_camera: Sequence[float]) -> NDArray[np.bool_]:
         """Return whether adjusted similarities are at or above the threshold of a search in some tracklets."""
         threshold = self.calibration.threshold(RATE, max(1, searched))
-        reached: NDArray[np.bool_] = adjusted - self.calibration.within * np.array(one_camera, bool) >= threshold
+        reached: NDArray[np.bool_] = adjusted - self.calibration.within * np.array(one_camera, np.float64) >= threshold
         return reached
+
+    def assess(
+        self, references: Sequence[StoredTracklet], tracklets: Sequence[StoredTracklet],
+        similarity: NDArray[np.floating], searched: int,
+    ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:  # fmt: skip
+        """Return whether n tracklets reach the threshold, and the probabilities that they show a person.
+
+        Args:
+            references: Tracklets of the person, one or more, whose clips were pooled.
+            tracklets: The n tracklets, one or more.
+            similarity: (n,) their similarities.
+            searched: Number of tracklets that were searched.
+        """
+        mean = np.stack([reference.mean for reference in references]).mean(0)
+        mean /= max(float(np.linalg.norm(mean)), 1e-12)  # as long as the mean of one reference
+        adjusted = self.adjust(similarity, mean[None], np.stack([tracklet.mean for tracklet in tracklets]))
+        cameras = [reference.entry.camera for reference in references]
+        names = [tracklet.entry.camera for tracklet in tracklets]
+        inside = [cameras.count(name) / len(cameras) if name else 0.0 for name in names]
+        return self.above(adjusted, searched, inside), self.probability(adjusted, inside)
 
     def line(self) -> str:
         """Return rate and source of the threshold in one sentence."""

@@ -117,11 +117,7 @@ class Watcher:
     ) -> list[Match]:
         best = score_tracklets(pooled(references), new, self._aggregator, len(new), self._compute).best
         similarity = np.array([candidate.similarity for candidate in best])
-        means = np.stack([candidate.tracklet.mean for candidate in best])
-        adjusted = judge.adjust(similarity, np.stack([r.mean for r in references]).mean(0)[None], means)
-        cameras = {reference.entry.camera for reference in references}
-        inside = [cameras == {c.tracklet.entry.camera} and "" not in cameras for c in best]
-        above, probability = judge.above(adjusted, judge.gallery, inside), judge.probability(adjusted, inside)
+        above, probability = judge.assess(references, [c.tracklet for c in best], similarity, judge.gallery)
         return [
             Match(person, c.tracklet.entry, c.similarity, float(p))
             for c, p, reached in zip(best, probability, above, strict=True)
