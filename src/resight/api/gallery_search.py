@@ -120,8 +120,8 @@ class GallerySearch:
         probability: list[float | None] = [None] * len(best)
         if self.judge is not None and best:
             similarity = np.array([candidate.similarity for candidate in best])
-            reached, chances = self.judge.assess(person, [c.tracklet for c in best], similarity, searched)
-            above, probability = list(reached), chances.tolist()
+            reaching, chances = self.judge.assess(person, [c.tracklet for c in best], similarity, searched)
+            above, probability = list(reaching), chances.tolist()
         listed, excluded = [], []
         for candidate, reached, chance in zip(best, above, probability, strict=True):
             entry = candidate.tracklet.entry
