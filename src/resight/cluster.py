@@ -202,8 +202,8 @@ def connected(cluster: str, workers: int | None = None) -> Iterator[tuple[Any, i
     if own:
         _connect(ray, cluster, workers)
     try:
-        cores: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        yield ray, workers or max(1, int(cores.get("CPU", 1)))
+        untyped: Any = ray
+        yield ray, workers or max(1, int(untyped.cluster_resources().get("CPU", 1)))
     finally:
         if own:
             ray.shutdown()
