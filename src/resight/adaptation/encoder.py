@@ -36,6 +36,7 @@ from resight.models.external import ExternalEncoder
 from resight.recipe import Optimisation, Recipe
 from resight.tracklet import Tracklet, fingerprint
 from resight.training.loop import Batch, RunOptions, Task, run_training
+from resight.words import counted
 
 ROUNDS, STEPS = 3, 80
 """Most rounds, and steps of each; tracklets are grouped again before each round."""
@@ -130,7 +131,7 @@ def try_encoder(
     grouped, n_groups = int(counts[counts > 1].sum()), int((counts > 1).sum())
     lines = (
         f"training of the encoder {'helped, and is used' if kept else 'did not help, and is not used'}",
-        f"  {rounds} rounds of {STEPS} steps; {grouped} of {len(taught)} tracklets in {n_groups} groups",
+        f"  {counted(rounds, 'rounds')} of {STEPS} steps; {grouped} of {len(taught)} tracklets in {n_groups} groups",
     )
     summary = {
         "tracklets": len(taught), "grouped": grouped, "groups": n_groups, "constraints": proven, "rounds": rounds,
