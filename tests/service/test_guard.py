@@ -98,7 +98,7 @@ def test_every_route_that_changes_something_checks_the_session(service: Service)
     client = client_of(service, **BROWSER)
     client.get("/tracklets")
     changing = {path for method, path in requests_of(service) if method != "get"}
-    assert changing == {"/label", "/delete", "/search", "/login", "/logout"}
+    assert changing == {"/label", "/delete", "/keep", "/search", "/login", "/logout"}
     valid = LABEL | {"id": "door/0000", "sure": "yes"}
     for csrf in ({}, {"csrf": "0" * 64}, {"csrf": Sessions(None, 1).csrf_token(service.sessions.start("x"))}):
         for path in changing - {"/login"}:
