@@ -9,7 +9,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,14 +17,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.gallery.stored import HEADER, large, stored, traces
+from tests.gallery.writers import kill_writers, start
 
 from resight.errors import DamagedError, GalleryError
 from resight.gallery import schema
 from resight.gallery.schema import FILE, MIGRATIONS
 from resight.gallery.sqlite_store import SqliteStore
 from resight.gallery.types import Event, StoredTracklet
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -145,37 +143,11 @@ def start_writer(folder: Path, first: int, last: int) -> subprocess.Popen[str]:
     return start(WRITER, str(folder), str(first), str(last))
 
 
-def start(program: str, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, text=True, cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
-    )  # fmt: skip
-
-
 def test_a_killed_writer_loses_nothing_acknowledged(folder: Path) -> None:
-    draw = random.Random(0)
-    first, expected = 0, set()
-    for _ in range(3):
-        writer = start_writer(folder, first, first + 100_000)
-        assert writer.stdout is not None
-        lines = [writer.stdout.readline().split() for _ in range(draw.randrange(5, 40))]
-        time.sleep(draw.random() * 0.01)
-        writer.send_signal(signal.SIGKILL)
-        rest = writer.communicate()[0]
-        lines += [line.split() for line in rest.splitlines() if line.count(" ") and rest.endswith("\n")]
-        expected |= {line[1] for line in lines if line[0] == "added"}
-        expected -= {line[1] for line in lines if line[0] == "removed"}
-        store = SqliteStore(folder)
-        assert store.verify() == []
-        ids = {entry.id for entry in store.page(limit=100_000).entries}
-        # The last call may have been done without its acknowledgement.
-        assert len(expected - ids) <= 1 and len(ids - expected) <= 1
-        assert len([t for block in store.scan() for t in block]) == len(ids)
-        labels = [int(line[1]) for line in lines if line[0] == "labelled"]
-        assert max((event.number for event in store.read_log()), default=0) >= max(labels, default=0)
-        store.close()
-        expected, first = ids, first + 1000
-    assert not (expected - ids)
+    kill_writers(
+        lambda first, last: start_writer(folder, first, last), lambda: SqliteStore(folder), times=3, lines_read=40,
+        pause=0.01,
+    )  # fmt: skip
 
 
 def test_two_writers_and_a_reader(folder: Path) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,6 +14,7 @@ import numpy as np
 import pytest
 from tests.gallery.object_storage import contents, s3_server
 from tests.gallery.stored import HEADER, large, stored, traces
+from tests.gallery.writers import kill_writers, start
 
 from resight.errors import DamagedError, GalleryError
 from resight.gallery.types import Event, StoredTracklet
@@ -25,8 +23,6 @@ pytest.importorskip("lance", reason="needs the extra `cluster`")
 
 from resight.gallery import lance_parts, lance_table
 from resight.gallery.lance_store import LanceStore
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -163,35 +159,11 @@ def start_writer(place: str, first: int, last: int) -> subprocess.Popen[str]:
     return start(WRITER, place, str(first), str(last))
 
 
-def start(program: str, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, text=True, cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
-    )  # fmt: skip
-
-
 def test_a_killed_writer_loses_nothing_acknowledged(place: str) -> None:
-    draw = random.Random(0)
-    first, expected = 0, set()
-    for _ in range(2):
-        writer = start_writer(place, first, first + 100_000)
-        assert writer.stdout is not None
-        lines = [writer.stdout.readline().split() for _ in range(draw.randrange(5, 20))]
-        time.sleep(draw.random() * 0.05)
-        writer.send_signal(signal.SIGKILL)
-        rest = writer.communicate()[0]
-        lines += [line.split() for line in rest.splitlines() if line.count(" ") and rest.endswith("\n")]
-        expected |= {line[1] for line in lines if line[0] == "added"}
-        expected -= {line[1] for line in lines if line[0] == "removed"}
-        store = LanceStore(place)
-        assert store.verify() == []
-        ids = {entry.id for entry in store.page(limit=100_000).entries}
-        # The last call may have been done without its acknowledgement.
-        assert len(expected - ids) <= 1 and len(ids - expected) <= 1
-        assert len([t for block in store.scan() for t in block]) == len(ids)
-        labels = [int(line[1]) for line in lines if line[0] == "labelled"]
-        assert max((event.number for event in store.read_log()), default=0) >= max(labels, default=0)
-        expected, first = ids, first + 1000
+    kill_writers(
+        lambda first, last: start_writer(place, first, last), lambda: LanceStore(place), times=2, lines_read=20,
+        pause=0.05,
+    )  # fmt: skip
 
 
 def test_two_writers_and_a_reader(place: str) -> None:

@@ -11,7 +11,7 @@ from resight.gallery.labels import Groups
 from resight.gallery.lance_cache import Facts
 from resight.gallery.lance_rows import event_rows
 from resight.gallery.lance_table import Change
-from resight.gallery.rows import DamagedRowError, read_event
+from resight.gallery.rows import readable_events
 from resight.gallery.types import Event
 
 
@@ -63,10 +63,4 @@ class LanceLog:
 
     def readable(self, rows: Sequence[list[Any]]) -> list[Event]:
         """Return the events of rows; damaged ones are left out."""
-        events = []
-        for row in rows:
-            try:
-                events.append(read_event(row))
-            except DamagedRowError:
-                self._tell(f"event {row[0]}")
-        return events
+        return readable_events(rows, self._tell)

@@ -11,7 +11,7 @@ from typing import Any
 
 from resight.gallery.checks import not_stored
 from resight.gallery.labels import Groups
-from resight.gallery.rows import EVENT_COLUMNS, DamagedRowError, event_row, read_event
+from resight.gallery.rows import EVENT_COLUMNS, event_row, readable_events
 from resight.gallery.schema import snapshot
 from resight.gallery.types import Event
 
@@ -51,7 +51,7 @@ class LogTable:
             rows, earlier = self._rows_after(self._last), self._groups
             if self._rows + len(rows) != total:  # tracklets were erased with the events that name them
                 rows, earlier = self._rows_after(0), Groups()
-        self._groups = earlier.extended(self._readable(rows))
+        self._groups = earlier.extended(readable_events(rows, self._tell))
         self._last = rows[-1][0] if rows else self._last
         self._rows = total
         self._version = version
@@ -84,7 +84,7 @@ class LogTable:
 
     def read(self, after: int) -> list[Event]:
         """Return the events with a number above `after`; damaged ones are left out."""
-        return self._readable(self._rows_after(after))
+        return readable_events(self._rows_after(after), self._tell)
 
     def last(self) -> int:
         """Return the number of the last event that was ever appended, or 0."""
@@ -94,12 +94,3 @@ class LogTable:
     def _rows_after(self, after: int) -> list[Sequence[Any]]:
         query = f"SELECT {EVENT_COLUMNS} FROM log WHERE number > ? ORDER BY number"
         return self._database.execute(query, (after,)).fetchall()
-
-    def _readable(self, rows: Iterable[Sequence[Any]]) -> list[Event]:
-        events = []
-        for row in rows:
-            try:
-                events.append(read_event(row))
-            except DamagedRowError:
-                self._tell(f"event {row[0]}")
-        return events

@@ -6,7 +6,7 @@ import hashlib
 import json
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +157,17 @@ def read_event(row: Sequence[Any]) -> Event:
         raise DamagedRowError(f"event {number} of the log does not match its checksum")
     kind, author, time, ids, data = values
     return Event(kind, tuple(json.loads(ids)), author, time, json.loads(data), number)
+
+
+def readable_events(rows: Iterable[Sequence[Any]], tell: Callable[[str], None]) -> list[Event]:
+    """Return the events of rows of `EVENT_COLUMNS`; damaged ones are left out, and named to `tell`."""
+    events = []
+    for row in rows:
+        try:
+            events.append(read_event(row))
+        except DamagedRowError:
+            tell(f"event {row[0]}")
+    return events
 
 
 def _pack(parts: Sequence[bytes]) -> bytes:
